@@ -1,0 +1,41 @@
+"""Pretrain image encoders without labels: SimCLR for TensorFlow and Keras.
+
+Names are loaded when first used, so that `simclr-keras --help` does not import TensorFlow.
+"""
+
+import importlib
+
+__version__ = "0.1.0"
+
+_MODULE_OF = {
+    "LARS": "training.lars",
+    "LinearProbe": "evaluation.linear_probe",
+    "NTXentLoss": "objective.nt_xent",
+    "PretrainConfig": "runs.config",
+    "ProjectionHead": "networks.projection_head",
+    "SimCLR": "training.simclr",
+    "SimCLRAugmenter": "views.augmenter",
+    "WarmupCosine": "training.schedules",
+    "build_encoder": "networks.encoders",
+    "export_encoder": "serving.export",
+    "extract_features": "evaluation.features",
+    "knn_accuracy": "evaluation.knn",
+    "load_exported": "serving.export",
+    "nt_xent_loss": "objective.nt_xent",
+    "pretrain": "runs.pretrain",
+    "scale_learning_rate": "training.schedules",
+}
+
+__all__ = sorted(_MODULE_OF)
+
+
+def __getattr__(name: str):
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(f".{_MODULE_OF[name]}", __name__), name)
+    globals()[name] = value  # the next access finds it without this function
+    return value
+
+
+def __dir__():
+    return sorted([*globals(), *__all__])

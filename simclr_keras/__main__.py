@@ -1,0 +1,6 @@
+"""`python -m simclr_keras` is `simclr-keras`."""
+
+from .cli import main
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,248 @@
+"""`simclr-keras <command>`: parse, call one function, print.
+
+Results go to standard output, logs to standard error. TensorFlow is imported by the commands
+that need it, so that `--help` answers at once.
+"""
+
+import dataclasses
+import inspect
+import json
+import logging
+import os
+import sys
+import types
+import typing
+from typing import Annotated
+
+import typer
+
+from .errors import InputError, RunFailure
+from .runs.config import PretrainConfig
+
+app = typer.Typer(
+    name="simclr-keras",
+    help="Pretrain image encoders without labels, with TensorFlow and Keras.",
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+_state = {"json": False, "debug": False}
+
+_Json = Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")]
+_Run = Annotated[str, typer.Argument(metavar="RUN", help="A run directory.")]
+_Batch = Annotated[int, typer.Option(min=1, help="Images per forward pass.")]
+_PARTLY_UNREADABLE = 3
+
+
+@app.callback()
+def _options(
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
+):
+    _state["debug"] = debug
+
+
+@app.command()
+def quickstart(
+    run_dir: Annotated[str, typer.Option(help="Folder of the run.")] = "runs/digits",
+    output: Annotated[
+        str, typer.Option(help="Folder of the exported model.")
+    ] = "saved_models/digits",
+    json: _Json = False,
+):
+    """The whole line on handwritten digits, without a download: minutes on two CPU cores."""
+    from .runs.quickstart import quickstart as run
+
+    results = run(run_dir, output)
+    _print_accuracies(results)
+    typer.echo("\nAccuracy (%) of a linear classifier, mean +- deviation over label draws:\n")
+    typer.echo(f"{'labels per class':<18}{'SimCLR':>14}{'random encoder':>18}{'pixels':>14}")
+    for row in results["few_labels"]:
+        cells = (row[kind] for kind in ("simclr", "random_encoder", "pixels"))
+        texts = [f"{100 * c['mean']:.1f} +- {100 * c['deviation']:.1f}" for c in cells]
+        typer.echo(
+            f"{row['labels_per_class']:<18}{texts[0]:>14}{texts[1]:>18}{texts[2]:>14}"
+        )
+    typer.echo("\nSimCLR minus pixels (95 % interval of the mean of paired draws):")
+    for row in results["few_labels"]:
+        gain = row["gain_over_pixels"]
+        typer.echo(
+            f"  {row['labels_per_class']} per class: {100 * gain['mean']:+.1f} points "
+            f"({100 * gain['low']:+.1f} to {100 * gain['high']:+.1f})"
+        )
+    typer.echo(f"\nExported model: {results['export']}")
+    typer.echo(f"Pairs of views: {results['picture']}")
+    _print_json(json, results)
+
+
+def _pretrain(**settings):
+    """Pretrain an encoder; the same command again resumes an unfinished run."""
+    as_json = settings.pop("json")
+    config = PretrainConfig(**settings)
+    from .runs.pretrain import pretrain as run
+
+    result = run(config)
+    if result.first_step == result.steps:
+        typer.echo(f"The run in {result.run_dir} is finished ({result.steps} steps).")
+    else:
+        typer.echo(f"Pretrained {result.steps} steps, loss {result.loss:.4f}.")
+    typer.echo(f"Encoder: {os.path.join(result.run_dir, 'encoder.keras')}")
+    _print_json(as_json, dataclasses.asdict(result))
+
+
+def _signature_of_config() -> inspect.Signature:
+    """The flags of `pretrain`: the fields of `PretrainConfig`, with their help."""
+    hints = typing.get_type_hints(PretrainConfig)
+    parameters = [
+        inspect.Parameter(
+            field.name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=(
+                inspect.Parameter.empty
+                if field.default is dataclasses.MISSING
+                else field.default
+            ),
+            annotation=Annotated[
+                _optional(hints[field.name]),
+                typer.Option(help=field.metadata["help"]),
+            ],
+        )
+        for field in dataclasses.fields(PretrainConfig)
+    ]
+    parameters.append(
+        inspect.Parameter(
+            "json", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=_Json
+        )
+    )
+    return inspect.Signature(parameters)
+
+
+def _optional(hint):
+    """`X | None` in the form that every supported Typer reads."""
+    if isinstance(hint, types.UnionType):
+        return typing.Optional[typing.get_args(hint)[0]]
+    return hint
+
+
+_pretrain.__signature__ = _signature_of_config()
+_pretrain.__annotations__ = {
+    name: parameter.annotation for name, parameter in _pretrain.__signature__.parameters.items()
+}
+app.command("pretrain")(_pretrain)
+
+
+@app.command()
+def evaluate(
+    run: _Run,
+    dataset: Annotated[
+        str | None, typer.Option(help="Labelled data; default: the run's.")
+    ] = None,
+    eval_dataset: Annotated[
+        str | None, typer.Option(help="Another dataset to measure on.")
+    ] = None,
+    data_dir: Annotated[str | None, typer.Option(help="Folder of TFDS data.")] = None,
+    batch_size: _Batch = 256,
+    compare_random: Annotated[
+        bool, typer.Option(help="Measure the encoder with random weights too.")
+    ] = False,
+    json: _Json = False,
+):
+    """Weighted kNN and linear evaluation of frozen features; writes RUN/evaluation.json."""
+    from .runs.evaluate import evaluate as measure
+
+    results = measure(run, dataset, eval_dataset, data_dir, batch_size, compare_random)
+    _print_accuracies(results)
+    _print_json(json, results)
+
+
+@app.command()
+def export(
+    run: _Run,
+    output: Annotated[str, typer.Option(help="Folder of the model: saved_models/NAME.")],
+    version: Annotated[
+        int | None, typer.Option(min=1, help="Version number; default: the next free one.")
+    ] = None,
+    json: _Json = False,
+):
+    """Write a SavedModel for TensorFlow Serving and for reuse."""
+    from .runs.export import export as write
+
+    path = write(run, output, version)
+    typer.echo(f"Exported model: {path}")
+    _print_json(json, {"path": str(path)})
+
+
+@app.command()
+def embed(
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="An exported model.")],
+    images: Annotated[str, typer.Argument(metavar="IMAGES", help="A folder or an image.")],
+    output: Annotated[str, typer.Option(help="File to write: .npz or .parquet.")],
+    batch_size: _Batch = 64,
+    json: _Json = False,
+):
+    """Embeddings of a folder of images; exit code 3: some could not be read."""
+    from .serving.embed import embed_images
+
+    result = embed_images(model, images, output, batch_size=batch_size)
+    count, width = result.embeddings.shape
+    typer.echo(f"{count} embeddings of {width} numbers: {output}")
+    for name in result.unreadable:
+        typer.echo(f"unreadable: {name}", err=True)
+    _print_json(
+        json,
+        {
+            "output": output,
+            "embeddings": count,
+            "dimension": width,
+            "unreadable": [str(name) for name in result.unreadable],
+        },
+    )
+    if result.unreadable:
+        raise typer.Exit(_PARTLY_UNREADABLE)
+
+
+def _print_accuracies(results: dict) -> None:
+    rows = {"SimCLR": results, "random weights": results.get("random_encoder")}
+    typer.echo(
+        f"{results['train_images']} training and {results['test_images']} test images of "
+        f"{results['dataset']}, frozen features"
+    )
+    for name, row in rows.items():
+        if row:
+            typer.echo(
+                f"  {name:<16} kNN {100 * row['knn_accuracy']:.1f} %   "
+                f"linear {100 * row['linear_accuracy']:.1f} %"
+            )
+
+
+def _print_json(wanted: bool, content: dict) -> None:
+    if wanted:
+        typer.echo(json.dumps(content))
+
+
+def main() -> None:
+    """Entry point: one line and an exit code for every error."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
+    logging.getLogger("simclr_keras").setLevel(logging.INFO)
+    try:
+        code = app(standalone_mode=False)
+    except typer.TyperException as error:
+        message = f"{error.format_message()} See: simclr-keras --help"
+        code = _fail(message, error.exit_code)
+    except typer.Abort:
+        code = _fail("Interrupted. The same command continues.", 1)
+    except InputError as error:
+        code = _fail(str(error), 2)
+    except (RunFailure, OSError) as error:
+        code = _fail(str(error), 1)
+    except Exception as error:
+        code = _fail(f"unexpected {type(error).__name__}: {error}", 1)
+    sys.exit(code)
+
+
+def _fail(message: str, code: int) -> int:
+    if _state["debug"] and sys.exc_info()[0] is not None:
+        import traceback
+
+        traceback.print_exc()
+    print(f"simclr-keras: {' '.join(message.split())}", file=sys.stderr)
+    return code

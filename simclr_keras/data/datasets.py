@@ -1,0 +1,249 @@
+"""Names to sources, and sources to `tf.data` pipelines."""
+
+import os
+import pathlib
+from collections.abc import Callable
+
+import numpy as np
+import tensorflow as tf
+
+from ..errors import InputError
+from .folders import load_folder
+from .images import resize_and_center_crop
+from .order import step_indices
+from .sources import ImageSource
+from .tfds import load_tfds
+
+_SPLITS = ("all", "train", "test")
+_DIGITS_SEED = 0  # everybody's digits are divided alike
+
+
+def load_source(
+    name: str,
+    split: str,
+    data_dir: str | None = None,
+    seed: int = 0,
+    skip_unreadable: bool = False,
+) -> ImageSource:
+    """Finds images by name.
+
+    Args:
+        name: `"digits"` (scikit-learn's handwritten digits, 8 x 8 RGB), a directory, or a
+            TFDS name. In a directory sub-folders are classes, and images beside them have no
+            label; `train/` and `test/` (or `val/`) are splits.
+        split: `"all"` to pretrain on: everything, or the training part where there are
+            splits. `"train"` and `"test"` to evaluate, labelled images only: the splits, or
+            else 4/5 and 1/5 of every class.
+        data_dir: Folder of TFDS data. Defaults to the variable TFDS_DATA_DIR.
+        seed: Decides which fifth of a directory is "test". Defaults to 0.
+        skip_unreadable: Leave out files that cannot be read instead of refusing the
+            directory. Defaults to False.
+
+    Returns:
+        An `ImageSource`.
+
+    Raises:
+        InputError: If there is no such dataset or split, or images cannot be read.
+        ValueError: If `split` is another.
+
+    Example:
+        >>> from simclr_keras.data.datasets import load_source
+        >>> source = load_source("digits", "train")
+        >>> len(source), source.image_shape
+        (1437, (8, 8, 3))
+    """
+    if split not in _SPLITS:
+        raise ValueError(f"`split` must be one of {_SPLITS}. Received: split={split!r}")
+    path = pathlib.Path(name).expanduser()
+    is_split = True
+    if name == "digits":
+        source, is_split, seed = _digits(), split == "all", _DIGITS_SEED
+    elif path.is_dir():
+        source, is_split = load_folder(path, split, skip_unreadable)
+    elif path.exists():
+        raise InputError(f"{name} is a file. Name the folder that the images are in.")
+    elif _looks_like_a_path(name):
+        raise InputError(
+            f"There is no folder {name} (looked for {path.absolute()}). Name a directory of "
+            "images, digits, or a TFDS dataset."
+        )
+    else:
+        source = load_tfds(name, split, data_dir)
+    if split == "all":
+        return source
+    labelled = np.flatnonzero(source.labels >= 0)
+    if not len(labelled):
+        raise InputError(
+            f"{source.name} has no labels. Put the images in one sub-folder for each class, "
+            "or name data that has labels."
+        )
+    if is_split:
+        return source if len(labelled) == len(source) else source.subset(labelled)
+    return source.subset(_stratified_part(source, labelled, split, seed))
+
+
+def pretraining_dataset(
+    source: ImageSource,
+    batch_size: int,
+    *,
+    image_size: int,
+    seed: int,
+    first_step: int,
+    num_steps: int,
+    cut_views: Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tf.Tensor] | None = None,
+    with_labels: bool = False,
+    first_position: int = 0,
+    rows: int | None = None,
+) -> tf.data.Dataset:
+    """The batches of the steps `first_step` to `num_steps` - 1, in random order.
+
+    Images of an array source come as stored; others are decoded in parallel and come as the
+    two crops of each, cut from its full resolution, or resized when `cut_views` is missing.
+
+    Args:
+        source: Where the images are.
+        batch_size: Images per step over all replicas, at most `len(source)`.
+        image_size: S, side of the resized images in pixels.
+        seed: Decides the order.
+        first_step: Step to begin at, from 0: an interrupted run that goes on there gets the
+            batches that it would have had.
+        num_steps: Steps of the whole run.
+        cut_views: (uint8 `(H, W, C)`, int64 step, int64 position in the global batch) ->
+            `(2, S, S, C)`. Not used for array sources.
+        with_labels: Yield (images, labels). Defaults to False.
+        first_position: First row of the global batch to yield. Defaults to 0.
+        rows: N, number of rows to yield. Defaults to all from `first_position`.
+
+    Returns:
+        A finite dataset of `(N, H, W, C)` as stored, or `(N, 2, S, S, C)` as cut, or uint8
+        `(N, S, S, C)`; with `with_labels` and int64 `(N,)` labels.
+
+    Raises:
+        InputError: If the batch is larger than the source.
+
+    Example:
+        >>> from simclr_keras.data.datasets import load_source, pretraining_dataset
+        >>> source = load_source("digits", "all")
+        >>> batches = pretraining_dataset(
+        ...     source, 256, image_size=8, seed=0, first_step=3, num_steps=5
+        ... )
+        >>> [tuple(images.shape) for images in batches]
+        [(256, 8, 8, 3), (256, 8, 8, 3)]
+    """
+    if batch_size > len(source):
+        raise InputError(
+            f"A batch of {batch_size} is larger than the dataset ({len(source)} images). "
+            f"Choose a --batch-size of at most {len(source)}."
+        )
+    rows = batch_size - first_position if rows is None else rows
+    positions = tf.range(first_position, first_position + rows, dtype=tf.int64)
+    labels = tf.constant(source.labels)
+
+    def finish(images, index):
+        return (images, tf.gather(labels, index)) if with_labels else images
+
+    def stored_batch(step, index):
+        index = index[first_position : first_position + rows]
+        return finish(source.gather(index), index)
+
+    def examples(step, index):
+        index = index[first_position : first_position + rows]
+        return tf.data.Dataset.from_tensor_slices(
+            (tf.fill([rows], step), index, positions)
+        )
+
+    def decoded_example(step, index, position):
+        image = source.load(index)
+        if cut_views is not None:
+            return finish(cut_views(image, step, position), index)
+        image = tf.round(resize_and_center_crop(image, image_size) * 255.0)
+        return finish(tf.cast(image, tf.uint8), index)
+
+    steps = step_indices(
+        length=len(source),
+        batch_size=batch_size,
+        seed=seed,
+        first_step=first_step,
+        num_steps=num_steps,
+    )
+    if source.images is not None:
+        dataset = steps.map(stored_batch, tf.data.AUTOTUNE)
+    else:
+        dataset = steps.flat_map(examples)
+        dataset = dataset.map(decoded_example, tf.data.AUTOTUNE)
+        dataset = dataset.batch(rows, drop_remainder=True)
+    return dataset.prefetch(2)
+
+
+def evaluation_dataset(
+    source: ImageSource, image_size: int, batch_size: int
+) -> tf.data.Dataset:
+    """Every image once, in order, resized as for serving.
+
+    Args:
+        source: Where the images are.
+        image_size: S, side of the images in pixels.
+        batch_size: Images per batch; the last may be smaller.
+
+    Returns:
+        A dataset of (float32 `(n, S, S, C)` in [0, 1], int64 `(n,)` labels, -1 for none).
+
+    Example:
+        >>> from simclr_keras.data.datasets import evaluation_dataset, load_source
+        >>> batches = evaluation_dataset(load_source("digits", "test"), 16, 200)
+        >>> [tuple(images.shape) for images, labels in batches]
+        [(200, 16, 16, 3), (160, 16, 16, 3)]
+    """
+    labels = tf.constant(source.labels)
+
+    def load(index):
+        images = resize_and_center_crop(source.load(index), image_size)
+        return images, tf.gather(labels, index)
+
+    dataset = tf.data.Dataset.range(len(source))
+    if source.images is not None:  # of one shape: a batch at a time
+        dataset = dataset.batch(batch_size).map(load, tf.data.AUTOTUNE)
+    else:
+        dataset = dataset.map(load, tf.data.AUTOTUNE).batch(batch_size)
+    return dataset.prefetch(2)
+
+
+def _digits() -> ImageSource:
+    from sklearn.datasets import load_digits
+
+    digits = load_digits()
+    images = np.round(digits.images * (255 / 16)).astype(np.uint8)
+    images = np.repeat(images[..., None], 3, axis=-1)  # RGB, like other sources
+    names = tuple(str(digit) for digit in range(10))
+    return ImageSource("digits", digits.target, names, images=images)
+
+
+def _looks_like_a_path(name: str) -> bool:
+    if name.startswith((".", "~")) or os.path.isabs(name) or name.endswith(os.sep):
+        return True
+    if os.sep not in name:
+        return False
+    import tensorflow_datasets as tfds
+
+    # "imagenet2012_subset/1pct" is a dataset and its configuration, "photos/cats" is not.
+    return name.split(os.sep)[0] not in tfds.list_builders()
+
+
+def _stratified_part(
+    source: ImageSource, labelled: np.ndarray, split: str, seed: int
+) -> np.ndarray:
+    """The indices, in order, of 4/5 ("train") or 1/5 ("test") of the labelled images."""
+    from sklearn.model_selection import train_test_split
+
+    labels = source.labels[labelled]
+    try:
+        parts = train_test_split(
+            labelled, test_size=0.2, stratify=labels, random_state=seed % 2**32
+        )
+    except ValueError as error:
+        raise InputError(
+            f"{source.name} has {len(labelled)} labelled images in {len(set(labels))} "
+            "classes: too few to hold out a fifth of every class. Add images, or test/ and "
+            "train/ folders."
+        ) from error
+    return np.sort(parts[split == "test"])

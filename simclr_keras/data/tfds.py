@@ -1,0 +1,126 @@
+"""TFDS datasets as sources in memory."""
+
+import difflib
+import os
+
+import numpy as np
+import tensorflow as tf
+
+from ..errors import InputError
+from .sources import ImageSource
+
+_ARRAY_BYTES = 4 * 2**30  # up to here images of one shape are kept decoded
+_ENCODED_BYTES = 8 * 2**30
+
+
+def load_tfds(name: str, split: str, data_dir: str | None = None) -> ImageSource:
+    """A split of a TFDS dataset; downloads and prepares it if need be.
+
+    Images of one shape are decoded into one array if it takes up to 4 GiB; others are kept
+    as encoded bytes, up to 8 GiB.
+
+    Args:
+        name: `"cifar10"`, `"imagenet2012_subset/1pct"`, ...
+        split: `"all"` and `"train"` are the training split, `"test"` is the test or
+            validation split.
+        data_dir: Folder of TFDS data. Defaults to TFDS' own, or the variable TFDS_DATA_DIR.
+
+    Returns:
+        An `ImageSource`.
+
+    Raises:
+        InputError: If there is no such dataset or split, it has no images, cannot be
+            downloaded, or does not fit in memory.
+
+    Example:
+        >>> from simclr_keras.data.tfds import load_tfds
+        >>> load_tfds("cifar10", "test").image_shape  # doctest: +SKIP
+        (32, 32, 3)
+    """
+    import tensorflow_datasets as tfds
+
+    # TFDS reads the variable only when it is imported.
+    data_dir = data_dir or os.environ.get("TFDS_DATA_DIR")
+    try:
+        builder = tfds.builder(name, data_dir=data_dir)
+    except (tfds.core.registered.DatasetNotFoundError, ValueError) as error:
+        raise InputError(_unknown(name, error)) from error
+    if not builder.is_prepared():
+        try:
+            builder.download_and_prepare()
+        except Exception as error:  # of whichever library the dataset downloads with
+            raise InputError(
+                f"TFDS could not download {name} to {builder.data_dir}: {_line(error)}. "
+                "Download it where there is a connection, and name its folder with "
+                "--data-dir or TFDS_DATA_DIR."
+            ) from error
+    return _read(builder, name, split)
+
+
+def _unknown(name: str, error: Exception) -> str:
+    import tensorflow_datasets as tfds
+
+    known = ["digits", *tfds.list_builders()]
+    if name.split("/")[0].split(":")[0] in known:
+        return f"TFDS has no dataset {name!r}: {_line(error)}"
+    close = difflib.get_close_matches(name, known)
+    meant = f" Did you mean {' or '.join(close)}?" if close else ""
+    return (
+        f"There is no dataset {name!r}.{meant} Expected digits, the name of a TFDS dataset "
+        "such as cifar10, or a directory of images."
+    )
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())[:200]
+
+
+def _read(builder, name: str, split: str) -> ImageSource:
+    import tensorflow_datasets as tfds
+
+    features, splits = builder.info.features, builder.info.splits
+    wanted = ("test", "validation") if split == "test" else ("train",)
+    chosen = next((part for part in wanted if part in splits), None)
+    if chosen is None:
+        raise InputError(
+            f"The TFDS dataset {name} has no {' or '.join(wanted)} split, only "
+            f"{', '.join(splits)}. Name other data."
+        )
+    image_key = _first(features, tfds.features.Image)
+    label_key = _first(features, tfds.features.ClassLabel)
+    if image_key is None:
+        raise InputError(
+            f"The TFDS dataset {name} has no images, only {list(features)}."
+        )
+    image = features[image_key]
+    uniform = None not in image.shape and image.np_dtype == np.uint8
+    count, size = splits[chosen].num_examples, splits[chosen].num_bytes
+    as_array = uniform and count * int(np.prod(image.shape)) <= _ARRAY_BYTES
+    if not as_array and size > _ENCODED_BYTES:
+        raise InputError(
+            f"{name} takes {size / 2**30:.0f} GiB, more than the "
+            f"{_ENCODED_BYTES / 2**30:.0f} GiB that are kept in memory. Name a subset, or a "
+            "directory of image files, which are read when needed."
+        )
+    dataset = builder.as_dataset(
+        split=chosen,
+        decoders=None if as_array else {image_key: tfds.decode.SkipDecoding()},
+        read_config=tfds.ReadConfig(try_autocache=False),
+    )
+
+    def select(example):
+        label = example[label_key] if label_key else -1
+        return example[image_key], tf.cast(label, tf.int64)
+
+    dataset = dataset.map(select, num_parallel_calls=tf.data.AUTOTUNE).batch(1024)
+    images, labels = zip(*dataset.as_numpy_iterator(), strict=True)
+    return ImageSource(
+        name,
+        np.concatenate(labels),
+        tuple(features[label_key].names) if label_key else (),
+        **{"images" if as_array else "encoded": np.concatenate(images)},
+    )
+
+
+def _first(features, kind: type) -> str | None:
+    return next((key for key, value in features.items() if type(value) is kind), None)

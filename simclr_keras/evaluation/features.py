@@ -1,0 +1,56 @@
+"""`extract_features`: the frozen encoder's output, once for every image."""
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from ..data.images import to_unit_range
+
+
+def extract_features(
+    encoder: keras.Model, dataset: tf.data.Dataset | np.ndarray | tuple, batch_size: int = 256
+) -> tuple[np.ndarray, np.ndarray]:
+    """Runs an encoder over images in inference mode; its weights and statistics stay as they are.
+
+    Args:
+        encoder: Model from images in [0, 1] to `(N, D)`.
+        dataset: Batches of images or (images, labels), or arrays of either: `(N, H, W, C)`,
+            uint8 in 0-255 or floating in 0-1. Every image counts once.
+        batch_size: Images per forward pass, for arrays.
+
+    Returns:
+        `(features, labels)`: float32 `(N, D)` and int64 `(N,)`, -1 where there is no label.
+
+    Raises:
+        ValueError: If there are no images, or they are out of range.
+
+    Example:
+        >>> import numpy as np
+        >>> import simclr_keras as sk
+        >>> encoder = sk.build_encoder(
+        ...     "simclr_resnet18", 16, width_multiplier=0.125, small_image_stem=True
+        ... )
+        >>> features, labels = sk.extract_features(encoder, np.zeros((5, 16, 16, 3), "uint8"))
+        >>> features.shape, labels.tolist()
+        ((5, 64), [-1, -1, -1, -1, -1])
+
+    Reference:
+        Chen et al. 2020, https://arxiv.org/abs/2002.05709, Section 2.3 (linear evaluation).
+    """
+    if not isinstance(dataset, tf.data.Dataset):
+        dataset = tf.data.Dataset.from_tensor_slices(dataset).batch(batch_size)
+    has_labels = isinstance(dataset.element_spec, tuple)
+
+    @tf.function(reduce_retracing=True)
+    def forward(images):
+        return tf.cast(encoder(to_unit_range(images), training=False), tf.float32)
+
+    features, labels = [], []
+    for batch in dataset:
+        images = batch[0] if has_labels else batch
+        features.append(forward(images).numpy())
+        known = batch[1].numpy() if has_labels else np.full(len(images), -1)
+        labels.append(known.reshape(-1).astype(np.int64))
+    if not features:
+        raise ValueError("`dataset` has no images. Received: an empty dataset")
+    return np.concatenate(features), np.concatenate(labels)

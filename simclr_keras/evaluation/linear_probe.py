@@ -1,0 +1,139 @@
+"""`LinearProbe`: linear evaluation of frozen features."""
+
+import warnings
+
+import numpy as np
+
+_DEFAULT_STRENGTH = 1.0
+
+
+class LinearProbe:
+    """Multinomial logistic regression on standardised features, fitted by L-BFGS.
+
+    The inverse L2 strength C is chosen on a stratified validation part of the training
+    features, never on test features; then all training features are used.
+
+    Args:
+        strengths: Candidates for C, each positive. Larger regularises less.
+        validation_fraction: Share of the training features to choose on, in (0, 1).
+        selection_size: Most training features to choose on (a million need no more).
+        max_iterations: Bound on L-BFGS.
+        seed: Decides the validation part.
+
+    Attributes:
+        strength_: The C that was chosen.
+        strength_source: `"validation"`, or `"default"` when a class has too few examples to
+            hold any out.
+        classes_: The labels seen.
+
+    Example:
+        >>> import numpy as np
+        >>> import simclr_keras as sk
+        >>> features = np.array([[0.0], [0.1], [1.0], [1.1]])
+        >>> probe = sk.LinearProbe().fit(features, np.array([0, 0, 1, 1]))
+        >>> probe.accuracy(np.array([[0.2], [0.9]]), np.array([0, 1]))
+        1.0
+
+    Reference:
+        Chen et al. 2020, https://arxiv.org/abs/2002.05709, Appendix B.8 (L-BFGS, L2 strength
+        chosen on a validation set).
+    """
+
+    def __init__(
+        self,
+        strengths: tuple[float, ...] = (0.001, 0.01, 0.1, 1.0, 10.0),
+        validation_fraction: float = 0.2,
+        selection_size: int = 10_000,
+        max_iterations: int = 300,
+        seed: int = 0,
+    ):
+        if not strengths or min(strengths) <= 0:
+            raise ValueError(f"`strengths` must be positive. Received: strengths={strengths}")
+        if not 0 < validation_fraction < 1:
+            raise ValueError(
+                "`validation_fraction` must be in (0, 1). Received: "
+                f"validation_fraction={validation_fraction}"
+            )
+        self.strengths = tuple(strengths)
+        self.validation_fraction = validation_fraction
+        self.selection_size = selection_size
+        self.max_iterations = max_iterations
+        self.seed = seed
+
+    def fit(self, features: np.ndarray, labels: np.ndarray) -> "LinearProbe":
+        """Fits the probe.
+
+        Args:
+            features: floating `(N, D)`.
+            labels: Integers `(N,)`, 0 or more.
+
+        Returns:
+            The probe itself.
+
+        Raises:
+            ValueError: If a label is missing or there is a single class.
+        """
+        features, labels = np.asarray(features, np.float32), np.asarray(labels)
+        if (labels < 0).any():
+            raise ValueError(
+                "The probe needs a label for every feature; leave out those without. Received: "
+                f"{int((labels < 0).sum())} labels of -1"
+            )
+        if len(np.unique(labels)) < 2:
+            raise ValueError(
+                "The probe needs at least two classes. Received: "
+                f"{len(np.unique(labels))} in {len(labels)} labels"
+            )
+        self.strength_, self.strength_source = self._choose(features, labels)
+        self._classifier = self._fitted(features, labels, self.strength_)
+        self.classes_ = self._classifier.classes_
+        return self
+
+    def predict(self, features: np.ndarray) -> np.ndarray:
+        """Labels `(N,)` of features `(N, D)`."""
+        return self._classifier.predict(np.asarray(features, np.float32))
+
+    def accuracy(self, features: np.ndarray, labels: np.ndarray) -> float:
+        """Share of features `(N, D)` whose label `(N,)` is predicted."""
+        return float((self.predict(features) == np.asarray(labels)).mean())
+
+    def _choose(self, features, labels) -> tuple[float, str]:
+        from sklearn.model_selection import train_test_split
+
+        counts = np.unique(labels, return_counts=True)[1]
+        held_out = int(self.validation_fraction * len(labels))
+        if len(self.strengths) == 1:
+            return self.strengths[0], "given"
+        if counts.min() < 2 or held_out < len(counts):
+            return _DEFAULT_STRENGTH, "default"
+        if len(labels) > self.selection_size:
+            chosen, _ = train_test_split(
+                np.arange(len(labels)),
+                train_size=self.selection_size,
+                stratify=labels,
+                random_state=self.seed,
+            )
+            features, labels = features[chosen], labels[chosen]
+        x, x_held, y, y_held = train_test_split(
+            features,
+            labels,
+            test_size=self.validation_fraction,
+            stratify=labels,
+            random_state=self.seed,
+        )
+        scores = [self._fitted(x, y, s).score(x_held, y_held) for s in self.strengths]
+        return self.strengths[int(np.argmax(scores))], "validation"
+
+    def _fitted(self, features, labels, strength: float):
+        from sklearn.exceptions import ConvergenceWarning
+        from sklearn.linear_model import LogisticRegression
+        from sklearn.pipeline import make_pipeline
+        from sklearn.preprocessing import StandardScaler
+
+        classifier = make_pipeline(
+            StandardScaler(), LogisticRegression(C=strength, max_iter=self.max_iterations)
+        )
+        with warnings.catch_warnings():
+            # Stopping at the bound is early stopping, and its accuracy is what is reported.
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            return classifier.fit(features, labels)

@@ -1,0 +1,120 @@
+"""The one place that knows what differs between Keras 3 and Keras 2.15.
+
+Everything else of the package is written against what both have: layers, models, `tf` ops.
+"""
+
+import keras
+import tensorflow as tf
+
+KERAS_3 = int(keras.__version__.split(".")[0]) >= 3
+
+if KERAS_3 and keras.config.backend() != "tensorflow":
+    raise ImportError(
+        "simclr_keras needs the TensorFlow backend of Keras, but Keras was started with "
+        f"the {keras.config.backend()!r} backend. Unset KERAS_BACKEND, or set it to "
+        "'tensorflow', before Python starts."
+    )
+
+
+def tensorflow_variables(variables) -> list[tf.Variable]:
+    """The `tf.Variable`s behind Keras variables (Keras 3 wraps them)."""
+    return [v.value if KERAS_3 and isinstance(v, keras.Variable) else v for v in variables]
+
+
+def optimizer_state(optimizer):
+    """What `tf.train.Checkpoint` must track for the next step to be the same."""
+    # Keras 2.15 and the legacy optimizers are trackable whole, loss scale included; in Keras 3
+    # the flat list is: dependencies are found by attribute there, which loses nested slots.
+    return tensorflow_variables(optimizer.variables) if KERAS_3 else optimizer
+
+
+def build_optimizer(optimizer, variables) -> None:
+    """Creates the optimizer's slots now, inside the strategy's scope and outside any graph."""
+    if hasattr(optimizer, "build"):
+        optimizer.build(variables)
+    else:  # legacy optimizers (Addons) have no public way to do it
+        optimizer._create_all_weights(variables)
+
+
+class VersionedOptimizer(keras.optimizers.Optimizer):
+    """Base of our optimizers: one `update(gradient, variable, learning_rate, slots)` for both.
+
+    A subclass names its slots in `slot_names`; each is a zero tensor like the variable.
+    """
+
+    slot_names: tuple[str, ...] = ()
+
+    def __init__(self, learning_rate, name, **kwargs):
+        if KERAS_3:
+            super().__init__(learning_rate=learning_rate, name=name, **kwargs)
+        else:
+            kwargs.setdefault("jit_compile", False)
+            super().__init__(name=name, **kwargs)
+            self._learning_rate = self._build_learning_rate(learning_rate)
+
+    def build(self, variables):
+        if getattr(self, "slots", None) is not None:
+            return
+        super().build(variables)
+        self.slots = {
+            name: [self.add_variable_from_reference(v, name) for v in variables]
+            for name in self.slot_names
+        }
+        if not KERAS_3:
+            self._built = True
+
+    def update_step(self, gradient, variable, learning_rate=None):
+        if KERAS_3:
+            index = self._get_variable_index(variable)
+        else:
+            index = self._index_dict[self._var_key(variable)]
+            learning_rate = self.learning_rate
+        slots = {name: self.slots[name][index] for name in self.slot_names}
+        self.update(gradient, variable, tf.cast(learning_rate, variable.dtype), **slots)
+
+    def _apply_weight_decay(self, variables):
+        """Off: the base class would decay once more whatever has a `weight_decay`."""
+
+    def get_config(self):
+        config = super().get_config()
+        if not KERAS_3:
+            config["learning_rate"] = self._serialize_hyperparameter(self._learning_rate)
+        return config
+
+
+class VersionedModel(keras.Model):
+    """Base of `SimCLR`: the parts of `keras.Model` whose insides differ."""
+
+    def _maybe_symbolic_build(self, *args, **kwargs):
+        """Nothing is left to build; Keras 3 would average the replicas' images to do it."""
+
+    def _symbolic_build(self, *args, **kwargs):
+        """Nothing is left to build; Keras 3 would call the model on a batch of crops."""
+
+
+def scaled(optimizer, loss: tf.Tensor) -> tf.Tensor:
+    """The loss to differentiate: multiplied by the loss scale under float16."""
+    if KERAS_3:
+        return optimizer.scale_loss(loss)
+    return optimizer.get_scaled_loss(loss) if hasattr(optimizer, "get_scaled_loss") else loss
+
+
+def apply_gradients(optimizer, gradients, variables) -> None:
+    """One step; gradients are summed over replicas and freed of the loss scale."""
+    if not KERAS_3 and hasattr(optimizer, "get_unscaled_gradients"):
+        gradients = optimizer.get_unscaled_gradients(gradients)
+    optimizer.apply_gradients(zip(gradients, variables))
+
+
+def lamb(learning_rate):
+    """LAMB: the built-in one on Keras 3, TensorFlow Addons' on Keras 2.15."""
+    if KERAS_3:
+        return keras.optimizers.Lamb(learning_rate)
+    try:
+        import tensorflow_addons as tfa
+    except ImportError as error:
+        raise ValueError(
+            "LAMB on Keras 2.15 comes from TensorFlow Addons, which is not installed. "
+            'Run: pip install "simclr_keras[addons]"'
+        ) from error
+    return tfa.optimizers.LAMB(learning_rate)

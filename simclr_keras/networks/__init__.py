@@ -1,0 +1,1 @@
+"""Base encoders and the projection head."""

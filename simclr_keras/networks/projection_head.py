@@ -1,0 +1,108 @@
+"""`ProjectionHead`: the g(.) between the encoder and the loss."""
+
+import keras
+import tensorflow as tf
+
+
+@keras.saving.register_keras_serializable(package="simclr_keras")
+class ProjectionHead(keras.layers.Layer):
+    """Maps features h to the projections z = g(h) that the loss compares.
+
+    For two layers g(h) = W2 relu(W1 h) (Section 2.1 of the paper), each product followed by
+    batch normalisation as in the original release: with offset and ReLU on the hidden layers,
+    without offset on the last. The head is thrown away after pretraining; a nonlinear one
+    makes the features before it better by more than 10 points (Section 4.2).
+
+    Args:
+        output_dim: K, the dimension of the projections.
+        num_layers: 2 in SimCLR, 3 in SimCLR v2, 1 for a linear head, 0 for none (z = h).
+        hidden_dim: Width of the hidden layers. Defaults to the width of the features.
+
+    Call arguments:
+        features: `(N, D)`.
+        training: Whether batch normalisation uses and updates batch statistics.
+
+    Returns:
+        `(N, output_dim)`, or `(N, D)` when `num_layers` is 0; not L2-normalised.
+
+    Raises:
+        ValueError: If a size is not positive or `num_layers` is negative.
+
+    Example:
+        >>> import numpy as np
+        >>> import simclr_keras as sk
+        >>> head = sk.ProjectionHead(output_dim=16)
+        >>> tuple(head(np.ones((4, 64), "float32")).shape)
+        (4, 16)
+
+    Reference:
+        Chen et al. 2020, https://arxiv.org/abs/2002.05709, Sections 2.1 and 4.2;
+        Chen et al. 2020, "Big Self-Supervised Models are Strong Semi-Supervised Learners",
+        https://arxiv.org/abs/2006.10029, Section 2.
+    """
+
+    def __init__(
+        self,
+        output_dim: int = 128,
+        num_layers: int = 2,
+        hidden_dim: int | None = None,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        if output_dim < 1:
+            raise ValueError(f"`output_dim` must be positive. Received: output_dim={output_dim}")
+        if num_layers < 0:
+            raise ValueError(
+                "`num_layers` must be 0 (no head), 1 (linear) or more. "
+                f"Received: num_layers={num_layers}"
+            )
+        if hidden_dim is not None and hidden_dim < 1:
+            raise ValueError(f"`hidden_dim` must be positive. Received: hidden_dim={hidden_dim}")
+        self.output_dim = output_dim
+        self.num_layers = num_layers
+        self.hidden_dim = hidden_dim
+        self.dense_layers = []
+        self.norm_layers = []
+
+    def build(self, input_shape):
+        width = input_shape[-1]
+        for index in range(self.num_layers):
+            is_last = index == self.num_layers - 1
+            units = self.output_dim if is_last else self.hidden_dim or input_shape[-1]
+            dense = keras.layers.Dense(
+                units, use_bias=False, dtype=self.dtype_policy, name=f"dense_{index}"
+            )
+            norm = keras.layers.BatchNormalization(
+                momentum=0.9,
+                epsilon=1e-5,
+                center=not is_last,
+                synchronized=True,
+                dtype=self.dtype_policy,
+                name=f"norm_{index}",
+            )
+            dense.build((None, width))
+            norm.build((None, units))
+            self.dense_layers.append(dense)
+            self.norm_layers.append(norm)
+            width = units
+        self.built = True
+
+    def call(self, features, training=False):
+        hidden = features
+        for index, (dense, norm) in enumerate(zip(self.dense_layers, self.norm_layers)):
+            hidden = norm(dense(hidden), training=training)
+            if index < self.num_layers - 1:
+                hidden = tf.nn.relu(hidden)
+        return hidden
+
+    def compute_output_shape(self, input_shape):
+        return (*input_shape[:-1], self.output_dim if self.num_layers else input_shape[-1])
+
+    def get_config(self):
+        config = super().get_config()
+        config.update(
+            output_dim=self.output_dim,
+            num_layers=self.num_layers,
+            hidden_dim=self.hidden_dim,
+        )
+        return config

@@ -1,0 +1,118 @@
+"""`RunDirectory`: the files of a run, each written whole or not at all."""
+
+import dataclasses
+import json
+import os
+import pathlib
+
+import keras
+
+from ..errors import InputError, RunFailure
+from ..keras_versions import KERAS_3
+from .config import PretrainConfig
+
+_GENERATION = 3 if KERAS_3 else 2
+# May differ when a run is continued: they do not change what it computes.
+_FREE = ("run_dir", "data_dir", "strategy")
+
+
+class RunDirectory:
+    """Paths and records of one run.
+
+    Args:
+        path: The folder; it need not exist yet.
+    """
+
+    def __init__(self, path: str | os.PathLike):
+        self.path = pathlib.Path(path)
+        self.config_file = self.path / "config.json"
+        self.history_file = self.path / "history.csv"
+        self.evaluation_file = self.path / "evaluation.json"
+        self.encoder_file = self.path / "encoder.keras"
+        self.checkpoints = self.path / "checkpoints"
+        self.tensorboard = self.path / "tensorboard"
+        self.report = self.path / "report"
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether pretraining ended: the encoder is written last."""
+        return self.encoder_file.exists()
+
+    def begin(self, config: PretrainConfig) -> None:
+        """Writes the settings, or checks them against those of the run that is here.
+
+        Raises:
+            InputError: If the folder holds something else, or a run with other settings.
+            RunFailure: If the other Keras generation wrote the run.
+        """
+        if self.config_file.exists():
+            begun = dataclasses.asdict(self.read_config())
+            asked = dataclasses.asdict(config)
+            different = [
+                f"{name}={begun[name]} (now {asked[name]})"
+                for name in asked
+                if name not in _FREE and begun[name] != asked[name]
+            ]
+            if different:
+                raise InputError(
+                    f"{self.path} holds a run with other settings: {', '.join(different)}. "
+                    "Repeat its command to continue it, or choose another --run-dir."
+                )
+            return
+        if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
+            raise InputError(
+                f"{self.path} exists and is not a run. Choose another --run-dir."
+            )
+        self.path.mkdir(parents=True, exist_ok=True)
+        settings = {**dataclasses.asdict(config), "keras_generation": _GENERATION}
+        write_json(self.config_file, settings)
+
+    def read_config(self) -> PretrainConfig:
+        """The settings of the run.
+
+        Raises:
+            InputError: If there is no run here.
+            RunFailure: If the other Keras generation wrote it.
+        """
+        if not self.config_file.exists():
+            raise InputError(
+                f"There is no run in {self.path} (no config.json). Begin one with: "
+                f"simclr-keras pretrain --dataset DATA --run-dir {self.path}"
+            )
+        settings = json.loads(self.config_file.read_text())
+        generation = settings.pop("keras_generation")
+        if generation != _GENERATION:
+            raise RunFailure(
+                f"{self.path} was written with Keras {generation} and this is Keras "
+                f"{keras.__version__}: run directories do not cross. Use the environment that "
+                "wrote it; exported SavedModels do cross."
+            )
+        return PretrainConfig(**settings)
+
+    def save_encoder(self, encoder: keras.Model) -> None:
+        """Writes `encoder.keras`; a crash leaves none rather than half of one."""
+        unfinished = self.path / "unfinished.keras"  # Keras insists on the suffix
+        encoder.save(unfinished)
+        os.replace(unfinished, self.encoder_file)
+
+    def load_encoder(self) -> keras.Model:
+        """The pretrained encoder.
+
+        Raises:
+            InputError: If there is no run here, or it is not finished.
+            RunFailure: If the other Keras generation wrote it.
+        """
+        self.read_config()
+        if not self.is_finished:
+            raise InputError(
+                f"The run in {self.path} is not finished (no encoder.keras). Repeat its "
+                "pretrain command to continue it."
+            )
+        return keras.models.load_model(self.encoder_file, compile=False)
+
+
+def write_json(path: pathlib.Path, content: dict) -> None:
+    """Writes a JSON file whole or not at all."""
+    unfinished = path.with_suffix(".tmp")
+    unfinished.write_text(json.dumps(content, indent=2) + "\n")
+    os.replace(unfinished, path)

@@ -1,0 +1,284 @@
+"""`pretrain`: from settings to a finished run directory."""
+
+import contextlib
+import dataclasses
+import logging
+import math
+
+import keras
+import tensorflow as tf
+
+from ..data.datasets import load_source, pretraining_dataset
+from ..errors import InputError, RunFailure
+from ..keras_versions import lamb
+from ..networks.encoders import build_encoder
+from ..networks.projection_head import ProjectionHead
+from ..training.callbacks import (
+    CollapseWarning,
+    RunHistory,
+    SaveCheckpoints,
+    StopOnNonFiniteLoss,
+)
+from ..training.checkpoints import Checkpoints
+from ..training.lars import LARS
+from ..training.schedules import WarmupCosine, scale_learning_rate
+from ..training.simclr import SimCLR
+from ..training.strategy import check_divides, choose_strategy
+from ..views.augmenter import SimCLRAugmenter
+from .config import PretrainConfig
+from .directory import RunDirectory
+
+_LOGGER = logging.getLogger("simclr_keras")
+
+# Bases of the learning-rate rules: the paper's for LARS (Appendix B.1). SGD's is 0.03 at a
+# batch of 256 (MoCo's). Adam-like steps do not grow with the batch, so theirs is a constant.
+_BASES = {
+    "lars": {"sqrt": 0.075, "linear": 0.3},
+    "sgd": {"sqrt": 0.03 / 16, "linear": 0.03},
+}
+_ADAPTIVE_LEARNING_RATE = 1e-3
+_WEIGHT_DECAY = {"lars": 1e-6, "sgd": 1e-4, "adamw": 1e-4, "lamb": 0.0}
+
+
+@dataclasses.dataclass(frozen=True)
+class PretrainResult:
+    """What `pretrain` did.
+
+    Attributes:
+        run_dir: The run directory.
+        steps: Steps of the whole run.
+        first_step: The step this call began at: 0, or where an earlier call ended.
+        loss: Mean loss of the last interval, `None` if there was nothing left to do.
+    """
+
+    run_dir: str
+    steps: int
+    first_step: int
+    loss: float | None
+
+
+def pretrain(config: PretrainConfig) -> PretrainResult:
+    """Pretrains an encoder without labels into a run directory; continues an unfinished run.
+
+    An interrupted run that is continued ends with the weights of one that was not: data order
+    and views are functions of (seed, step), and everything else is in the checkpoint.
+
+    Args:
+        config: The settings.
+
+    Returns:
+        A `PretrainResult`; the encoder is in `RUN/encoder.keras`.
+
+    Raises:
+        InputError: If the data or the settings cannot be used; nothing is written then.
+        RunFailure: If training cannot go on, such as at a loss that is not finite.
+
+    Example:
+        >>> import tempfile
+        >>> import simclr_keras as sk
+        >>> config = sk.PretrainConfig(
+        ...     dataset="digits", run_dir=tempfile.mkdtemp() + "/run", image_size=8,
+        ...     encoder="simclr_resnet18", width_multiplier=0.125, small_image_stem=True,
+        ...     batch_size=32, steps=2,
+        ... )
+        >>> sk.pretrain(config).steps
+        2
+
+    Reference:
+        Chen et al. 2020, https://arxiv.org/abs/2002.05709, Algorithm 1.
+    """
+    directory = RunDirectory(config.run_dir)
+    if directory.config_file.exists():
+        directory.begin(config)  # the settings first: a finished run needs no data
+    source = _source(config)
+    steps_per_epoch = len(source) // config.batch_size
+    if not steps_per_epoch:
+        raise InputError(
+            f"A batch of {config.batch_size} is larger than the dataset ({len(source)} images). "
+            f"Choose a --batch-size of at most {len(source)}."
+        )
+    total_steps = config.steps or config.epochs * steps_per_epoch
+    if directory.is_finished:
+        _LOGGER.info("The run in %s is finished: nothing to do.", config.run_dir)
+        return PretrainResult(config.run_dir, total_steps, total_steps, None)
+    strategy = choose_strategy(config.strategy)
+    check_divides(config.batch_size, strategy)
+    schedule = learning_rate_schedule(config, total_steps)
+    keras.utils.set_random_seed(config.seed)
+    with _precision(config.mixed_precision), strategy.scope():
+        model = _build_model(config, source)
+        model.compile(optimizer=_optimizer(config, schedule))
+    directory.begin(config)
+    checkpoints = Checkpoints(model, directory.checkpoints)
+    first_step = checkpoints.restore()
+    _log_start(config, source, total_steps, first_step, schedule, strategy)
+    interval = min(config.checkpoint_every or min(steps_per_epoch, 500), total_steps)
+    history = RunHistory(
+        directory.history_file,
+        directory.tensorboard,
+        config.batch_size,
+        steps_per_epoch,
+        total_steps,
+        schedule,
+    )
+    callbacks = [
+        StopOnNonFiniteLoss(),
+        CollapseWarning(config.batch_size),
+        history,
+        SaveCheckpoints(checkpoints),
+    ]
+    loss = None
+    # Whole intervals in one call of fit, the rest in a second.
+    for steps in (interval, total_steps % interval):
+        done = int(model.step)
+        count = (total_steps - done) // steps if steps else 0
+        if count:
+            loss = _fit(model, config, source, callbacks, done, steps, count)
+    directory.save_encoder(_for_inference(config, model, source))
+    return PretrainResult(config.run_dir, total_steps, first_step, loss)
+
+
+def learning_rate_schedule(config: PretrainConfig, total_steps: int) -> WarmupCosine:
+    """The run's learning rate: the one asked for, or the optimizer's rule, as the peak."""
+    peak = config.learning_rate
+    if peak is None and config.optimizer in _BASES:
+        rule = config.learning_rate_scaling
+        peak = scale_learning_rate(_BASES[config.optimizer][rule], config.batch_size, rule)
+    elif peak is None:
+        peak = _ADAPTIVE_LEARNING_RATE
+    return WarmupCosine(peak, total_steps, round(config.warmup_fraction * total_steps))
+
+
+def build_augmenter(config: PretrainConfig) -> SimCLRAugmenter:
+    """The run's augmentations."""
+    return SimCLRAugmenter(
+        config.image_size,
+        color_jitter_strength=config.color_jitter_strength,
+        blur=config.blur,
+        flip=config.flip,
+        crop_area=(config.crop_area_min, 1.0),
+    )
+
+
+def _source(config: PretrainConfig):
+    return load_source(
+        config.dataset,
+        "train" if config.dataset == "digits" else "all",
+        data_dir=config.data_dir,
+        seed=config.seed,
+        skip_unreadable=config.skip_unreadable,
+    )
+
+
+def _build_model(config: PretrainConfig, source) -> SimCLR:
+    probe = None
+    if config.probe:
+        if not source.has_labels:
+            raise InputError(
+                f"--probe needs labels, and {config.dataset} has none. Leave it out, or put "
+                "the labelled images in one sub-folder per class."
+            )
+        probe = keras.layers.Dense(len(source.class_names), dtype="float32", name="probe")
+    return SimCLR(
+        _encoder(config, source),
+        ProjectionHead(config.projection_dim, config.projection_layers),
+        build_augmenter(config),
+        temperature=config.temperature,
+        probe=probe,
+        seed=config.seed,
+    )
+
+
+def _encoder(config: PretrainConfig, source, weights: str | None = None) -> keras.Model:
+    return build_encoder(
+        config.encoder,
+        config.image_size,
+        channels=source.image_shape[-1] if source.image_shape else 3,
+        weights=weights or config.weights,
+        width_multiplier=config.width_multiplier,
+        small_image_stem=config.small_image_stem,
+    )
+
+
+def _optimizer(config: PretrainConfig, schedule: WarmupCosine):
+    decay = _WEIGHT_DECAY[config.optimizer]
+    decay = decay if config.weight_decay is None else config.weight_decay
+    if config.optimizer == "lars":
+        return LARS(schedule, weight_decay=decay)
+    if config.optimizer == "sgd":
+        return keras.optimizers.SGD(schedule, momentum=0.9, nesterov=True, weight_decay=decay)
+    if config.optimizer == "adamw":
+        return keras.optimizers.AdamW(schedule, weight_decay=decay)
+    return lamb(schedule)
+
+
+def _fit(model, config, source, callbacks, first_step, steps, count) -> float:
+    """`count` intervals of `steps` steps each; returns the loss of the last."""
+
+    # `fit` would shard by file or element; these batches are global and split by rows.
+    options = tf.data.Options()
+    options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
+    dataset = pretraining_dataset(
+        source,
+        config.batch_size,
+        image_size=config.image_size,
+        seed=config.seed,
+        first_step=first_step,
+        num_steps=first_step + steps * count,
+        cut_views=lambda image, step, position: model.augmenter.cut_crops(
+            image, step, position, config.seed
+        ),
+        with_labels=config.probe,
+    ).with_options(options)
+    try:
+        history = model.fit(
+            dataset, epochs=count, steps_per_epoch=steps, callbacks=callbacks, verbose=0, shuffle=False
+        )
+    except (tf.errors.InvalidArgumentError, tf.errors.NotFoundError) as error:
+        broken = source.find_unreadable()
+        if not broken:
+            raise
+        path, reason = broken[0]
+        raise RunFailure(
+            f"{len(broken)} of {len(source)} images cannot be read, such as {path} ({reason}). "
+            "Move them away, or pass --skip-unreadable, and begin a new run."
+        ) from error
+    return history.history["loss"][-1]
+
+
+def _for_inference(config: PretrainConfig, model: SimCLR, source) -> keras.Model:
+    """The trained encoder in float32 and outside the strategy."""
+    encoder = _encoder(dataclasses.replace(config, weights=None), source)
+    encoder.set_weights(model.encoder.get_weights())
+    return encoder
+
+
+@contextlib.contextmanager
+def _precision(name: str):
+    before = keras.mixed_precision.global_policy()
+    if name != "none":
+        keras.mixed_precision.set_global_policy(f"mixed_{name}")
+    try:
+        yield
+    finally:
+        keras.mixed_precision.set_global_policy(before)
+
+
+def _log_start(config, source, total_steps, first_step, schedule, strategy) -> None:
+    """What one wants to have read when a run goes wrong."""
+    candidates = 2 * config.batch_size - 1
+    _LOGGER.info(
+        "%d images of %s, %d steps of %d; %d replicas; %d candidates for each view, so "
+        "collapse has a loss of %.3f; %s with a peak learning rate of %.4g",
+        len(source),
+        config.dataset,
+        total_steps,
+        config.batch_size,
+        strategy.num_replicas_in_sync,
+        candidates,
+        math.log(candidates),
+        config.optimizer,
+        schedule.peak_learning_rate,
+    )
+    if first_step:
+        _LOGGER.info("Continuing at step %d.", first_step)

@@ -1,0 +1,1 @@
+"""Exported encoders and what they embed."""

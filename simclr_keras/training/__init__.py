@@ -1,0 +1,1 @@
+"""The Keras model, its optimizer, schedules, strategies and checkpoints."""

@@ -1,0 +1,62 @@
+"""Exact resume: everything that the next step depends on, saved with `tf.train.Checkpoint`.
+
+Keras' BackupAndRestore loses the state of wrapped optimizers, and `.keras` files hold no
+learning-rate position. Data order and views need no state: they are functions of the step.
+"""
+
+import pathlib
+
+import tensorflow as tf
+
+from ..errors import RunFailure
+from ..keras_versions import optimizer_state, tensorflow_variables
+from .simclr import SimCLR
+
+
+class Checkpoints:
+    """The last checkpoints of a run.
+
+    Args:
+        model: A compiled `SimCLR`.
+        directory: Folder of the checkpoints; made when the first is written.
+        keep: How many to keep.
+    """
+
+    def __init__(self, model: SimCLR, directory: str | pathlib.Path, keep: int = 2):
+        self._model = model
+        networks = [model.encoder, model.projection_head, model.probe]
+        self._manager = tf.train.CheckpointManager(
+            tf.train.Checkpoint(
+                step=model.step,
+                networks=[tensorflow_variables(n.variables) for n in networks if n is not None],
+                optimizer=optimizer_state(model.optimizer),
+            ),
+            str(directory),
+            max_to_keep=keep,
+        )
+
+    def save(self) -> None:
+        """Writes the model, its optimizer and its step."""
+        self._manager.save(checkpoint_number=int(self._model.step))
+
+    def restore(self) -> int:
+        """Restores the newest checkpoint, if there is one.
+
+        Returns:
+            The number of steps that were already made.
+
+        Raises:
+            RunFailure: If the checkpoint does not fit the model.
+        """
+        latest = self._manager.latest_checkpoint
+        if latest is None:
+            return 0
+        try:
+            status = self._manager.checkpoint.restore(latest)
+            status.assert_existing_objects_matched()
+        except (AssertionError, ValueError, tf.errors.OpError) as error:
+            raise RunFailure(
+                f"The checkpoint {latest} does not fit this model ({str(error).splitlines()[0]}). "
+                "Use the settings and the Keras generation that wrote it, or another --run-dir."
+            ) from error
+        return int(self._model.step)

@@ -1,0 +1,245 @@
+"""`SimCLR`: a Keras model whose training step is the paper's Algorithm 1."""
+
+from collections.abc import Callable
+
+import keras
+import tensorflow as tf
+
+from ..data.images import to_unit_range
+from ..keras_versions import VersionedModel, apply_gradients, build_optimizer, scaled
+from ..objective import replicas
+from ..objective.metrics import contrastive_accuracy
+from ..objective.nt_xent import nt_xent_loss
+
+# Validation has a step of its own, so that its views are the same at every evaluation.
+_VALIDATION_STEP = -1
+
+
+@keras.saving.register_keras_serializable(package="simclr_keras")
+class SimCLR(VersionedModel):
+    """Pretrains an encoder without labels: two views, encoder, projection head, contrast.
+
+    Each step draws two views of every image, sends all 2N views through the encoder f(.) and
+    the projection head g(.) in one forward pass, and lowers the contrastive loss. Under a
+    `tf.distribute` strategy the negatives, the batch-norm statistics and the logged numbers
+    span all replicas: N replicas train as one does with the same global batch.
+
+    Called on images, the model returns features h = f(x), in `predict` too.
+
+    Args:
+        encoder: `keras.Model` from images in [0, 1] to features `(N, D)`; see
+            `build_encoder`.
+        projection_head: Layer from features to projections `(N, K)`; see `ProjectionHead`.
+        augmenter: Layer from images to two views; see `SimCLRAugmenter`.
+        temperature: tau of NT-Xent. Defaults to 0.1.
+        loss: Any callable `(projections_1, projections_2) -> (N,)`. Defaults to NT-Xent.
+        probe: Layer from features to C logits, trained beside the encoder on the labels of
+            the batch to watch progress. No gradient of it reaches the encoder; a label of -1
+            means none and is left out.
+        seed: The run's seed; with the step and the place in the batch it decides every view.
+
+    Call arguments:
+        images: `(N, H, W, C)`, uint8 in 0-255 or floating in 0-1.
+
+    Returns:
+        Features, float32 `(N, D)`.
+
+    Raises:
+        ValueError: If the encoder does not return `(N, D)`, or at `compile` if XLA is asked
+            for under several replicas, which TensorFlow cannot do.
+
+    Example:
+        >>> import numpy as np
+        >>> import simclr_keras as sk
+        >>> model = sk.SimCLR(
+        ...     sk.build_encoder(
+        ...         "simclr_resnet18", 16, width_multiplier=0.125, small_image_stem=True
+        ...     ),
+        ...     sk.ProjectionHead(output_dim=16),
+        ...     sk.SimCLRAugmenter(image_size=16, blur=False),
+        ... )
+        >>> model.compile(optimizer=sk.LARS(0.1))
+        >>> images = np.random.default_rng(0).integers(0, 256, (8, 16, 16, 3), "uint8")
+        >>> history = model.fit(images, batch_size=4, epochs=1, verbose=0)
+        >>> model.predict(images, verbose=0).shape
+        (8, 64)
+
+    Reference:
+        Chen et al. 2020, https://arxiv.org/abs/2002.05709, Algorithm 1.
+    """
+
+    def __init__(
+        self,
+        encoder: keras.Model,
+        projection_head: keras.layers.Layer,
+        augmenter: keras.layers.Layer,
+        temperature: float = 0.1,
+        loss: Callable | None = None,
+        probe: keras.layers.Layer | None = None,
+        seed: int = 0,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        output_shape = tuple(encoder.output_shape)
+        if len(output_shape) != 2 or output_shape[1] is None:
+            raise ValueError(
+                "`encoder` must return features of shape (N, D); end it with a pooling layer. "
+                f"Received: encoder.output_shape={output_shape}"
+            )
+        self.encoder = encoder
+        self.projection_head = projection_head
+        self.augmenter = augmenter
+        self.temperature = temperature
+        self.contrastive_loss = loss
+        self.probe = probe
+        self.seed = seed
+        for layer in (projection_head, probe):
+            if layer is not None and not layer.built:
+                layer.build(output_shape)
+        # Batches seen; float16 may skip an optimizer step, but never a batch.
+        self.step = tf.Variable(
+            0,
+            dtype=tf.int64,
+            trainable=False,
+            aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA,
+            name="step",
+        )
+        names = ["loss", "contrastive_accuracy"]
+        names += ["probe_loss", "probe_accuracy"] if probe is not None else []
+        self._means = [keras.metrics.Mean(name=name) for name in names]
+        self.built = True
+
+    def compile(self, optimizer="rmsprop", *, jit_compile: bool = False, **kwargs):
+        """Configures training; takes what `keras.Model.compile` takes, and no loss.
+
+        Args:
+            optimizer: Keras optimizer; `LARS` with `WarmupCosine` in the paper.
+            jit_compile: Compile the step with XLA. Off by default: on CPUs it is slower.
+            **kwargs: Of `keras.Model.compile`.
+        """
+        count = tf.distribute.get_strategy().num_replicas_in_sync
+        count = max(count, self.distribute_strategy.num_replicas_in_sync)
+        if jit_compile and count > 1:
+            raise ValueError(
+                "`jit_compile=True` does not work with several replicas: TensorFlow cannot "
+                "compile a step whose variables live on several devices. Received: "
+                f"jit_compile=True with {count} replicas; leave it out."
+            )
+        super().compile(optimizer=optimizer, jit_compile=jit_compile, **kwargs)
+        build_optimizer(self.optimizer, self.trainable_variables)
+
+    @property
+    def metrics(self):
+        return self._means
+
+    def call(self, images, training=False):
+        features = self.encoder(to_unit_range(images), training=training)
+        return tf.cast(features, tf.float32)
+
+    def train_step(self, data):
+        with tf.GradientTape() as tape:
+            to_minimise, logs = self._contrast(data, self.step, training=True)
+            to_minimise = scaled(self.optimizer, to_minimise)
+        variables = self.trainable_variables
+        gradients = tape.gradient(to_minimise, variables)
+        apply_gradients(self.optimizer, gradients, variables)
+        self.step.assign_add(1)
+        return self._log(logs)
+
+    def test_step(self, data):
+        _, logs = self._contrast(data, _VALIDATION_STEP, training=False)
+        return self._log(logs)
+
+    def _contrast(self, data, step, training: bool):
+        """One forward pass: this replica's share of what to minimise, and the global logs."""
+        images, labels, _ = keras.utils.unpack_x_y_sample_weight(data)
+        count = replicas.check_even(tf.shape(images)[0])  # n: images on this replica
+        view_1, view_2 = self.augmenter(
+            images,
+            seed=(self.seed, step),
+            first_position=tf.cast(replicas.replica_id() * count, tf.int64),
+        )
+        features = self.encoder(tf.concat([view_1, view_2], axis=0), training=training)
+        projections = self.projection_head(features, training=training)  # (2n, K)
+        projections = tf.cast(projections, tf.float32)
+        # The negatives of a view are all other views of the global batch.
+        projections_1, projections_2 = (
+            replicas.gather(half) for half in (projections[:count], projections[count:])
+        )
+        total = tf.cast(count * replicas.number_of_replicas(), tf.float32)  # N
+        pair_losses = self._pair_losses(projections_1, projections_2)  # (N,)
+        loss = tf.reduce_sum(replicas.local_rows(pair_losses, count)) / total
+        # Gradients are summed over replicas, so a regulariser counts once in all.
+        regularisation = tf.add_n([0.0, *(tf.cast(x, tf.float32) for x in self.losses)])
+        to_minimise = loss + regularisation / replicas.number_of_replicas()
+        accuracy = contrastive_accuracy(projections_1, projections_2)
+        logs = [
+            replicas.global_sum(tf.stop_gradient(loss)) + regularisation,
+            tf.reduce_mean(accuracy),
+        ]
+        if self.probe is not None:
+            probe_loss, probe_logs = self._probe(features, labels, training)
+            to_minimise += probe_loss
+            logs += probe_logs
+        return to_minimise, [(value, total) for value in logs[:2]] + logs[2:]
+
+    def _pair_losses(self, projections_1, projections_2):
+        if self.contrastive_loss is None:
+            return nt_xent_loss(projections_1, projections_2, self.temperature)
+        losses = self.contrastive_loss(projections_1, projections_2)
+        if losses.shape.rank != 1:
+            raise ValueError(
+                "`loss` must return one value per pair, shape (N,). Received: shape "
+                f"{losses.shape}"
+            )
+        return losses
+
+    def _probe(self, features, labels, training: bool):
+        """Cross entropy of the probe on the labelled images, for both of their views."""
+        if labels is None:
+            raise ValueError(
+                "The model has a probe, so every batch must be (images, labels), with label "
+                "-1 where there is none. Received: images only."
+            )
+        features = tf.stop_gradient(tf.cast(features, tf.float32))
+        logits = tf.cast(self.probe(features, training=training), tf.float32)  # (2n, C)
+        labels = tf.tile(tf.cast(tf.reshape(labels, [-1]), tf.int32), [2])
+        known = tf.cast(labels >= 0, tf.float32)
+        total = replicas.global_sum(tf.reduce_sum(known))
+        losses = tf.nn.sparse_softmax_cross_entropy_with_logits(tf.maximum(labels, 0), logits)
+        loss = tf.reduce_sum(losses * known) / tf.maximum(total, 1.0)
+        hits = tf.cast(tf.argmax(logits, axis=1, output_type=tf.int32) == labels, tf.float32)
+        accuracy = replicas.global_sum(tf.reduce_sum(hits * known)) / tf.maximum(total, 1.0)
+        return loss, [
+            (replicas.global_sum(tf.stop_gradient(loss)), total),
+            (accuracy, total),
+        ]
+
+    def _log(self, logs):
+        for metric, (value, weight) in zip(self._means, logs):
+            metric.update_state(value, sample_weight=weight)
+        return {metric.name: metric.result() for metric in self._means}
+
+    def get_config(self):
+        config = super().get_config()
+        serialize = keras.saving.serialize_keras_object
+        config.update(
+            encoder=serialize(self.encoder),
+            projection_head=serialize(self.projection_head),
+            augmenter=serialize(self.augmenter),
+            temperature=self.temperature,
+            loss=None if self.contrastive_loss is None else serialize(self.contrastive_loss),
+            probe=None if self.probe is None else serialize(self.probe),
+            seed=self.seed,
+        )
+        return config
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        config = dict(config)
+        for name in ("encoder", "projection_head", "augmenter", "loss", "probe"):
+            if isinstance(config[name], dict):
+                config[name] = keras.saving.deserialize_keras_object(
+                    config[name], custom_objects=custom_objects
+                )
+        return cls(**config)

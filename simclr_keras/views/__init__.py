@@ -1,0 +1,1 @@
+"""The two random views of each image."""

@@ -1,0 +1,68 @@
+"""Random numbers that depend on (seed, step, position, view) and on nothing else.
+
+`tf.random.stateless_uniform` draws other numbers under XLA than eagerly, so the numbers come
+from Threefry-2x32 with 20 rounds (Salmon et al. 2011, "Parallel random numbers: as easy as
+1, 2, 3"), written in additions, rotations and exclusive ors. Equal eager, traced, in `tf.data`
+and compiled, on one replica or many.
+"""
+
+import tensorflow as tf
+
+_ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
+_PARITY = 0x1BD11BDA  # of the Skein key schedule
+
+
+def threefry_2x32(
+    key: tuple[tf.Tensor, tf.Tensor], counter: tuple[tf.Tensor, tf.Tensor]
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Two 32-bit words for every counter: the block cipher itself.
+
+    Args:
+        key: Two uint32 tensors, broadcast against the counter.
+        counter: Two uint32 tensors of one shape.
+
+    Returns:
+        Two uint32 tensors of that shape.
+    """
+    keys = [*key, key[0] ^ key[1] ^ tf.constant(_PARITY, tf.uint32)]
+    x, y = counter[0] + keys[0], counter[1] + keys[1]
+    for block in range(5):
+        for rotation in _ROTATIONS[block % 2]:
+            x = x + y
+            left = tf.bitwise.left_shift(y, tf.constant(rotation, tf.uint32))
+            right = tf.bitwise.right_shift(y, tf.constant(32 - rotation, tf.uint32))
+            y = (left | right) ^ x
+        x = x + keys[(block + 1) % 3]
+        y = y + keys[(block + 2) % 3] + tf.constant(block + 1, tf.uint32)
+    return x, y
+
+
+def uniforms(
+    seed: tf.Tensor, positions: tf.Tensor, view: int, count: int
+) -> tf.Tensor:
+    """A row of `count` uniform numbers for each image of a batch.
+
+    Args:
+        seed: int64 `(2,)`, (run seed, step); taken modulo 2**32.
+        positions: int64 `(N,)`, the images' places in the global batch.
+        view: 0 or 1.
+        count: How many numbers an image needs; at most 65,536.
+
+    Returns:
+        float32 `(N, count)` in [0, 1).
+    """
+    key = tf.unstack(tf.cast(seed & 0xFFFFFFFF, tf.uint32), num=2)
+    pairs = (count + 1) // 2
+    blocks = tf.range(pairs, dtype=tf.int64) + view * 2**16
+    rows = (positions & 0xFFFFFFFF)[:, None]
+    shape = tf.stack([tf.shape(positions)[0], pairs])
+    words = threefry_2x32(
+        key,
+        (
+            tf.broadcast_to(tf.cast(rows, tf.uint32), shape),
+            tf.broadcast_to(tf.cast(blocks, tf.uint32)[None], shape),
+        ),
+    )
+    bits = tf.reshape(tf.stack(words, axis=-1), [-1, 2 * pairs])[:, :count]  # (N, count)
+    # 24 bits fill a float32 mantissa: every value is exact and below one.
+    return tf.cast(tf.bitwise.right_shift(bits, tf.constant(8, tf.uint32)), tf.float32) / 2.0**24

@@ -1,0 +1,88 @@
+"""Shared fixtures: seeds, a tiny encoder, a folder of images, eager and traced execution."""
+
+import os
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+import pathlib
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+ROOT = pathlib.Path(__file__).parent.parent
+
+
+def pytest_addoption(parser):
+    parser.addoption("--runslow", action="store_true", help="run the slow tests too")
+
+
+def pytest_collection_modifyitems(config, items):
+    if not config.getoption("--runslow"):
+        skip = pytest.mark.skip(reason="slow: run with --runslow")
+        for item in items:
+            if "slow" in item.keywords:
+                item.add_marker(skip)
+
+
+@pytest.fixture(autouse=True)
+def set_seeds():
+    keras.utils.set_random_seed(0)
+    yield
+    keras.mixed_precision.set_global_policy("float32")
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(0)
+
+
+@pytest.fixture(params=["eager", "traced"])
+def run_mode(request):
+    """Wraps a function for both ways of running it."""
+    return (lambda f: f) if request.param == "eager" else tf.function
+
+
+@pytest.fixture
+def tiny_encoder():
+    """An 8-filter encoder of 16 x 16 RGB images with synchronised batch norm."""
+    images = keras.Input((16, 16, 3))
+    x = keras.layers.Conv2D(8, 3, strides=2, use_bias=False)(images)
+    x = keras.layers.BatchNormalization(momentum=0.9, synchronized=True)(x)
+    x = keras.layers.ReLU()(x)
+    return keras.Model(images, keras.layers.GlobalAveragePooling2D()(x))
+
+
+@pytest.fixture
+def image_folder(tmp_path):
+    """12 small PNG images of several sizes in two class folders."""
+    draw = np.random.default_rng(1)
+    for index in range(12):
+        name = ("cats", "dogs")[index % 2]
+        folder = tmp_path / "images" / name
+        folder.mkdir(parents=True, exist_ok=True)
+        pixels = draw.integers(0, 256, (20 + index, 24, 3), "uint8")
+        (folder / f"{index:02}.png").write_bytes(tf.io.encode_png(pixels).numpy())
+    return tmp_path / "images"
+
+
+@pytest.fixture
+def run_python():
+    """Runs a script in a process of its own (one strategy per process) and returns stdout."""
+
+    def run(script: str, *arguments: str, cwd=ROOT, timeout=600, env=None) -> str:
+        result = subprocess.run(
+            [sys.executable, "-c", script, *arguments],
+            cwd=cwd,
+            env={**os.environ, **(env or {})},
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+        )
+        assert result.returncode == 0, result.stderr[-4000:]
+        return result.stdout
+
+    return run

@@ -1,0 +1,118 @@
+import math
+import re
+
+import numpy as np
+import pytest
+import reference
+import tensorflow as tf
+
+from simclr_keras import NTXentLoss, nt_xent_loss
+from simclr_keras.objective.metrics import contrastive_accuracy
+
+
+def _projections(rng, pairs, width):
+    return rng.normal(size=(2, pairs, width)).astype("float32")
+
+
+@pytest.mark.parametrize("pairs, width", [(1, 3), (2, 2), (5, 7), (16, 4)])
+@pytest.mark.parametrize("temperature", [0.05, 0.5, 1.0])
+def test_equals_the_plain_loops_of_the_paper(rng, run_mode, pairs, width, temperature):
+    z1, z2 = _projections(rng, pairs, width)
+    loss = run_mode(nt_xent_loss)(z1, z2, temperature)
+    np.testing.assert_allclose(loss, reference.nt_xent(z1, z2, temperature), rtol=2e-5, atol=1e-6)
+
+
+def test_two_pairs_by_hand():
+    # Both views of pair 1 are (1, 0), both of pair 2 are (0, 1); temperature 1. Each view has
+    # one candidate at cosine 1 (its partner) and two at 0: -ln(e / (e + 2)) = ln(1 + 2/e).
+    z = tf.eye(2)
+    np.testing.assert_allclose(nt_xent_loss(z, z, 1.0), [math.log(1 + 2 / math.e)] * 2, rtol=1e-6)
+
+
+@pytest.mark.parametrize("pairs", [2, 8, 100])
+def test_collapse_is_ln_of_2n_minus_1(pairs):
+    z = np.ones((pairs, 16), "float32")
+    np.testing.assert_allclose(nt_xent_loss(z, 3 * z, 0.1), math.log(2 * pairs - 1), rtol=1e-5)
+
+
+def test_same_view_negatives_count():
+    # With negatives of the other view only, moving z1[1] could not change pair 0's loss much.
+    z1 = np.array([[1, 0], [0, 1]], "float32")
+    z2 = np.array([[1, 0], [0, 1]], "float32")
+    far = nt_xent_loss(z1, z2, 0.5)[0]
+    z1[1] = [0.99, 0.1]
+    assert nt_xent_loss(z1, z2, 0.5)[0] > far + 0.3
+
+
+def test_gradient_equals_differences_of_the_twin(rng):
+    z1, z2 = _projections(rng, 3, 4)
+    variable = tf.Variable(z1)
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_sum(nt_xent_loss(variable, z2, 0.5))
+    gradient = tape.gradient(loss, variable).numpy()
+    for index in np.ndindex(*z1.shape):
+        step = np.zeros_like(z1, dtype="float64")
+        step[index] = 1e-5
+        up = reference.nt_xent(z1 + step, z2, 0.5).sum()
+        down = reference.nt_xent(z1 - step, z2, 0.5).sum()
+        assert gradient[index] == pytest.approx((up - down) / 2e-5, rel=1e-3, abs=1e-4)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_half_precision_is_computed_in_float32(rng, dtype):
+    z1, z2 = (tf.cast(z, dtype) for z in _projections(rng, 6, 8))
+    loss = nt_xent_loss(z1, z2, 0.01)
+    assert loss.dtype == tf.float32
+    expected = nt_xent_loss(tf.cast(z1, tf.float32), tf.cast(z2, tf.float32), 0.01)
+    np.testing.assert_array_equal(loss, expected)
+
+
+def test_zero_vectors_and_small_temperature_have_finite_gradients(rng):
+    z1, z2 = _projections(rng, 4, 3)
+    z1[0] = 0
+    variables = [tf.Variable(z1), tf.Variable(z2)]
+    with tf.GradientTape() as tape:
+        loss = nt_xent_loss(*variables, 0.01)
+    assert np.isfinite(loss).all()
+    for gradient in tape.gradient(loss, variables):
+        assert np.isfinite(gradient).all()
+
+
+def test_loss_object_is_the_mean_and_keeps_its_arguments(rng):
+    z1, z2 = _projections(rng, 5, 4)
+    loss = NTXentLoss(temperature=0.3)
+    revived = NTXentLoss.from_config(loss.get_config())
+    assert revived.temperature == 0.3
+    expected = reference.nt_xent(z1, z2, 0.3).mean()
+    assert float(revived(z1, z2)) == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("temperature", [0.0, -1.0])
+def test_temperature_must_be_positive(temperature):
+    text = re.escape(f"`temperature` must be positive. Received: temperature={temperature}")
+    with pytest.raises(ValueError, match=text):
+        NTXentLoss(temperature)
+
+
+def test_shapes_must_agree():
+    with pytest.raises(ValueError, match=r"one shape \(N, K\).*\(4, 2\).*\(3, 2\)"):
+        nt_xent_loss(tf.ones((4, 2)), tf.ones((3, 2)))
+
+
+@pytest.mark.parametrize("pairs", [2, 9])
+def test_contrastive_accuracy_over_all_other_views(rng, run_mode, pairs):
+    z1 = rng.normal(size=(pairs, 3)).astype("float32")
+    z2 = z1 + 0.7 * rng.normal(size=(pairs, 3)).astype("float32")
+    accuracy = tf.reduce_mean(run_mode(contrastive_accuracy)(z1, z2))
+    assert float(accuracy) == pytest.approx(reference.contrastive_accuracy(z1, z2))
+
+
+def test_contrastive_accuracy_counts_same_view_candidates():
+    # Each first view's nearest is the other first view: zero for first views, one for second.
+    z1 = np.array([[1.0, 0.1], [1.0, -0.1]], "float32")
+    z2 = np.array([[0.2, 1.0], [0.2, -1.0]], "float32")
+    np.testing.assert_array_equal(contrastive_accuracy(z1, z2), [0.5, 0.5])
+
+
+def test_collapse_has_no_contrastive_accuracy():
+    np.testing.assert_array_equal(contrastive_accuracy(tf.ones((4, 2)), tf.ones((4, 2))), 0)

@@ -1,0 +1,60 @@
+"""NumPy twins, written from the papers as plain loops and sharing nothing with the package."""
+
+import math
+
+import numpy as np
+
+
+def nt_xent(z1, z2, temperature):
+    """Algorithm 1 of arXiv 2002.05709; one value per pair."""
+    views = np.concatenate([z1, z2]).astype(np.float64)
+    pairs = len(z1)
+
+    def similarity(a, b):
+        return float(a @ b / max(np.linalg.norm(a) * np.linalg.norm(b), 1e-30))
+
+    def one_way(i, j):
+        numerator = similarity(views[i], views[j]) / temperature
+        candidates = [
+            similarity(views[i], views[k]) / temperature for k in range(2 * pairs) if k != i
+        ]
+        largest = max(candidates)
+        return largest + math.log(sum(math.exp(c - largest) for c in candidates)) - numerator
+
+    return np.array([(one_way(i, i + pairs) + one_way(i + pairs, i)) / 2 for i in range(pairs)])
+
+
+def contrastive_accuracy(z1, z2):
+    """Share of all views whose nearest other view is their partner."""
+    views = np.concatenate([z1, z2]).astype(np.float64)
+    views /= np.linalg.norm(views, axis=1, keepdims=True)
+    hits = 0
+    for i in range(len(views)):
+        others = [k for k in range(len(views)) if k != i]
+        nearest = max(others, key=lambda k: views[i] @ views[k])
+        hits += nearest == (i + len(z1)) % len(views)
+    return hits / len(views)
+
+
+class Lars:
+    """LARS with momentum (arXiv 1708.03888) on a list of float64 arrays."""
+
+    def __init__(self, weights, momentum, weight_decay, trust_coefficient):
+        self.weights = [np.array(w, np.float64) for w in weights]
+        self.velocities = [np.zeros_like(w) for w in self.weights]
+        self.momentum = momentum
+        self.weight_decay = weight_decay
+        self.trust_coefficient = trust_coefficient
+
+    def step(self, gradients, learning_rate):
+        for index, gradient in enumerate(gradients):
+            weight, rate = self.weights[index], learning_rate
+            gradient = np.array(gradient, np.float64)
+            if weight.ndim >= 2:
+                gradient = gradient + self.weight_decay * weight
+                w_norm = math.sqrt(float((weight**2).sum()))
+                g_norm = math.sqrt(float((gradient**2).sum()))
+                if w_norm > 0 and g_norm > 0:
+                    rate *= self.trust_coefficient * w_norm / g_norm
+            self.velocities[index] = self.momentum * self.velocities[index] + rate * gradient
+            self.weights[index] = weight - self.velocities[index]

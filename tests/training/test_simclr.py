@@ -1,0 +1,241 @@
+import re
+
+import keras
+import numpy as np
+import pytest
+import reference
+import tensorflow as tf
+
+from simclr_keras import LARS, ProjectionHead, SimCLR, SimCLRAugmenter, WarmupCosine
+from simclr_keras.objective.nt_xent import nt_xent_loss
+
+
+def _model(encoder, **arguments):
+    optimizer = arguments.pop("optimizer", None) or keras.optimizers.SGD(0.1)
+    compile_arguments = arguments.pop("compile_arguments", {})
+    model = SimCLR(
+        encoder, ProjectionHead(8), SimCLRAugmenter(16, blur=False), **arguments
+    )
+    model.compile(optimizer=optimizer, **compile_arguments)
+    return model
+
+
+def _images(rng, count=8):
+    return rng.integers(0, 256, (count, 16, 16, 3), "uint8")
+
+
+def test_fit_logs_and_lowers_the_loss(rng, tiny_encoder):
+    model = _model(tiny_encoder, optimizer=keras.optimizers.Adam(1e-2))
+    logs = model.fit(_images(rng, 32), batch_size=16, epochs=15, verbose=0).history
+    assert set(logs) == {"loss", "contrastive_accuracy"}
+    assert logs["loss"][-1] < logs["loss"][0] - 0.1
+
+
+def test_logged_loss_is_the_papers_on_the_models_own_projections(rng, tiny_encoder):
+    model = _model(tiny_encoder, temperature=0.3, seed=4)
+    images = _images(rng)
+    views = model.augmenter(images, seed=(4, 0))
+    features = model.encoder(tf.concat(views, 0), training=True)
+    z = model.projection_head(features, training=True).numpy()
+    expected = reference.nt_xent(z[:8], z[8:], 0.3).mean()
+    logs = model.train_on_batch(images, return_dict=True)
+    assert float(logs["loss"]) == pytest.approx(expected, rel=1e-4)
+    accuracy = reference.contrastive_accuracy(z[:8], z[8:])
+    assert float(logs["contrastive_accuracy"]) == pytest.approx(accuracy, abs=1e-6)
+
+
+def test_batch_norm_sees_both_views_at_once(rng, tiny_encoder):
+    model = _model(tiny_encoder)
+    images = _images(rng)
+    convolution, norm = tiny_encoder.layers[1], tiny_encoder.layers[2]
+    both = convolution(tf.concat(model.augmenter(images, seed=(0, 0)), 0)).numpy()
+    model.train_on_batch(images)
+    np.testing.assert_allclose(norm.moving_mean, 0.1 * both.mean((0, 1, 2)), rtol=1e-3, atol=1e-6)
+
+
+def test_every_step_draws_other_views_and_a_rerun_the_same(rng, tiny_encoder):
+    images = _images(rng)
+    weights = tiny_encoder.get_weights()
+    losses = []
+    for _ in range(2):
+        tiny_encoder.set_weights(weights)
+        keras.utils.set_random_seed(0)
+        model = _model(tiny_encoder, optimizer=keras.optimizers.SGD(0.0))
+        losses.append(model.fit(images, batch_size=8, epochs=3, verbose=0, shuffle=False).history["loss"])
+    assert losses[0] == losses[1]
+    assert len(set(losses[0])) == 3
+    assert int(model.step) == 3
+
+
+def test_predict_returns_features(rng, tiny_encoder):
+    model = _model(tiny_encoder)
+    images = _images(rng, 5)
+    expected = tiny_encoder(images / np.float32(255), training=False)
+    np.testing.assert_allclose(model.predict(images, verbose=0), expected, atol=1e-5)
+
+
+def test_validation_uses_fixed_views_and_changes_nothing(rng, tiny_encoder):
+    model = _model(tiny_encoder)
+    images = _images(rng)
+    model.fit(images, batch_size=8, validation_data=(images,), verbose=0)
+    before = model.get_weights()
+    results = [model.evaluate(images, batch_size=8, verbose=0, return_dict=True) for _ in (0, 1)]
+    assert results[0] == results[1]
+    for a, b in zip(before, model.get_weights()):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_smaller_last_batch_trains_on_one_device(rng, tiny_encoder):
+    model = _model(tiny_encoder)
+    model.fit(_images(rng, 10), batch_size=4, verbose=0)
+    assert int(model.step) == 3
+
+
+def test_steps_per_execution_and_callbacks(rng, tiny_encoder):
+    model = _model(tiny_encoder, compile_arguments={"steps_per_execution": 2})
+    seen = []
+    callback = keras.callbacks.LambdaCallback(on_epoch_end=lambda e, logs: seen.append(logs))
+    model.fit(_images(rng, 16), batch_size=4, epochs=2, verbose=0, callbacks=[callback])
+    assert len(seen) == 2 and int(model.step) == 8
+
+
+@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
+def test_mixed_precision_stays_close_to_float32(rng, policy):
+    def encoder():
+        images = keras.Input((16, 16, 3))
+        x = keras.layers.Conv2D(8, 3, strides=2, activation="relu", name="c")(images)
+        return keras.Model(images, keras.layers.GlobalAveragePooling2D()(x))
+
+    images, weights, trained = _images(rng), None, []
+    for name in ("float32", policy):
+        keras.mixed_precision.set_global_policy(name)
+        model = _model(encoder(), optimizer=keras.optimizers.SGD(0.05))
+        weights = weights or model.get_weights()
+        model.set_weights(weights)
+        loss = model.fit(images, batch_size=8, epochs=3, verbose=0).history["loss"]
+        assert np.isfinite(loss).all()
+        trained.append(model.encoder.get_weights()[0])
+    moved = np.abs(trained[0] - weights[0]).max()
+    assert moved > 1e-3
+    assert np.abs(trained[0] - trained[1]).max() < 0.2 * moved
+
+
+def test_custom_loss_gets_all_projections(rng, tiny_encoder):
+    images, weights = _images(rng), tiny_encoder.get_weights()
+    losses = []
+    for loss in (None, lambda a, b: nt_xent_loss(a, b, 0.5)):
+        tiny_encoder.set_weights(weights)
+        keras.utils.set_random_seed(1)
+        model = _model(tiny_encoder, temperature=0.5, loss=loss)
+        losses.append(float(model.train_on_batch(images, return_dict=True)["loss"]))
+    assert losses[0] == losses[1]
+    model = _model(tiny_encoder, loss=lambda a, b: tf.reduce_mean(a * b))
+    with pytest.raises(ValueError, match=r"one value per pair, shape \(N,\). Received: shape \(\)"):
+        model.train_on_batch(images)
+
+
+def test_regulariser_counts_once_in_loss_and_gradient(rng):
+    images = keras.Input((16, 16, 3))
+    x = keras.layers.Conv2D(4, 3, kernel_regularizer=keras.regularizers.L2(0.5))(images)
+    encoder = keras.Model(images, keras.layers.GlobalAveragePooling2D()(x))
+    batch, start = _images(rng), encoder.get_weights()
+    keras.utils.set_random_seed(0)
+    with_penalty = _model(encoder)
+    head = with_penalty.projection_head.get_weights()
+    loss = float(with_penalty.train_on_batch(batch, return_dict=True)["loss"])
+    after = encoder.get_weights()[0]
+    plain = keras.models.clone_model(encoder, clone_function=_without_regulariser)
+    plain.set_weights(start)
+    without = _model(plain)
+    without.projection_head.set_weights(head)
+    plain_loss = float(without.train_on_batch(batch, return_dict=True)["loss"])
+    assert loss - plain_loss == pytest.approx(0.5 * (start[0] ** 2).sum(), rel=1e-3)
+    # One SGD step of 0.1 on 0.5 * |w|^2 moves by 0.1 * w.
+    np.testing.assert_allclose(after, plain.get_weights()[0] - 0.1 * start[0], atol=1e-5)
+
+
+def _without_regulariser(layer):
+    config = layer.get_config()
+    config.pop("kernel_regularizer", None)
+    return layer.__class__.from_config(config)
+
+
+def test_probe_learns_without_touching_the_encoder(rng, tiny_encoder):
+    images = _images(rng)
+    images[::2] //= 8  # dark or bright: linearly separable
+    labels = np.array([0, 1] * 4)
+    start, trained = tiny_encoder.get_weights(), []
+    head = None
+    for probe in (None, keras.layers.Dense(2)):
+        tiny_encoder.set_weights(start)
+        model = _model(tiny_encoder, probe=probe)
+        head = head or model.projection_head.get_weights()
+        model.projection_head.set_weights(head)
+        logs = model.fit(images, labels, batch_size=8, epochs=20, verbose=0, shuffle=False).history
+        trained.append(tiny_encoder.get_weights())
+    assert logs["probe_loss"][-1] < logs["probe_loss"][0]
+    for a, b in zip(*trained):
+        np.testing.assert_allclose(a, b, atol=1e-6)
+
+
+def test_images_without_label_are_left_out_of_the_probe(rng, tiny_encoder):
+    images = _images(rng)
+    results = []
+    for labels in ([1, 0, 1, -1, -1, -1, -1, -1], [1, 0, 1, -1, -1, -1, -1, -1]):
+        model = _model(tiny_encoder, probe=keras.layers.Dense(2, kernel_initializer="zeros"))
+        results.append(model.test_on_batch(images, np.array(labels), return_dict=True))
+    # Zero logits for two classes: ln 2 on the labelled images alone.
+    assert float(results[0]["probe_loss"]) == pytest.approx(np.log(2), rel=1e-5)
+    nothing = model.test_on_batch(images, np.full(8, -1), return_dict=True)
+    assert float(nothing["probe_loss"]) == 0.0
+
+
+def test_probe_without_labels_is_an_error(rng, tiny_encoder):
+    model = _model(tiny_encoder, probe=keras.layers.Dense(2))
+    with pytest.raises(ValueError, match="probe, so every batch must be"):
+        model.train_on_batch(_images(rng))
+
+
+def test_encoder_must_be_pooled():
+    images = keras.Input((16, 16, 3))
+    encoder = keras.Model(images, keras.layers.Conv2D(4, 3)(images))
+    with pytest.raises(ValueError, match=re.escape("output_shape=(None, 14, 14, 4)")):
+        SimCLR(encoder, ProjectionHead(8), SimCLRAugmenter(16))
+
+
+def test_compiled_with_xla_it_takes_the_same_step(rng, tiny_encoder):
+    images, start, results = _images(rng), tiny_encoder.get_weights(), []
+    head = None
+    for jit_compile in (False, True):
+        tiny_encoder.set_weights(start)
+        model = _model(tiny_encoder, compile_arguments={"jit_compile": jit_compile})
+        head = head or model.projection_head.get_weights()
+        model.projection_head.set_weights(head)
+        model.fit(images, batch_size=8, epochs=1, verbose=0)
+        results.append(tiny_encoder.get_weights())
+    for a, b in zip(*results):
+        np.testing.assert_allclose(a, b, atol=1e-5)
+
+
+def test_floats_in_0_to_255_are_refused_with_the_mend(rng, tiny_encoder):
+    model = _model(tiny_encoder)
+    with pytest.raises(Exception, match="image_dataset_from_directory.*255.0"):
+        model.fit(_images(rng).astype("float32"), batch_size=8, verbose=0)
+
+
+def test_lars_with_a_schedule_trains(rng, tiny_encoder):
+    model = _model(tiny_encoder, optimizer=LARS(WarmupCosine(0.5, 10, 2), weight_decay=1e-6))
+    loss = model.fit(_images(rng), batch_size=4, epochs=5, verbose=0).history["loss"]
+    assert np.isfinite(loss).all()
+
+
+def test_saved_model_keeps_arguments_and_features(rng, tiny_encoder, tmp_path):
+    model = _model(tiny_encoder, temperature=0.4, seed=7)
+    model.fit(_images(rng), batch_size=8, verbose=0)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras", compile=False)
+    assert (loaded.temperature, loaded.seed) == (0.4, 7)
+    images = _images(rng, 3)
+    np.testing.assert_allclose(loaded(images), model(images), atol=1e-6)
+    for a, b in zip(loaded.projection_head.get_weights(), model.projection_head.get_weights()):
+        np.testing.assert_array_equal(a, b)
