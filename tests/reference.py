@@ -58,3 +58,18 @@ class Lars:
                     rate *= self.trust_coefficient * w_norm / g_norm
             self.velocities[index] = self.momentum * self.velocities[index] + rate * gradient
             self.weights[index] = weight - self.velocities[index]
+
+
+def knn(train, labels, test, k, temperature):
+    """Weighted kNN of arXiv 1805.01978, one test row after another."""
+    predictions = []
+    for query in test:
+        votes = {}
+        cosines = [
+            float(query @ row / (np.linalg.norm(query) * np.linalg.norm(row))) for row in train
+        ]
+        for index in sorted(range(len(train)), key=lambda i: -cosines[i])[:k]:
+            label = int(labels[index])
+            votes[label] = votes.get(label, 0.0) + math.exp(cosines[index] / temperature)
+        predictions.append(max(sorted(votes), key=votes.get))
+    return np.array(predictions)

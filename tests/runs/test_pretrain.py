@@ -1,0 +1,208 @@
+import csv
+import dataclasses
+import json
+
+import keras
+import numpy as np
+import pytest
+
+from simclr_keras import PretrainConfig, pretrain
+from simclr_keras.errors import InputError, RunFailure
+from simclr_keras.runs import pretrain as pretrain_module
+from simclr_keras.runs.directory import RunDirectory
+from simclr_keras.runs.evaluate import evaluate
+from simclr_keras.training.callbacks import SaveCheckpoints
+
+
+def _config(path, **changes):
+    return PretrainConfig(
+        **{
+            "dataset": "digits",
+            "run_dir": str(path),
+            "encoder": "simclr_resnet18",
+            "width_multiplier": 0.125,
+            "small_image_stem": True,
+            "image_size": 8,
+            "batch_size": 16,
+            "steps": 5,
+            "checkpoint_every": 2,
+            **changes,
+        }
+    )
+
+
+def _weights(path):
+    return RunDirectory(path).load_encoder().get_weights()
+
+
+def _rows(path):
+    with (path / "history.csv").open() as file:
+        return list(csv.DictReader(file))
+
+
+class _Killed(Exception):
+    pass
+
+
+def _pretrain_killed_at(step, config, monkeypatch):
+    """Dies like a killed process, right after the checkpoint of a step."""
+    save = SaveCheckpoints.on_epoch_end
+
+    def on_epoch_end(self, epoch, logs=None):
+        save(self, epoch, logs)
+        if int(self.model.step) == step:
+            raise _Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(SaveCheckpoints, "on_epoch_end", on_epoch_end)
+        with pytest.raises(_Killed):
+            pretrain(config)
+
+
+@pytest.mark.parametrize("optimizer", ["lars", "adamw"])
+def test_interrupted_ends_as_uninterrupted(tmp_path, monkeypatch, optimizer):
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    pretrain(_config(whole, optimizer=optimizer))
+    config = _config(parts, optimizer=optimizer)
+    _pretrain_killed_at(2, config, monkeypatch)
+    assert not (parts / "encoder.keras").exists()
+    result = pretrain(config)
+    assert (result.first_step, result.steps) == (2, 5)
+    for a, b in zip(_weights(whole), _weights(parts)):
+        np.testing.assert_allclose(a, b, atol=1e-6)
+    for a, b in zip(_rows(whole), _rows(parts)):
+        assert a["step"] == b["step"]
+        assert float(a["loss"]) == pytest.approx(float(b["loss"]), abs=1e-4)
+    assert [row["step"] for row in _rows(parts)] == ["2", "4", "5"]
+
+
+def test_rows_after_the_checkpoint_are_written_once(tmp_path, monkeypatch):
+    config = _config(tmp_path / "run")
+    _pretrain_killed_at(4, config, monkeypatch)
+    # A crash between row and checkpoint: the newest checkpoint is that of step 2.
+    for file in (tmp_path / "run" / "checkpoints").glob("ckpt-4*"):
+        file.unlink()
+    state = tmp_path / "run" / "checkpoints" / "checkpoint"
+    state.write_text('model_checkpoint_path: "ckpt-2"\nall_model_checkpoint_paths: "ckpt-2"\n')
+    assert pretrain(config).first_step == 2
+    assert [row["step"] for row in _rows(tmp_path / "run")] == ["2", "4", "5"]
+
+
+def test_a_finished_run_says_so_and_stays(tmp_path):
+    config = _config(tmp_path / "run", steps=2)
+    pretrain(config)
+    before = (tmp_path / "run" / "encoder.keras").stat().st_mtime_ns
+    result = pretrain(config)
+    assert result.first_step == result.steps == 2 and result.loss is None
+    assert (tmp_path / "run" / "encoder.keras").stat().st_mtime_ns == before
+
+
+def test_files_of_a_run(tmp_path):
+    path = tmp_path / "run"
+    pretrain(_config(path, steps=3, probe=True))
+    settings = json.loads((path / "config.json").read_text())
+    assert settings["batch_size"] == 16 and settings["keras_generation"] in (2, 3)
+    assert {"loss", "probe_accuracy", "learning_rate"} <= set(_rows(path)[0])
+    assert list((path / "tensorboard").glob("events*")) and list((path / "checkpoints").iterdir())
+
+
+def test_other_settings_do_not_continue_a_run(tmp_path):
+    pretrain(_config(tmp_path / "run", steps=2))
+    with pytest.raises(InputError, match=r"other settings: temperature=0.1 \(now 0.5\)"):
+        pretrain(_config(tmp_path / "run", steps=2, temperature=0.5))
+
+
+def test_the_other_keras_generation_is_refused(tmp_path):
+    config = _config(tmp_path / "run", steps=2)
+    pretrain(config)
+    file = tmp_path / "run" / "config.json"
+    settings = json.loads(file.read_text())
+    settings["keras_generation"] = 5 - settings["keras_generation"]
+    file.write_text(json.dumps(settings))
+    with pytest.raises(RunFailure, match="run directories do not cross"):
+        pretrain(config)
+
+
+@pytest.mark.parametrize(
+    "changes, text",
+    [
+        ({"batch_size": 2000}, r"batch of 2000 is larger than the dataset \(1437 images\)"),
+        ({"encoder": "resnet18"}, "no encoder named 'resnet18'"),
+        ({"dataset": "digit"}, "digit"),
+    ],
+)
+def test_bad_input_writes_nothing(tmp_path, changes, text):
+    with pytest.raises(InputError, match=text):
+        pretrain(_config(tmp_path / "run", **changes))
+    assert not (tmp_path / "run").exists()
+
+
+def test_folder_that_is_no_run_is_left_alone(tmp_path):
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(InputError, match="exists and is not a run"):
+        pretrain(_config(tmp_path))
+    assert [p.name for p in tmp_path.iterdir()] == ["notes.txt"]
+
+
+def test_non_finite_loss_stops_the_run(tmp_path, monkeypatch):
+    nan = lambda *_: keras.optimizers.SGD(float("nan"))  # noqa: E731
+    monkeypatch.setattr(pretrain_module, "_optimizer", nan)
+    with pytest.raises(RunFailure, match="The loss is nan at step .*--learning-rate"):
+        pretrain(_config(tmp_path / "run"))
+    assert not (tmp_path / "run" / "encoder.keras").exists()
+
+
+def test_mixed_precision_runs_end_with_a_float32_encoder(tmp_path):
+    pretrain(_config(tmp_path / "run", steps=2, mixed_precision="bfloat16"))
+    encoder = RunDirectory(tmp_path / "run").load_encoder()
+    assert encoder.compute_dtype == "float32"
+    assert all("float32" in str(layer.dtype) for layer in encoder.layers)
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "lamb"])
+def test_other_optimizers_train(tmp_path, optimizer):
+    assert np.isfinite(pretrain(_config(tmp_path / "run", optimizer=optimizer)).loss)
+
+
+def test_folder_of_many_sizes_and_its_evaluation(image_folder, tmp_path):
+    run = tmp_path / "run"
+    config = _config(run, dataset=str(image_folder), batch_size=4, steps=2, image_size=16)
+    pretrain(config)
+    results = evaluate(run, compare_random=True)
+    assert results["train_images"] + results["test_images"] == 12
+    for row in (results, results["random_encoder"]):
+        assert 0 <= row["knn_accuracy"] <= 1 and 0 <= row["linear_accuracy"] <= 1
+    assert json.loads((run / "evaluation.json").read_text()) == results
+
+
+def test_evaluation_needs_labels_and_a_finished_run(image_folder, tmp_path):
+    run = tmp_path / "run"
+    with pytest.raises(InputError, match="There is no run in"):
+        evaluate(run)
+    pretrain(_config(run, dataset=str(image_folder / "cats"), batch_size=4, steps=1))
+    with pytest.raises(InputError, match="label"):
+        evaluate(run)
+    (run / "encoder.keras").unlink()
+    with pytest.raises(InputError, match="not finished"):
+        evaluate(run)
+
+
+@pytest.mark.parametrize(
+    "name, value",
+    [("temperature", 0.0), ("batch_size", 1), ("optimizer", "adam"), ("crop_area_min", 0.0)],
+)
+def test_settings_are_checked(tmp_path, name, value):
+    flag = "--" + name.replace("_", "-")
+    with pytest.raises(InputError, match=f"{flag} must be .*Received: {value}"):
+        _config(tmp_path, **{name: value})
+
+
+def test_lamb_has_no_weight_decay(tmp_path):
+    with pytest.raises(InputError, match="--weight-decay stays 0 with --optimizer lamb"):
+        _config(tmp_path, optimizer="lamb", weight_decay=0.1)
+
+
+def test_config_round_trip(tmp_path):
+    config = _config(tmp_path / "run", blur=False, weights=None)
+    RunDirectory(tmp_path / "run").begin(config)
+    assert RunDirectory(tmp_path / "run").read_config() == dataclasses.replace(config)

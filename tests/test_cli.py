@@ -1,0 +1,85 @@
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from conftest import ROOT
+
+SMALL = (
+    "--encoder simclr_resnet18 --width-multiplier 0.125 --small-image-stem --image-size 16 "
+    "--batch-size 4 --steps 2"
+).split()
+
+
+def _cli(*arguments, cwd=ROOT):
+    return subprocess.run(
+        [sys.executable, "-m", "simclr_keras", *map(str, arguments)],
+        cwd=cwd,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=600,
+    )
+
+
+def _one_line(result, code):
+    ours = [line for line in result.stderr.splitlines() if line.startswith("simclr-keras: ")]
+    assert result.returncode == code, result.stderr
+    assert len(ours) == 1 and "Traceback" not in result.stderr
+    return ours[0]
+
+
+def test_help_does_not_import_tensorflow():
+    script = (
+        "import sys; sys.argv = ['simclr-keras', 'pretrain', '--help']\n"
+        "from simclr_keras.cli import main\n"
+        "try: main()\n"
+        "finally: assert not {'tensorflow', 'keras', 'sklearn'} & set(sys.modules)"
+    )
+    environment = {**os.environ, "COLUMNS": "200"}
+    result = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, env=environment
+    )
+    assert result.returncode == 0, result.stderr
+    for flag in ("--dataset", "--run-dir", "--crop-area-min", "--mixed-precision"):
+        assert flag in result.stdout
+
+
+def test_from_a_folder_to_embeddings(image_folder, tmp_path):
+    pretrain = ("pretrain", "--dataset", image_folder, "--run-dir", tmp_path / "run", *SMALL)
+    first = _cli(*pretrain, "--json")
+    assert first.returncode == 0, first.stderr
+    assert json.loads(first.stdout.splitlines()[-1])["steps"] == 2
+    assert "is finished" in _cli(*pretrain).stdout
+    evaluated = _cli("evaluate", tmp_path / "run", "--json")
+    assert evaluated.returncode == 0, evaluated.stderr
+    assert 0 <= json.loads(evaluated.stdout.splitlines()[-1])["knn_accuracy"] <= 1
+    model = tmp_path / "saved_models" / "pets"
+    assert _cli("export", tmp_path / "run", "--output", model).returncode == 0
+    (image_folder / "cats" / "broken.png").write_bytes(b"no image")
+    output = tmp_path / "e.npz"
+    embedded = _cli("embed", model, image_folder, "--output", output)
+    assert embedded.returncode == 3 and "cats/broken.png" in embedded.stderr
+    assert np.load(output)["embeddings"].shape == (12, 64)
+    # The same folder now refuses to train, in one line, and leaves no run behind.
+    refused = _cli("pretrain", "--dataset", image_folder, "--run-dir", tmp_path / "r2", *SMALL)
+    assert "broken.png" in _one_line(refused, 2) and not (tmp_path / "r2").exists()
+
+
+@pytest.mark.parametrize(
+    "arguments, text",
+    [
+        (["pretrain"], "Missing option '--dataset'"),
+        (["nonsense"], "nonsense"),
+        (["pretrain", "--dataset", "missing/", "--run-dir", "r"], "missing"),
+        (["pretrain", "--dataset", "digits", "--run-dir", "r", "--temperature", "0"], "positive"),
+        (["evaluate", "no-run"], "There is no run in no-run"),
+        (["export", "no-run", "--output", "m"], "There is no run in no-run"),
+        (["embed", "no-model", ".", "--output", "e.npz"], "no exported model in no-model"),
+    ],
+)
+def test_wrong_use_is_one_line_and_exit_code_2(tmp_path, arguments, text):
+    assert text in _one_line(_cli(*arguments, cwd=tmp_path), 2)
+    assert list(tmp_path.iterdir()) == []
