@@ -10,7 +10,6 @@ import json
 import logging
 import os
 import sys
-import types
 import typing
 from typing import Annotated
 
@@ -58,9 +57,7 @@ def quickstart(
     for row in results["few_labels"]:
         cells = (row[kind] for kind in ("simclr", "random_encoder", "pixels"))
         texts = [f"{100 * c['mean']:.1f} +- {100 * c['deviation']:.1f}" for c in cells]
-        typer.echo(
-            f"{row['labels_per_class']:<18}{texts[0]:>14}{texts[1]:>18}{texts[2]:>14}"
-        )
+        typer.echo(f"{row['labels_per_class']:<18}{texts[0]:>14}{texts[1]:>18}{texts[2]:>14}")
     typer.echo("\nSimCLR minus pixels (95 % interval of the mean of paired draws):")
     for row in results["few_labels"]:
         gain = row["gain_over_pixels"]
@@ -101,7 +98,7 @@ def _signature_of_config() -> inspect.Signature:
                 else field.default
             ),
             annotation=Annotated[
-                _optional(hints[field.name]),
+                hints[field.name],
                 typer.Option(help=field.metadata["help"]),
             ],
         )
@@ -113,13 +110,6 @@ def _signature_of_config() -> inspect.Signature:
         )
     )
     return inspect.Signature(parameters)
-
-
-def _optional(hint):
-    """`X | None` in the form that every supported Typer reads."""
-    if isinstance(hint, types.UnionType):
-        return typing.Optional[typing.get_args(hint)[0]]
-    return hint
 
 
 _pretrain.__signature__ = _signature_of_config()

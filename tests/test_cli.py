@@ -40,7 +40,11 @@ def test_help_does_not_import_tensorflow():
     )
     environment = {**os.environ, "COLUMNS": "200"}
     result = subprocess.run(
-        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, env=environment
+        [sys.executable, "-c", script],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        env=environment,
     )
     assert result.returncode == 0, result.stderr
     for flag in ("--dataset", "--run-dir", "--crop-area-min", "--mixed-precision"):
@@ -74,7 +78,10 @@ def test_from_a_folder_to_embeddings(image_folder, tmp_path):
         (["pretrain"], "Missing option '--dataset'"),
         (["nonsense"], "nonsense"),
         (["pretrain", "--dataset", "missing/", "--run-dir", "r"], "missing"),
-        (["pretrain", "--dataset", "digits", "--run-dir", "r", "--temperature", "0"], "positive"),
+        (
+            ["pretrain", "--dataset", "digits", "--run-dir", "r", "--temperature", "0"],
+            "positive",
+        ),
         (["evaluate", "no-run"], "There is no run in no-run"),
         (["export", "no-run", "--output", "m"], "There is no run in no-run"),
         (["embed", "no-model", ".", "--output", "e.npz"], "no exported model in no-model"),

@@ -148,9 +148,7 @@ def pretraining_dataset(
 
     def examples(step, index):
         index = index[first_position : first_position + rows]
-        return tf.data.Dataset.from_tensor_slices(
-            (tf.fill([rows], step), index, positions)
-        )
+        return tf.data.Dataset.from_tensor_slices((tf.fill([rows], step), index, positions))
 
     def decoded_example(step, index, position):
         image = source.load(index)

@@ -61,9 +61,7 @@ def load_folder(
         source = _source(root, files, _classes(files), skip_unreadable)
         return source, split == "all"
     beside = {p.name for p in root.iterdir() if p.name[0] != "."}
-    _warn_of_others(
-        root, beside - {p.name for p in splits.values()}, "beside the splits"
-    )
+    _warn_of_others(root, beside - {p.name for p in splits.values()}, "beside the splits")
     held_out = next((splits[name] for name in _HELD_OUT if name in splits), None)
     chosen = held_out if split == "test" else splits.get("train")
     if chosen is None:
@@ -81,9 +79,7 @@ def load_folder(
 def _splits(root: pathlib.Path) -> dict[str, pathlib.Path]:
     """The folders that are splits, by their names in lower case."""
     folders = [p for p in sorted(root.iterdir()) if p.is_dir() and p.name[0] != "."]
-    splits = {
-        p.name.lower(): p for p in folders if p.name.lower() in ("train", *_HELD_OUT)
-    }
+    splits = {p.name.lower(): p for p in folders if p.name.lower() in ("train", *_HELD_OUT)}
     if len(splits) == len(folders) or ("train" in splits and len(splits) > 1):
         return splits
     return {}  # such as the classes train, car and plane
@@ -137,9 +133,7 @@ def _source(
     )
 
 
-def _readable(
-    root: pathlib.Path, files: list[str], skip_unreadable: bool
-) -> tuple[str, ...]:
+def _readable(root: pathlib.Path, files: list[str], skip_unreadable: bool) -> tuple[str, ...]:
     """The files that look whole; only suspicious ones are decoded to find out."""
     suspicious = [path for path in files if not _looks_complete(root / path)]
     reasons = {path: why_unreadable(str(root / path)) for path in suspicious}

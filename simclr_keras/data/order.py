@@ -59,9 +59,7 @@ def step_indices(
 
     def steps_of(epoch):
         order = epoch_order(epoch, length=length, seed=seed)
-        index = tf.reshape(
-            order[: steps_per_epoch * batch_size], [steps_per_epoch, batch_size]
-        )
+        index = tf.reshape(order[: steps_per_epoch * batch_size], [steps_per_epoch, batch_size])
         steps = epoch * steps_per_epoch + tf.range(steps_per_epoch, dtype=tf.int64)
         return tf.data.Dataset.from_tensor_slices((steps, index))
 

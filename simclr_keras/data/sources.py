@@ -169,9 +169,7 @@ def why_unreadable(file: str) -> str | None:
     return None
 
 
-def source_from_arrays(
-    images: np.ndarray, labels: np.ndarray | None = None
-) -> ImageSource:
+def source_from_arrays(images: np.ndarray, labels: np.ndarray | None = None) -> ImageSource:
     """A source of images in memory.
 
     Args:
@@ -193,8 +191,7 @@ def source_from_arrays(
     images = np.asarray(images)
     if images.ndim != 4:
         raise ValueError(
-            "`images` must have the shape (N, H, W, C). "
-            f"Received: images.shape={images.shape}"
+            f"`images` must have the shape (N, H, W, C). Received: images.shape={images.shape}"
         )
     if images.dtype != np.uint8 and not np.issubdtype(images.dtype, np.floating):
         raise ValueError(

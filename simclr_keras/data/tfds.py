@@ -89,9 +89,7 @@ def _read(builder, name: str, split: str) -> ImageSource:
     image_key = _first(features, tfds.features.Image)
     label_key = _first(features, tfds.features.ClassLabel)
     if image_key is None:
-        raise InputError(
-            f"The TFDS dataset {name} has no images, only {list(features)}."
-        )
+        raise InputError(f"The TFDS dataset {name} has no images, only {list(features)}.")
     image = features[image_key]
     uniform = None not in image.shape and image.np_dtype == np.uint8
     count, size = splits[chosen].num_examples, splits[chosen].num_bytes

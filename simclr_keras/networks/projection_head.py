@@ -50,14 +50,18 @@ class ProjectionHead(keras.layers.Layer):
     ):
         super().__init__(**kwargs)
         if output_dim < 1:
-            raise ValueError(f"`output_dim` must be positive. Received: output_dim={output_dim}")
+            raise ValueError(
+                f"`output_dim` must be positive. Received: output_dim={output_dim}"
+            )
         if num_layers < 0:
             raise ValueError(
                 "`num_layers` must be 0 (no head), 1 (linear) or more. "
                 f"Received: num_layers={num_layers}"
             )
         if hidden_dim is not None and hidden_dim < 1:
-            raise ValueError(f"`hidden_dim` must be positive. Received: hidden_dim={hidden_dim}")
+            raise ValueError(
+                f"`hidden_dim` must be positive. Received: hidden_dim={hidden_dim}"
+            )
         self.output_dim = output_dim
         self.num_layers = num_layers
         self.hidden_dim = hidden_dim

@@ -60,9 +60,7 @@ class RunDirectory:
                 )
             return
         if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
-            raise InputError(
-                f"{self.path} exists and is not a run. Choose another --run-dir."
-            )
+            raise InputError(f"{self.path} exists and is not a run. Choose another --run-dir.")
         self.path.mkdir(parents=True, exist_ok=True)
         settings = {**dataclasses.asdict(config), "keras_generation": _GENERATION}
         write_json(self.config_file, settings)

@@ -32,8 +32,7 @@ def evaluate(
     Args:
         run_dir: A finished run directory.
         dataset: Data with labels. Defaults to what the run was pretrained on.
-        eval_dataset: Another dataset whose test part (or all, if it is one folder of classes)
-            is measured instead.
+        eval_dataset: Another dataset, whose test part is measured instead.
         data_dir: Folder of TFDS data. Defaults to the run's.
         batch_size: Images per forward pass.
         compare_random: Evaluate the same encoder with random weights too.
@@ -90,7 +89,9 @@ def _measure(encoder, train, test, image_size: int, batch_size: int) -> dict:
     train_features, train_labels, test_features, test_labels = (
         array
         for source in (train, test)
-        for array in extract_features(encoder, evaluation_dataset(source, image_size, batch_size))
+        for array in extract_features(
+            encoder, evaluation_dataset(source, image_size, batch_size)
+        )
     )
     probe = LinearProbe().fit(train_features, train_labels)
     return {

@@ -232,7 +232,12 @@ def _fit(model, config, source, callbacks, first_step, steps, count) -> float:
     ).with_options(options)
     try:
         history = model.fit(
-            dataset, epochs=count, steps_per_epoch=steps, callbacks=callbacks, verbose=0, shuffle=False
+            dataset,
+            epochs=count,
+            steps_per_epoch=steps,
+            callbacks=callbacks,
+            verbose=0,
+            shuffle=False,
         )
     except (tf.errors.InvalidArgumentError, tf.errors.NotFoundError) as error:
         broken = source.find_unreadable()

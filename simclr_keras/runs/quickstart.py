@@ -31,13 +31,13 @@ def quickstart_config(run_dir: str | os.PathLike) -> PretrainConfig:
         encoder="simclr_resnet18",
         width_multiplier=0.25,
         small_image_stem=True,
-        image_size=16,
+        image_size=8,
         batch_size=256,
-        steps=150,
+        steps=500,
         optimizer="adamw",
-        learning_rate=2e-3,
-        temperature=0.2,
-        crop_area_min=0.4,
+        learning_rate=4e-3,
+        temperature=0.5,
+        crop_area_min=0.6,
         color_jitter_strength=0.5,
         blur=False,
         flip=False,  # a mirrored digit is another shape
@@ -102,7 +102,7 @@ def compare_few_labels(directory: RunDirectory) -> list[dict]:
         accuracies = {
             kind: np.array(
                 [
-                    LinearProbe(strengths=(_STRENGTH,))
+                    LinearProbe(strengths=(_STRENGTH,), standardise=False)
                     .fit(train[drawn], train_labels[drawn])
                     .accuracy(test, test_labels)
                     for drawn in draws

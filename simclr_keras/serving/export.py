@@ -135,7 +135,9 @@ def export_encoder(
             "range": [0.0, 1.0],
             "embedding_dimension": encoder.output_shape[-1],
             "l2_normalised": False,
-            "created": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+            "created": datetime.datetime.now(datetime.timezone.utc).isoformat(
+                timespec="seconds"
+            ),
             "simclr_keras": __version__,
             "tensorflow": tf.__version__,
             "keras": keras.__version__,

@@ -217,9 +217,7 @@ class SimCLRAugmenter(keras.layers.Layer):
             boxes = augmentations.crop_boxes(
                 drawn.crop_uniforms, shape[1], shape[2], self.crop_area
             )
-            images = augmentations.crop_flip_resize(
-                images, boxes, drawn.flip, self.image_size
-            )
+            images = augmentations.crop_flip_resize(images, boxes, drawn.flip, self.image_size)
         images = tf.ensure_shape(images, [None, self.image_size, self.image_size, None])
         if self.color_jitter_strength:
             jittered = augmentations.color_jitter(

@@ -37,9 +37,7 @@ def threefry_2x32(
     return x, y
 
 
-def uniforms(
-    seed: tf.Tensor, positions: tf.Tensor, view: int, count: int
-) -> tf.Tensor:
+def uniforms(seed: tf.Tensor, positions: tf.Tensor, view: int, count: int) -> tf.Tensor:
     """A row of `count` uniform numbers for each image of a batch.
 
     Args:
@@ -65,4 +63,6 @@ def uniforms(
     )
     bits = tf.reshape(tf.stack(words, axis=-1), [-1, 2 * pairs])[:, :count]  # (N, count)
     # 24 bits fill a float32 mantissa: every value is exact and below one.
-    return tf.cast(tf.bitwise.right_shift(bits, tf.constant(8, tf.uint32)), tf.float32) / 2.0**24
+    return (
+        tf.cast(tf.bitwise.right_shift(bits, tf.constant(8, tf.uint32)), tf.float32) / 2.0**24
+    )

@@ -25,9 +25,7 @@ def _batches(source, batch_size=4, **options):
 def _mark(image, step, position):
     """Stands for cutting two crops: shows where it was called."""
     pixel = tf.stack([step, position, tf.shape(image, tf.int64)[0]])
-    return tf.reshape(tf.cast(pixel, tf.uint8), [1, 1, 1, 3]) * tf.ones(
-        [2, 8, 8, 1], tf.uint8
-    )
+    return tf.reshape(tf.cast(pixel, tf.uint8), [1, 1, 1, 3]) * tf.ones([2, 8, 8, 1], tf.uint8)
 
 
 @pytest.fixture
@@ -55,9 +53,7 @@ def test_digits_are_divided_alike_for_everybody():
 
 
 def test_unknown_names():
-    with pytest.raises(
-        InputError, match="Did you mean cifar10 .*Expected digits, the n"
-    ):
+    with pytest.raises(InputError, match="Did you mean cifar10 .*Expected digits, the n"):
         load_source("cifar1O", "all")
     with pytest.raises(ValueError, match="split='dev'"):
         load_source("digits", "dev")
@@ -72,9 +68,7 @@ def test_a_failed_download_is_one_line(tmp_path, monkeypatch):
     monkeypatch.setattr(
         tfds.core.DatasetBuilder, "download_and_prepare", no_network, raising=True
     )
-    with pytest.raises(
-        InputError, match="could not download cifar10 .*: no route to h"
-    ):
+    with pytest.raises(InputError, match="could not download cifar10 .*: no route to h"):
         load_source("cifar10", "all", data_dir=str(tmp_path))
 
 
@@ -236,9 +230,7 @@ def test_a_folder_sorted_by_class_gives_mixed_batches(tmp_path):
 
 
 def test_a_batch_larger_than_the_data(arrays):
-    with pytest.raises(
-        InputError, match="batch of 15 .*14 images.*--batch-size of at mo"
-    ):
+    with pytest.raises(InputError, match="batch of 15 .*14 images.*--batch-size of at mo"):
         _batches(arrays, 15)
 
 

@@ -180,17 +180,13 @@ def test_linked_folders_and_odd_names(tmp_path):
 
 @pytest.mark.parametrize("name", ["./no/such", "/no/such", "photos/cats", "~/no/such"])
 def test_a_missing_folder(name):
-    with pytest.raises(
-        InputError, match="There is no folder .*looked for /.*Name a di"
-    ):
+    with pytest.raises(InputError, match="There is no folder .*looked for /.*Name a di"):
         load_source(name, "all")
 
 
 def test_a_folder_without_images(tmp_path):
     (tmp_path / "a.txt").write_text("x")
-    with pytest.raises(
-        InputError, match=r"no images in .*Expected files.*\.jpg.*\.bmp"
-    ):
+    with pytest.raises(InputError, match=r"no images in .*Expected files.*\.jpg.*\.bmp"):
         _load(tmp_path)
 
 

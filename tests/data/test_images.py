@@ -87,9 +87,7 @@ def test_other_bytes_are_an_error(content):
 
 def test_decodes_in_a_saved_model(picture, tmp_path):
     module = tf.Module()
-    module.decode = tf.function(
-        decode_image, input_signature=[tf.TensorSpec([], tf.string)]
-    )
+    module.decode = tf.function(decode_image, input_signature=[tf.TensorSpec([], tf.string)])
     tf.saved_model.save(module, str(tmp_path))
     loaded = tf.saved_model.load(str(tmp_path))
     for kind in ("PNG", "BMP"):

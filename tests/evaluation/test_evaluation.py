@@ -61,7 +61,9 @@ def test_knn_by_hand():
 
 def test_classes_that_only_one_part_has():
     train, labels = np.eye(3), np.array([0, 5, 2])
-    assert knn_accuracy(train, labels, np.eye(3), np.array([0, 5, 7]), k=1) == pytest.approx(2 / 3)
+    assert knn_accuracy(train, labels, np.eye(3), np.array([0, 5, 7]), k=1) == pytest.approx(
+        2 / 3
+    )
 
 
 def test_knn_checks_its_arguments():

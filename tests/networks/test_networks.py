@@ -133,5 +133,7 @@ def test_head_keeps_its_arguments(rng, tmp_path):
 
 @pytest.mark.parametrize("name", ["output_dim", "hidden_dim"])
 def test_head_arguments_are_checked(name):
-    with pytest.raises(ValueError, match=re.escape(f"`{name}` must be positive. Received: {name}=0")):
+    with pytest.raises(
+        ValueError, match=re.escape(f"`{name}` must be positive. Received: {name}=0")
+    ):
         ProjectionHead(**{name: 0})

@@ -19,14 +19,18 @@ def _projections(rng, pairs, width):
 def test_equals_the_plain_loops_of_the_paper(rng, run_mode, pairs, width, temperature):
     z1, z2 = _projections(rng, pairs, width)
     loss = run_mode(nt_xent_loss)(z1, z2, temperature)
-    np.testing.assert_allclose(loss, reference.nt_xent(z1, z2, temperature), rtol=2e-5, atol=1e-6)
+    np.testing.assert_allclose(
+        loss, reference.nt_xent(z1, z2, temperature), rtol=2e-5, atol=1e-6
+    )
 
 
 def test_two_pairs_by_hand():
     # Both views of pair 1 are (1, 0), both of pair 2 are (0, 1); temperature 1. Each view has
     # one candidate at cosine 1 (its partner) and two at 0: -ln(e / (e + 2)) = ln(1 + 2/e).
     z = tf.eye(2)
-    np.testing.assert_allclose(nt_xent_loss(z, z, 1.0), [math.log(1 + 2 / math.e)] * 2, rtol=1e-6)
+    np.testing.assert_allclose(
+        nt_xent_loss(z, z, 1.0), [math.log(1 + 2 / math.e)] * 2, rtol=1e-6
+    )
 
 
 @pytest.mark.parametrize("pairs", [2, 8, 100])

@@ -103,7 +103,9 @@ def test_files_of_a_run(tmp_path):
     settings = json.loads((path / "config.json").read_text())
     assert settings["batch_size"] == 16 and settings["keras_generation"] in (2, 3)
     assert {"loss", "probe_accuracy", "learning_rate"} <= set(_rows(path)[0])
-    assert list((path / "tensorboard").glob("events*")) and list((path / "checkpoints").iterdir())
+    assert list((path / "tensorboard").glob("events*")) and list(
+        (path / "checkpoints").iterdir()
+    )
 
 
 def test_other_settings_do_not_continue_a_run(tmp_path):

@@ -34,5 +34,7 @@ def test_scaling_rules_of_the_paper():
     assert scale_learning_rate(0.075, 4096) == pytest.approx(4.8)
     assert scale_learning_rate(0.3, 4096, "linear") == pytest.approx(4.8)
     assert scale_learning_rate(0.075, 256) == pytest.approx(1.2)
-    with pytest.raises(ValueError, match="`rule` must be 'sqrt' or 'linear'. Received: rule='x'"):
+    with pytest.raises(
+        ValueError, match="`rule` must be 'sqrt' or 'linear'. Received: rule='x'"
+    ):
         scale_learning_rate(1.0, 2, "x")

@@ -13,9 +13,7 @@ from simclr_keras.objective.nt_xent import nt_xent_loss
 def _model(encoder, **arguments):
     optimizer = arguments.pop("optimizer", None) or keras.optimizers.SGD(0.1)
     compile_arguments = arguments.pop("compile_arguments", {})
-    model = SimCLR(
-        encoder, ProjectionHead(8), SimCLRAugmenter(16, blur=False), **arguments
-    )
+    model = SimCLR(encoder, ProjectionHead(8), SimCLRAugmenter(16, blur=False), **arguments)
     model.compile(optimizer=optimizer, **compile_arguments)
     return model
 
@@ -50,7 +48,9 @@ def test_batch_norm_sees_both_views_at_once(rng, tiny_encoder):
     convolution, norm = tiny_encoder.layers[1], tiny_encoder.layers[2]
     both = convolution(tf.concat(model.augmenter(images, seed=(0, 0)), 0)).numpy()
     model.train_on_batch(images)
-    np.testing.assert_allclose(norm.moving_mean, 0.1 * both.mean((0, 1, 2)), rtol=1e-3, atol=1e-6)
+    np.testing.assert_allclose(
+        norm.moving_mean, 0.1 * both.mean((0, 1, 2)), rtol=1e-3, atol=1e-6
+    )
 
 
 def test_every_step_draws_other_views_and_a_rerun_the_same(rng, tiny_encoder):
@@ -61,7 +61,9 @@ def test_every_step_draws_other_views_and_a_rerun_the_same(rng, tiny_encoder):
         tiny_encoder.set_weights(weights)
         keras.utils.set_random_seed(0)
         model = _model(tiny_encoder, optimizer=keras.optimizers.SGD(0.0))
-        losses.append(model.fit(images, batch_size=8, epochs=3, verbose=0, shuffle=False).history["loss"])
+        losses.append(
+            model.fit(images, batch_size=8, epochs=3, verbose=0, shuffle=False).history["loss"]
+        )
     assert losses[0] == losses[1]
     assert len(set(losses[0])) == 3
     assert int(model.step) == 3
@@ -79,7 +81,9 @@ def test_validation_uses_fixed_views_and_changes_nothing(rng, tiny_encoder):
     images = _images(rng)
     model.fit(images, batch_size=8, validation_data=(images,), verbose=0)
     before = model.get_weights()
-    results = [model.evaluate(images, batch_size=8, verbose=0, return_dict=True) for _ in (0, 1)]
+    results = [
+        model.evaluate(images, batch_size=8, verbose=0, return_dict=True) for _ in (0, 1)
+    ]
     assert results[0] == results[1]
     for a, b in zip(before, model.get_weights()):
         np.testing.assert_array_equal(a, b)
@@ -130,7 +134,9 @@ def test_custom_loss_gets_all_projections(rng, tiny_encoder):
         losses.append(float(model.train_on_batch(images, return_dict=True)["loss"]))
     assert losses[0] == losses[1]
     model = _model(tiny_encoder, loss=lambda a, b: tf.reduce_mean(a * b))
-    with pytest.raises(ValueError, match=r"one value per pair, shape \(N,\). Received: shape \(\)"):
+    with pytest.raises(
+        ValueError, match=r"one value per pair, shape \(N,\). Received: shape \(\)"
+    ):
         model.train_on_batch(images)
 
 
@@ -171,7 +177,9 @@ def test_probe_learns_without_touching_the_encoder(rng, tiny_encoder):
         model = _model(tiny_encoder, probe=probe)
         head = head or model.projection_head.get_weights()
         model.projection_head.set_weights(head)
-        logs = model.fit(images, labels, batch_size=8, epochs=20, verbose=0, shuffle=False).history
+        logs = model.fit(
+            images, labels, batch_size=8, epochs=20, verbose=0, shuffle=False
+        ).history
         trained.append(tiny_encoder.get_weights())
     assert logs["probe_loss"][-1] < logs["probe_loss"][0]
     for a, b in zip(*trained):

@@ -145,4 +145,6 @@ def test_blur_equals_plain_loops(rng, size):
 
 def test_sigma_zero_leaves_the_image(rng):
     images = _images(rng, 2, 40)
-    np.testing.assert_allclose(A.gaussian_blur(tf.constant(images), tf.zeros(2)), images, atol=1e-6)
+    np.testing.assert_allclose(
+        A.gaussian_blur(tf.constant(images), tf.zeros(2)), images, atol=1e-6
+    )

@@ -37,9 +37,7 @@ def test_the_same_for_every_form_of_the_seed_and_way_of_running(rng):
         augmenter(images, seed=tf.constant([5, 7])),
         tf.function(lambda x, s: augmenter(x, seed=(5, s)))(images, tf.constant(7)),
         next(
-            iter(
-                tf.data.Dataset.from_tensors(images).map(lambda x: augmenter(x, seed=(5, 7)))
-            )
+            iter(tf.data.Dataset.from_tensors(images).map(lambda x: augmenter(x, seed=(5, 7))))
         ),
         tf.function(lambda x: augmenter(x, seed=(5, 7)), jit_compile=True)(tf.constant(images)),
     ]
@@ -51,7 +49,9 @@ def test_the_same_for_every_form_of_the_seed_and_way_of_running(rng):
 @pytest.mark.parametrize("seed", [(5, 8), (6, 7)])
 def test_seed_and_step_change_the_views(rng, seed):
     images, augmenter = _images(rng), SimCLRAugmenter(16)
-    assert np.abs(augmenter(images, seed=(5, 7))[0] - augmenter(images, seed=seed)[0]).max() > 0.1
+    assert (
+        np.abs(augmenter(images, seed=(5, 7))[0] - augmenter(images, seed=seed)[0]).max() > 0.1
+    )
 
 
 def test_without_a_seed_every_call_draws_anew(rng):

@@ -1,0 +1,49 @@
+"""Pretrain on a folder of images, evaluate, export, and embed the folder.
+
+    python examples/pretrain_folder.py photos/ --steps 200
+
+Shows the whole line in Python: what `simclr-keras pretrain`, `evaluate`, `export` and `embed`
+call. A real run needs thousands of steps; 200 show that the loss falls. Sub-folders of the folder
+are classes, and only `evaluate` needs them.
+"""
+
+import argparse
+
+import simclr_keras as sk
+from simclr_keras.errors import InputError
+from simclr_keras.runs.evaluate import evaluate
+from simclr_keras.runs.export import export
+from simclr_keras.serving.embed import embed_images
+
+parser = argparse.ArgumentParser()
+parser.add_argument("folder")
+parser.add_argument("--steps", type=int, default=200)
+parser.add_argument("--run-dir", default="runs/example")
+arguments = parser.parse_args()
+
+# 1. Settings. Images are cropped from their full resolution to 64 x 64 views.
+config = sk.PretrainConfig(
+    dataset=arguments.folder,
+    run_dir=arguments.run_dir,
+    encoder="simclr_resnet18",
+    width_multiplier=0.5,
+    image_size=64,
+    batch_size=64,
+    steps=arguments.steps,
+    optimizer="adamw",
+    learning_rate=1e-3,
+)
+
+# 2. Pretraining without labels. Calling it again continues an interrupted run.
+print(sk.pretrain(config))
+
+# 3. How good are the frozen features? Needs class folders.
+try:
+    results = evaluate(arguments.run_dir, compare_random=True)
+    print(f"kNN {results['knn_accuracy']:.3f}, linear {results['linear_accuracy']:.3f}")
+except InputError as error:
+    print(error)
+
+# 4. A SavedModel for TensorFlow Serving, and the embeddings of the folder with it.
+model = export(arguments.run_dir, "saved_models/example")
+print(embed_images(model, arguments.folder, "embeddings.npz").embeddings.shape)
