@@ -7,6 +7,7 @@ import types
 import keras
 
 from ..errors import InputError
+from ..keras_versions import BatchNormalization
 from .resnet import RESNET_DEPTHS, simclr_resnet
 
 _RESNET_PREFIX = "simclr_resnet"
@@ -136,7 +137,7 @@ def _for_contrastive_pretraining(layer):
     config = layer.get_config()
     if isinstance(layer, keras.layers.BatchNormalization):
         # 0.99 needs some 500 steps to forget the initial statistics; the release has 0.9.
-        config.update(synchronized=True, momentum=0.9)
+        return BatchNormalization.from_config({**config, "synchronized": True, "momentum": 0.9})
     return layer.__class__.from_config(config)
 
 

@@ -3,6 +3,8 @@
 import keras
 import tensorflow as tf
 
+from ..keras_versions import BatchNormalization
+
 
 @keras.saving.register_keras_serializable(package="simclr_keras")
 class ProjectionHead(keras.layers.Layer):
@@ -76,7 +78,7 @@ class ProjectionHead(keras.layers.Layer):
             dense = keras.layers.Dense(
                 units, use_bias=False, dtype=self.dtype_policy, name=f"dense_{index}"
             )
-            norm = keras.layers.BatchNormalization(
+            norm = BatchNormalization(
                 momentum=0.9,
                 epsilon=1e-5,
                 center=not is_last,

@@ -8,6 +8,8 @@ and a stem for small images.
 
 import keras
 
+from ..keras_versions import BatchNormalization
+
 # Blocks per stage, and whether they are bottlenecks (He et al. 2015, Table 1).
 _STAGES = {
     18: ((2, 2, 2, 2), False),
@@ -119,7 +121,7 @@ def _convolution(x, filters, kernel, stride, name):
 
 
 def _norm(x, name, relu=True, gamma="ones"):
-    x = keras.layers.BatchNormalization(
+    x = BatchNormalization(
         momentum=0.9, epsilon=1e-5, synchronized=True, gamma_initializer=gamma, name=name
     )(x)
     return keras.layers.ReLU(name=f"{name}_relu")(x) if relu else x

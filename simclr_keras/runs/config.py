@@ -70,7 +70,7 @@ class PretrainConfig:
     strategy: str = _setting("auto", "auto, one or mirrored.")
     mixed_precision: str = _setting("none", "none, float16 or bfloat16.")
     checkpoint_every: int | None = _setting(
-        None, "Steps between checkpoints. Default: an epoch, at most 500 steps."
+        None, "Steps between checkpoints. Default: an epoch, but 50 to 500 steps."
     )
     skip_unreadable: bool = _setting(False, "Leave out images that cannot be read.")
 

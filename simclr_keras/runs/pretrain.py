@@ -112,7 +112,7 @@ def pretrain(config: PretrainConfig) -> PretrainResult:
     checkpoints = Checkpoints(model, directory.checkpoints)
     first_step = checkpoints.restore()
     _log_start(config, source, total_steps, first_step, schedule, strategy)
-    interval = min(config.checkpoint_every or min(steps_per_epoch, 500), total_steps)
+    interval = min(config.checkpoint_every or min(max(steps_per_epoch, 50), 500), total_steps)
     history = RunHistory(
         directory.history_file,
         directory.tensorboard,

@@ -149,22 +149,38 @@ def color_jitter(
         centre = tf.where(is_contrast, mean, 0.0)
         changed = images * factor + (1.0 - factor) * centre
         if images.shape[3] == 3:
-            hue_shift, saturation_factor, value = tf.split(
-                tf.image.rgb_to_hsv(images), 3, axis=3
-            )
-            hue_shift = hue_shift + tf.where(operation == 3, _per_image(hue), 0.0)
-            hue_shift = hue_shift - tf.floor(hue_shift)
-            saturation_factor = tf.clip_by_value(
-                saturation_factor * tf.where(operation == 2, _per_image(saturation), 1.0), 0, 1
-            )
-            in_hsv = tf.image.hsv_to_rgb(
-                tf.concat([hue_shift, saturation_factor, value], axis=3)
-            )
+            shift = tf.where(operation == 3, _per_image(hue), 0.0)
+            factor = tf.where(operation == 2, _per_image(saturation), 1.0)
+            in_hsv = _adjust_in_hsv(images, shift, factor)
         else:
             in_hsv = images
         images = tf.where(is_brightness | is_contrast, changed, in_hsv)
         images = tf.clip_by_value(images, 0.0, 1.0)
     return images
+
+
+def _adjust_in_hsv(images: tf.Tensor, hue_shift: tf.Tensor, saturation: tf.Tensor) -> tf.Tensor:
+    """Turns hues and scales saturations, `(N, S, S, 3)` with factors `(N, 1, 1, 1)`.
+
+    In ordinary arithmetic, because `tf.image.rgb_to_hsv` compares with the maximum (below).
+    """
+    red, green, blue = tf.split(images, 3, axis=3)
+    value = tf.reduce_max(images, axis=3, keepdims=True)
+    chroma = value - tf.reduce_min(images, axis=3, keepdims=True)
+    divisor = tf.where(chroma > 0, chroma, 1.0)
+    # Channels are compared with each other, not with the maximum: XLA may compute a channel
+    # twice with other rounding, and none would equal it.
+    sextant = tf.where(
+        (red >= green) & (red >= blue),
+        (green - blue) / divisor,
+        tf.where(green >= blue, 2.0 + (blue - red) / divisor, 4.0 + (red - green) / divisor),
+    )
+    sextant = sextant + 6.0 * hue_shift
+    # Saturation is chroma / value, at most 1; chroma is what the way back needs.
+    chroma = tf.minimum(chroma * saturation, value)
+    offsets = sextant + tf.constant([5.0, 3.0, 1.0])  # of red, green and blue
+    offsets = offsets - 6.0 * tf.floor(offsets / 6.0)
+    return value - chroma * tf.clip_by_value(tf.minimum(offsets, 4.0 - offsets), 0.0, 1.0)
 
 
 def grayscale(images: tf.Tensor) -> tf.Tensor:
