@@ -217,7 +217,9 @@ class SimCLR(VersionedModel):
 
     def _log(self, logs):
         for metric, (value, weight) in zip(self._means, logs):
-            metric.update_state(value, sample_weight=weight)
+            # Every replica adds the global value, so each adds its share of the weight.
+            share = weight / replicas.number_of_replicas()
+            metric.update_state(value, sample_weight=share)
         return {metric.name: metric.result() for metric in self._means}
 
     def get_config(self):
