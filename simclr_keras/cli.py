@@ -144,6 +144,17 @@ def evaluate(
 
 
 @app.command()
+def report(run: _Run, json: _Json = False):
+    """Pictures of a run: views as trained on, what was drawn, curves; in RUN/report."""
+    from .runs.report import report as draw
+
+    paths = draw(run)
+    for path in paths.values():
+        typer.echo(path)
+    _print_json(json, paths)
+
+
+@app.command()
 def export(
     run: _Run,
     output: Annotated[str, typer.Option(help="Folder of the model: saved_models/NAME.")],

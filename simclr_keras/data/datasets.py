@@ -2,7 +2,6 @@
 
 import os
 import pathlib
-from collections.abc import Callable
 
 import numpy as np
 import tensorflow as tf
@@ -29,8 +28,9 @@ def load_source(
 
     Args:
         name: `"digits"` (scikit-learn's handwritten digits, 8 x 8 RGB), a directory, or a
-            TFDS name. In a directory sub-folders are classes, and images beside them have no
-            label; `train/` and `test/` (or `val/`) are splits.
+            TFDS name (a directory of that name is `./NAME`). In a directory sub-folders are
+            classes, and images beside them have no label; `train/` and `test/` (or `val/`)
+            are splits.
         split: `"all"` to pretrain on: everything, or the training part where there are
             splits. `"train"` and `"test"` to evaluate, labelled images only: the splits, or
             else 4/5 and 1/5 of every class.
@@ -58,9 +58,9 @@ def load_source(
     is_split = True
     if name == "digits":
         source, is_split, seed = _digits(), split == "all", _DIGITS_SEED
-    elif path.is_dir():
+    elif path.is_dir() and not _is_bare_tfds_name(name):
         source, is_split = load_folder(path, split, skip_unreadable)
-    elif path.exists():
+    elif path.is_file():
         raise InputError(f"{name} is a file. Name the folder that the images are in.")
     elif _looks_like_a_path(name):
         raise InputError(
@@ -90,26 +90,29 @@ def pretraining_dataset(
     seed: int,
     first_step: int,
     num_steps: int,
-    cut_views: Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tf.Tensor] | None = None,
+    cutter=None,
     with_labels: bool = False,
     first_position: int = 0,
     rows: int | None = None,
 ) -> tf.data.Dataset:
     """The batches of the steps `first_step` to `num_steps` - 1, in random order.
 
-    Images of an array source come as stored; others are decoded in parallel and come as the
-    two crops of each, cut from its full resolution, or resized when `cut_views` is missing.
+    With a `cutter` the two crops of each image are cut while it is decoded, from its full
+    resolution. Without it images of an array source come as stored, and others as their
+    central square, resized.
 
     Args:
         source: Where the images are.
         batch_size: Images per step over all replicas, at most `len(source)`.
-        image_size: S, side of the resized images in pixels.
+        image_size: S, side of the resized squares in pixels.
         seed: Decides the order.
         first_step: Step to begin at, from 0: an interrupted run that goes on there gets the
             batches that it would have had.
         num_steps: Steps of the whole run.
-        cut_views: (uint8 `(H, W, C)`, int64 step, int64 position in the global batch) ->
-            `(2, S, S, C)`. Not used for array sources.
+        cutter: Cuts the crops of both views, such as `views.cutting.CropCutter`: `draw`
+            takes (int64 step, int64 `(N,)` positions in the global batch), and `cut` takes
+            (an image as `ImageSource.read` gives it, a row of what was drawn) and returns
+            `(2, S, S, C)`.
         with_labels: Yield (images, labels). Defaults to False.
         first_position: First row of the global batch to yield. Defaults to 0.
         rows: N, number of rows to yield. Defaults to all from `first_position`.
@@ -148,13 +151,13 @@ def pretraining_dataset(
 
     def examples(step, index):
         index = index[first_position : first_position + rows]
-        return tf.data.Dataset.from_tensor_slices((tf.fill([rows], step), index, positions))
+        drawn = positions if cutter is None else cutter.draw(step, positions)
+        return tf.data.Dataset.from_tensor_slices((index, drawn))
 
-    def decoded_example(step, index, position):
-        image = source.load(index)
-        if cut_views is not None:
-            return finish(cut_views(image, step, position), index)
-        image = tf.round(resize_and_center_crop(image, image_size) * 255.0)
+    def decoded_example(index, drawn):
+        if cutter is not None:
+            return finish(cutter.cut(source.read(index), drawn), index)
+        image = tf.round(resize_and_center_crop(source.load(index), image_size) * 255.0)
         return finish(tf.cast(image, tf.uint8), index)
 
     steps = step_indices(
@@ -164,7 +167,7 @@ def pretraining_dataset(
         first_step=first_step,
         num_steps=num_steps,
     )
-    if source.images is not None:
+    if source.images is not None and cutter is None:
         dataset = steps.map(stored_batch, tf.data.AUTOTUNE)
     else:
         dataset = steps.flat_map(examples)
@@ -221,10 +224,16 @@ def _looks_like_a_path(name: str) -> bool:
         return True
     if os.sep not in name:
         return False
+    # "imagenet2012_subset/1pct" is a dataset and its configuration, "photos/cats" is not.
+    return not _is_bare_tfds_name(name.split(os.sep)[0])
+
+
+def _is_bare_tfds_name(name: str) -> bool:
+    if os.sep in name:
+        return False
     import tensorflow_datasets as tfds
 
-    # "imagenet2012_subset/1pct" is a dataset and its configuration, "photos/cats" is not.
-    return name.split(os.sep)[0] not in tfds.list_builders()
+    return name in tfds.list_builders()
 
 
 def _stratified_part(

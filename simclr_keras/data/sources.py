@@ -92,6 +92,20 @@ class ImageSource:
         """
         return tf.gather(self._in_memory(), indices)
 
+    def read(self, index: tf.Tensor) -> tf.Tensor:
+        """One image as stored; for use in `tf.data`.
+
+        Args:
+            index: int64 scalar (of any shape, for an array source).
+
+        Returns:
+            `(H, W, C)` of an array source, else the encoded file, a string scalar.
+        """
+        if self.images is not None:
+            return self.gather(index)
+        stored = tf.gather(self._in_memory(), index)
+        return stored if self.paths is None else tf.io.read_file(stored)
+
     def load(self, index: tf.Tensor) -> tf.Tensor:
         """One image; for use in `tf.data`.
 
@@ -101,15 +115,14 @@ class ImageSource:
         Returns:
             `(H, W, C)`; decoded images are uint8 and RGB.
         """
-        if self.images is not None:
-            return self.gather(index)
-        stored = tf.gather(self._in_memory(), index)
-        return decode_image(stored if self.paths is None else tf.io.read_file(stored))
+        image = self.read(index)
+        return image if self.images is not None else decode_image(image)
 
     def find_unreadable(self) -> list[tuple[str, str]]:
         """See the function `find_unreadable`."""
         return find_unreadable(self)
 
+    @tf.autograph.experimental.do_not_convert
     def _in_memory(self) -> tf.Tensor:
         """The array, bytes or file names as a tensor of the host."""
         # Datasets capture an eager tensor; an array would be copied into their graphs.

@@ -1,18 +1,22 @@
 """Pictures of a run, drawn with matplotlib and written without a display."""
 
 import pathlib
+from collections.abc import Sequence
 
 import numpy as np
 
 
 def save_view_pairs(
-    path: str | pathlib.Path, images: np.ndarray, view_1: np.ndarray, view_2: np.ndarray
+    path: str | pathlib.Path,
+    images: Sequence[np.ndarray],
+    view_1: np.ndarray,
+    view_2: np.ndarray,
 ) -> pathlib.Path:
     """Writes a PNG with a column for each image: the image above its two views.
 
     Args:
         path: The file to write; its folder is made.
-        images: `(N, H, W, C)`, uint8 or floating in [0, 1].
+        images: N images `(H, W, C)` of any size, uint8 or floating in [0, 1].
         view_1: floating `(N, S, S, C)` in [0, 1].
         view_2: floating `(N, S, S, C)` in [0, 1].
 
@@ -37,7 +41,85 @@ def save_view_pairs(
             axis.set_xticks([])
             axis.set_yticks([])
         line[0].set_ylabel(name)
+    return _save(figure, path)
+
+
+def save_draws(
+    path: str | pathlib.Path,
+    drawn: dict[str, np.ndarray],
+    intended: dict[str, tuple[float, float]],
+    shares: dict[str, tuple[float, float]],
+) -> pathlib.Path:
+    """Writes a PNG with a histogram of each drawn parameter, and how often each was applied.
+
+    Args:
+        path: The file to write; its folder is made.
+        drawn: Values `(n,)` of each parameter; empty where it was never applied.
+        intended: Least and greatest value of a parameter that is uniform between them; a line
+            shows that density.
+        shares: (applied, intended) share of the views for each operation.
+
+    Returns:
+        The path.
+    """
+    from matplotlib.figure import Figure
+
+    columns = 4
+    lines = -(-(len(drawn) + 1) // columns)
+    figure = Figure(figsize=(3.2 * columns, 2.4 * lines), layout="constrained")
+    axes = figure.subplots(lines, columns, squeeze=False).ravel()
+    for axis, (name, values) in zip(axes, drawn.items()):
+        axis.set_title(f"{name}, {len(values):,} draws", fontsize=9)
+        if len(values):
+            whole = np.issubdtype(values.dtype, np.integer)
+            bins = np.arange(values.max() + 2) - 0.5 if whole else 40
+            axis.hist(values, bins=bins, density=True, color="tab:blue", alpha=0.6)
+        if name in intended:
+            low, high = intended[name]
+            axis.plot([low, low, high, high], [0, *[1 / (high - low)] * 2, 0], color="black")
+        axis.set_yticks([])
+    axis = axes[len(drawn)]
+    places = np.arange(len(shares))
+    axis.set_title("share of views: drawn (bars), intended (lines)", fontsize=9)
+    axis.bar(places, [applied for applied, _ in shares.values()], color="tab:blue", alpha=0.6)
+    expected = [share for _, share in shares.values()]
+    axis.hlines(expected, places - 0.4, places + 0.4, color="black")
+    axis.set_xticks(places, list(shares))
+    axis.set_ylim(0, 1)
+    for axis in axes[len(drawn) + 1 :]:
+        axis.axis("off")
+    return _save(figure, path)
+
+
+def save_curves(
+    path: str | pathlib.Path, history: list[dict[str, str]], collapsed_loss: float
+) -> pathlib.Path:
+    """Writes a PNG of what a run logged, over its steps.
+
+    Args:
+        path: The file to write; its folder is made.
+        history: Rows of `history.csv`, at least one.
+        collapsed_loss: ln(2N - 1), the loss of equal projections; a dashed line.
+
+    Returns:
+        The path.
+    """
+    from matplotlib.figure import Figure
+
+    steps = [int(row["step"]) for row in history]
+    names = [name for name in history[0] if name not in ("step", "epoch")]
+    figure = Figure(figsize=(3.4 * len(names), 2.8), layout="constrained")
+    for axis, name in zip(figure.subplots(1, len(names), squeeze=False)[0], names):
+        axis.plot(steps, [float(row[name]) for row in history], marker=".")
+        axis.set_title(name.replace("_", " "), fontsize=9)
+        axis.set_xlabel("step")
+        if name == "loss":
+            axis.axhline(collapsed_loss, color="black", linestyle="--", linewidth=1)
+    return _save(figure, path)
+
+
+def _save(figure, path) -> pathlib.Path:
     path = pathlib.Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=120)
+    figure.savefig(path, dpi=110)
     return path

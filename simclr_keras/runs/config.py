@@ -6,6 +6,7 @@ from dataclasses import field
 from ..errors import InputError
 
 OPTIMIZERS = ("lars", "lamb", "sgd", "adamw")
+CROP_ROUTES = ("auto", "device", "decode")
 MIXED_PRECISION = ("none", "float16", "bfloat16")
 
 
@@ -63,6 +64,11 @@ class PretrainConfig:
     temperature: float = _setting(0.1, "Temperature of the NT-Xent loss.")
     color_jitter_strength: float = _setting(1.0, "The paper's s; 0.5 for CIFAR-10.")
     crop_area_min: float = _setting(0.08, "Least share of the image that a crop covers.")
+    crop: str = _setting(
+        "auto",
+        "Where crops are cut: decode (from each image's full resolution), device (from a "
+        "resized central square), auto (device for images of one size in memory).",
+    )
     blur: bool = _setting(True, "Gaussian blur on half of the views.")
     flip: bool = _setting(True, "Mirror half of the views.")
     probe: bool = _setting(False, "Watch a linear probe on the labels of the data.")
@@ -79,6 +85,7 @@ class PretrainConfig:
             ("optimizer", OPTIMIZERS),
             ("learning_rate_scaling", ("sqrt", "linear")),
             ("mixed_precision", MIXED_PRECISION),
+            ("crop", CROP_ROUTES),
         ):
             if getattr(self, name) not in choices:
                 raise InputError(

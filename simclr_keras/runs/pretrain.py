@@ -9,6 +9,7 @@ import keras
 import tensorflow as tf
 
 from ..data.datasets import load_source, pretraining_dataset
+from ..data.sources import ImageSource
 from ..errors import InputError, RunFailure
 from ..keras_versions import lamb
 from ..networks.encoders import build_encoder
@@ -25,6 +26,7 @@ from ..training.schedules import WarmupCosine, scale_learning_rate
 from ..training.simclr import SimCLR
 from ..training.strategy import check_divides, choose_strategy
 from ..views.augmenter import SimCLRAugmenter
+from ..views.cutting import CropCutter
 from .config import PretrainConfig
 from .directory import RunDirectory
 
@@ -37,6 +39,7 @@ _BASES = {
     "sgd": {"sqrt": 0.03 / 16, "linear": 0.03},
 }
 _ADAPTIVE_LEARNING_RATE = 1e-3
+_DEVICE_MARGIN = 8 / 7  # crops on the device are cut from 256 pixels for views of 224
 _WEIGHT_DECAY = {"lars": 1e-6, "sgd": 1e-4, "adamw": 1e-4, "lamb": 0.0}
 
 
@@ -90,7 +93,7 @@ def pretrain(config: PretrainConfig) -> PretrainResult:
     directory = RunDirectory(config.run_dir)
     if directory.config_file.exists():
         directory.begin(config)  # the settings first: a finished run needs no data
-    source = _source(config)
+    source = training_source(config)
     steps_per_epoch = len(source) // config.batch_size
     if not steps_per_epoch:
         raise InputError(
@@ -160,13 +163,48 @@ def build_augmenter(config: PretrainConfig) -> SimCLRAugmenter:
     )
 
 
-def _source(config: PretrainConfig):
+def training_source(config: PretrainConfig) -> ImageSource:
+    """The images of a run."""
     return load_source(
         config.dataset,
         "train" if config.dataset == "digits" else "all",
         data_dir=config.data_dir,
         seed=config.seed,
         skip_unreadable=config.skip_unreadable,
+    )
+
+
+def training_batches(
+    config: PretrainConfig,
+    source: ImageSource,
+    augmenter: SimCLRAugmenter,
+    first_step: int,
+    num_steps: int,
+    **rows,
+) -> tf.data.Dataset:
+    """The batches of the steps `first_step` to `num_steps` - 1, crops cut where they are to be.
+
+    Args:
+        config: The run's settings.
+        source: The run's images.
+        augmenter: The run's augmentations.
+        first_step: Step to begin at.
+        num_steps: Steps of the whole run.
+        **rows: `first_position` and `rows` of `pretraining_dataset`. Defaults to all.
+    """
+    while_decoding = config.crop == "decode" or (
+        config.crop == "auto" and source.images is None
+    )
+    return pretraining_dataset(
+        source,
+        config.batch_size,
+        image_size=round(config.image_size * _DEVICE_MARGIN),
+        seed=config.seed,
+        first_step=first_step,
+        num_steps=num_steps,
+        cutter=CropCutter(augmenter, config.seed) if while_decoding else None,
+        with_labels=config.probe,
+        **rows,
     )
 
 
@@ -218,17 +256,8 @@ def _fit(model, config, source, callbacks, first_step, steps, count) -> float:
     # `fit` would shard by file or element; these batches are global and split by rows.
     options = tf.data.Options()
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
-    dataset = pretraining_dataset(
-        source,
-        config.batch_size,
-        image_size=config.image_size,
-        seed=config.seed,
-        first_step=first_step,
-        num_steps=first_step + steps * count,
-        cut_views=lambda image, step, position: model.augmenter.cut_crops(
-            image, step, position, config.seed
-        ),
-        with_labels=config.probe,
+    dataset = training_batches(
+        config, source, model.augmenter, first_step, first_step + steps * count
     ).with_options(options)
     try:
         history = model.fit(

@@ -1,33 +1,14 @@
 """`SimCLRAugmenter`: the paper's augmentation policy as a Keras layer."""
 
 import logging
-from typing import NamedTuple
 
 import keras
 import tensorflow as tf
 
 from ..data.images import to_unit_range
-from . import augmentations
-from .uniforms import uniforms
-
-# Appendix A of the paper: jitter (0.8, 0.8, 0.8, 0.2) * s for brightness, contrast,
-# saturation and hue.
-_JITTER = (0.8, 0.8, 0.8, 0.2)
-
-
-class ViewParameters(NamedTuple):
-    """What one view of each image is made with; every field is `(N,)` but `uniforms`."""
-
-    crop_uniforms: tf.Tensor  # (N, 22)
-    flip: tf.Tensor  # bool
-    jitter: tf.Tensor  # bool
-    brightness: tf.Tensor  # factor
-    contrast: tf.Tensor  # factor
-    saturation: tf.Tensor  # factor
-    hue: tf.Tensor  # turns
-    order: tf.Tensor  # index into JITTER_ORDERS
-    grayscale: tf.Tensor  # bool
-    sigma: tf.Tensor  # pixels; 0: no blur
+from . import crops
+from .parameters import ViewParameters, ViewPolicy
+from .pipeline import draw_both, make_views
 
 
 @keras.saving.register_keras_serializable(package="simclr_keras")
@@ -38,18 +19,32 @@ class SimCLRAugmenter(keras.layers.Layer):
     with every parameter drawn per image. All draws are a function of (run seed, step, place in
     the global batch, view): the same on one replica or many, eager, traced or compiled.
 
+    The four jitter operations come in an order of their own for each image, clipped to [0, 1]
+    after each. Where the code of the original release differs: its crops cover 10 % of the
+    image at least (`min_object_covered` of the sampler it uses), whatever the paper says, and
+    are resized bicubically without antialiasing.
+
     Args:
         image_size: Side of the views in pixels.
-        color_jitter_strength: The paper's s: brightness, contrast and saturation factors are
-            uniform in 1 +- 0.8 s (never below 0), hue shifts in +- 0.2 s turns. 1.0 for
-            ImageNet, 0.5 for CIFAR-10 (Appendix B.9). 0 switches the jitter off.
-        blur: Gaussian blur, sigma uniform in [0.1, 2] pixels, kernel a tenth of the side. The
-            paper leaves it out for CIFAR-10; below 20 pixels the kernel is a single pixel.
+        color_jitter_strength: The paper's s, a factor on `color_jitter`. 1.0 for ImageNet,
+            0.5 for CIFAR-10 (Appendix B.9). 0 switches the jitter off.
+        blur: Gaussian blur, kernel a tenth of the side. The paper leaves it out for CIFAR-10;
+            below 20 pixels the kernel is a single pixel.
         flip: Mirror left and right with probability 0.5. Off for text, digits, maps.
-        crop_area: Least and greatest share of the image that a crop covers.
+        crop_area: Least and greatest share of the image that a crop covers. (1, 1) and a
+            `crop_aspect` that the images have switch the crop off.
+        crop_aspect: Least and greatest width / height of a crop; its logarithm is uniform.
+        color_jitter: Limits for (brightness, contrast, saturation, hue) at strength 1: the
+            first three are factors, uniform in 1 +- limit * s (never below 0); hues turn by
+            +- limit * s of the circle. 0 switches one off.
         color_jitter_probability: Share of views that are jittered.
+        brightness: `"multiplicative"`, or `"additive"` as in the first version of the original
+            release: uniform in +- limit * s, added.
         grayscale_probability: Share of views without colour.
         blur_probability: Share of views that are blurred.
+        blur_sigma: Least and greatest sigma in pixels, uniform.
+        interpolation: `"bilinear"`, or `"bicubic"` as in the original release; both
+            antialiased.
         extra_layers: Keras or KerasCV layers that are called on each view, after all else,
             with `training=True`. Their draws are their own, not a function of the seed.
 
@@ -77,7 +72,8 @@ class SimCLRAugmenter(keras.layers.Layer):
 
     Reference:
         Chen et al. 2020, "A Simple Framework for Contrastive Learning of Visual
-        Representations", https://arxiv.org/abs/2002.05709, Appendix A.
+        Representations", https://arxiv.org/abs/2002.05709, Appendix A;
+        https://github.com/google-research/simclr, tf2/data_util.py.
     """
 
     def __init__(
@@ -87,47 +83,77 @@ class SimCLRAugmenter(keras.layers.Layer):
         blur: bool = True,
         flip: bool = True,
         crop_area: tuple[float, float] = (0.08, 1.0),
+        crop_aspect: tuple[float, float] = (3 / 4, 4 / 3),
+        color_jitter: tuple[float, float, float, float] = (0.8, 0.8, 0.8, 0.2),
         color_jitter_probability: float = 0.8,
+        brightness: str = "multiplicative",
         grayscale_probability: float = 0.2,
         blur_probability: float = 0.5,
+        blur_sigma: tuple[float, float] = (0.1, 2.0),
+        interpolation: str = "bilinear",
         extra_layers: tuple = (),
         **kwargs,
     ):
         # float32 under any policy: float16 would quantise colours and crop coordinates.
         kwargs["dtype"] = "float32"
         super().__init__(**kwargs)
-        if image_size < 1:
-            raise ValueError(
-                f"`image_size` must be at least 1 pixel. Received: image_size={image_size}"
-            )
-        if color_jitter_strength < 0:
-            raise ValueError(
-                "`color_jitter_strength` must be 0 or more. Received: "
-                f"color_jitter_strength={color_jitter_strength}"
-            )
-        if not 0 < crop_area[0] <= crop_area[1] <= 1:
-            raise ValueError(
-                "`crop_area` must be (least, greatest) with 0 < least <= greatest <= 1. "
-                f"Received: crop_area={crop_area}"
-            )
-        probabilities = {
-            "color_jitter_probability": color_jitter_probability,
-            "grayscale_probability": grayscale_probability,
-            "blur_probability": blur_probability,
-        }
-        for name, value in probabilities.items():
-            if not 0 <= value <= 1:
-                raise ValueError(f"`{name}` must be in [0, 1]. Received: {name}={value}")
         self.image_size = image_size
         self.color_jitter_strength = color_jitter_strength
         self.blur = blur
         self.flip = flip
         self.crop_area = tuple(crop_area)
+        self.crop_aspect = tuple(crop_aspect)
+        self.color_jitter = tuple(color_jitter)
         self.color_jitter_probability = color_jitter_probability
+        self.brightness = brightness
         self.grayscale_probability = grayscale_probability
         self.blur_probability = blur_probability
+        self.blur_sigma = tuple(blur_sigma)
+        self.interpolation = interpolation
         self.extra_layers = list(extra_layers)
+        self._check_arguments()
+        self.policy = ViewPolicy(
+            image_size=image_size,
+            crop_area=self.crop_area,
+            crop_aspect=self.crop_aspect,
+            interpolation=interpolation,
+            flip_probability=0.5 if flip else 0.0,
+            jitter_limits=tuple(limit * color_jitter_strength for limit in self.color_jitter),
+            jitter_probability=color_jitter_probability,
+            additive_brightness=brightness == "additive",
+            grayscale_probability=grayscale_probability,
+            blur_probability=blur_probability if blur else 0.0,
+            blur_sigma=self.blur_sigma,
+        )
         self._warned = False
+
+    def _check_arguments(self) -> None:
+        def check(fits: bool, name: str, expected: str) -> None:
+            if not fits:
+                raise ValueError(
+                    f"`{name}` must be {expected}. Received: {name}={getattr(self, name)}"
+                )
+
+        check(self.image_size >= 1, "image_size", "at least 1 pixel")
+        check(self.color_jitter_strength >= 0, "color_jitter_strength", "0 or more")
+        area, aspect, sigma = self.crop_area, self.crop_aspect, self.blur_sigma
+        order = "(least, greatest) with 0 < least <= greatest"
+        check(0 < area[0] <= area[1] <= 1, "crop_area", f"{order} <= 1")
+        check(0 < aspect[0] <= aspect[1], "crop_aspect", order)
+        check(0 < sigma[0] <= sigma[1], "blur_sigma", f"{order}, in pixels")
+        limits = self.color_jitter
+        check(
+            len(limits) == 4 and min(limits) >= 0,
+            "color_jitter",
+            "four numbers of 0 or more, for brightness, contrast, saturation and hue",
+        )
+        kinds = ("multiplicative", "additive")
+        check(self.brightness in kinds, "brightness", f"one of {kinds}")
+        kinds = tuple(crops.INTERPOLATIONS)
+        check(self.interpolation in kinds, "interpolation", f"one of {kinds}")
+        for name in ("color_jitter", "grayscale", "blur"):
+            name += "_probability"
+            check(0 <= getattr(self, name) <= 1, name, "in [0, 1]")
 
     def build(self, input_shape=None):
         self.built = True
@@ -144,100 +170,38 @@ class SimCLRAugmenter(keras.layers.Layer):
             views = self.call(images[None], seed, first_position)
             return tuple(tf.squeeze(view, 0) for view in views)
         self._warn_about_channels(images.shape[-1])
-        images = to_unit_range(images)
-        positions = first_position + tf.range(tf.shape(images)[0], dtype=tf.int64)
-        return tuple(
-            self._view(images, self.draw(seed, positions, view), view) for view in (0, 1)
-        )
+        if images.dtype != tf.uint8:
+            images = to_unit_range(images)
+        shape = tf.shape(images)
+        positions = first_position + tf.range(shape[0], dtype=tf.int64)
+        # Of crops that were cut already the boxes are another matter, and are not used.
+        drawn = self.draw(seed, positions, shape[-3], shape[-2])
+        views = make_views(images, drawn, self.policy)
+        if not self.extra_layers:
+            return views
+        return tuple(self._with_extra_layers(view) for view in views)
 
-    def draw(self, seed: tf.Tensor, positions: tf.Tensor, view: int) -> ViewParameters:
-        """The parameters of one view of each image.
+    def draw(
+        self, seed, positions: tf.Tensor, height: tf.Tensor, width: tf.Tensor
+    ) -> tuple[ViewParameters, ViewParameters]:
+        """The parameters of both views of each image.
 
         Args:
-            seed: int64 `(2,)`: run seed and step.
+            seed: (run seed, step), as when the layer is called.
             positions: int64 `(N,)`: places in the global batch.
-            view: 0 for `view_1`, 1 for `view_2`.
+            height: Image height in pixels.
+            width: Image width in pixels.
 
         Returns:
-            `ViewParameters` with N rows.
+            `ViewParameters` of `view_1` and of `view_2`, N rows each.
         """
-        crops = augmentations.CROP_UNIFORMS
-        rows = uniforms(_as_seed(seed), positions, view, crops + 10)
-        u = tf.unstack(rows[:, crops:], num=10, axis=1)
-        strength = self.color_jitter_strength
-        low = [max(0.0, 1.0 - limit * strength) for limit in _JITTER[:3]]
-        high = [1.0 + limit * strength for limit in _JITTER[:3]]
-        factors = [a + x * (b - a) for a, b, x in zip(low, high, u[2:5])]
-        blurred = (u[8] < self.blur_probability) if self.blur else tf.zeros_like(u[8], bool)
-        return ViewParameters(
-            crop_uniforms=rows[:, :crops],
-            flip=(u[0] < 0.5) & self.flip,
-            jitter=u[1] < (self.color_jitter_probability if strength else 0.0),
-            brightness=factors[0],
-            contrast=factors[1],
-            saturation=factors[2],
-            hue=(2.0 * u[5] - 1.0) * _JITTER[3] * strength,
-            order=tf.cast(u[6] * len(augmentations.JITTER_ORDERS), tf.int32),
-            grayscale=u[7] < self.grayscale_probability,
-            sigma=tf.where(blurred, 0.1 + u[9] * 1.9, 0.0),
-        )
+        return draw_both(_as_seed(seed), positions, height, width, self.policy)
 
-    def cut_crops(self, image: tf.Tensor, step: tf.Tensor, position: tf.Tensor, seed: int):
-        """The crops of both views of one image of any size, for use while decoding.
-
-        Draws what the layer would draw for the same (seed, step, position), so that calling
-        the layer on the `(N, 2, S, S, C)` batch continues with colour and blur.
-
-        Args:
-            image: uint8 or floating `(H, W, C)`.
-            step: int64 scalar.
-            position: int64 scalar, the image's place in the global batch.
-            seed: The run's seed.
-
-        Returns:
-            uint8 `(2, image_size, image_size, C)`.
-        """
-        crops = []
-        for view in (0, 1):
-            drawn = self.draw(_as_seed((seed, step)), position[None], view)
-            shape = tf.shape(image)
-            boxes = augmentations.crop_boxes(
-                drawn.crop_uniforms, shape[0], shape[1], self.crop_area
-            )
-            crops.append(
-                augmentations.cut_crop(image, boxes[0], drawn.flip[0], self.image_size)
-            )
-        return tf.stack(crops)
-
-    def _view(self, images, drawn: ViewParameters, view: int):
-        if images.shape.rank == 5:  # (N, 2, S, S, C): cropped and flipped while decoding
-            images = images[:, view]
-        else:
-            shape = tf.shape(images)
-            boxes = augmentations.crop_boxes(
-                drawn.crop_uniforms, shape[1], shape[2], self.crop_area
-            )
-            images = augmentations.crop_flip_resize(images, boxes, drawn.flip, self.image_size)
-        images = tf.ensure_shape(images, [None, self.image_size, self.image_size, None])
-        if self.color_jitter_strength:
-            jittered = augmentations.color_jitter(
-                images,
-                drawn.brightness,
-                drawn.contrast,
-                drawn.saturation,
-                drawn.hue,
-                drawn.order,
-            )
-            images = tf.where(drawn.jitter[:, None, None, None], jittered, images)
-        if images.shape[-1] == 3 and self.grayscale_probability:
-            gray = augmentations.grayscale(images)
-            images = tf.where(drawn.grayscale[:, None, None, None], gray, images)
-        if self.blur:
-            images = augmentations.gaussian_blur(images, drawn.sigma)
+    def _with_extra_layers(self, view: tf.Tensor) -> tf.Tensor:
         for layer in self.extra_layers:
-            images = layer(images, training=True)
-        # Rounding of the products above, and whatever the extra layers did.
-        return tf.clip_by_value(tf.cast(images, tf.float32), 0.0, 1.0)
+            view = layer(view, training=True)
+        # KerasCV layers return half precision under such a policy.
+        return tf.clip_by_value(tf.cast(view, tf.float32), 0.0, 1.0)
 
     def _warn_about_channels(self, channels: int) -> None:
         if channels != 3 and not self._warned:
@@ -256,9 +220,14 @@ class SimCLRAugmenter(keras.layers.Layer):
             blur=self.blur,
             flip=self.flip,
             crop_area=self.crop_area,
+            crop_aspect=self.crop_aspect,
+            color_jitter=self.color_jitter,
             color_jitter_probability=self.color_jitter_probability,
+            brightness=self.brightness,
             grayscale_probability=self.grayscale_probability,
             blur_probability=self.blur_probability,
+            blur_sigma=self.blur_sigma,
+            interpolation=self.interpolation,
             extra_layers=[
                 keras.saving.serialize_keras_object(layer) for layer in self.extra_layers
             ],

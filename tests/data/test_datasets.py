@@ -10,7 +10,7 @@ from simclr_keras.data.datasets import (
     load_source,
     pretraining_dataset,
 )
-from simclr_keras.data.images import resize_and_center_crop
+from simclr_keras.data.images import decode_image, resize_and_center_crop
 from simclr_keras.data.sources import ImageSource, source_from_arrays
 from simclr_keras.errors import InputError
 
@@ -22,10 +22,17 @@ def _batches(source, batch_size=4, **options):
     return list(pretraining_dataset(source, batch_size, **options).as_numpy_iterator())
 
 
-def _mark(image, step, position):
-    """Stands for cutting two crops: shows where it was called."""
-    pixel = tf.stack([step, position, tf.shape(image, tf.int64)[0]])
-    return tf.reshape(tf.cast(pixel, tf.uint8), [1, 1, 1, 3]) * tf.ones([2, 8, 8, 1], tf.uint8)
+class _Marker:
+    """Stands for what cuts two crops: shows where it was called."""
+
+    def draw(self, step, positions):
+        return tf.stack([tf.fill(tf.shape(positions), step), positions], axis=1)
+
+    def cut(self, image, drawn):
+        image = decode_image(image) if image.dtype == tf.string else image
+        pixel = tf.concat([drawn, tf.shape(image, tf.int64)[:1]], axis=0)
+        pixel = tf.reshape(tf.cast(pixel, tf.uint8), [1, 1, 1, 3])
+        return pixel * tf.ones([2, 8, 8, 1], tf.uint8)
 
 
 @pytest.fixture
@@ -167,12 +174,21 @@ def test_array_batches_are_as_stored(arrays):
         np.testing.assert_array_equal(labels, images[:, 0, 0, 0] % 3)
 
 
+def test_a_directory_does_not_hide_a_dataset_of_its_name(tmp_path, monkeypatch):
+    (tmp_path / "cifar10").mkdir()
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match="There are no images in"):
+        load_source("./cifar10", "all")
+    monkeypatch.setattr("simclr_keras.data.datasets.load_tfds", lambda name, *_: name)
+    assert load_source("cifar10", "all") == "cifar10"
+
+
 @pytest.mark.parametrize("kind", ["arrays", "folder"])
 @pytest.mark.parametrize("first_step", [1, 4, 5])
 def test_continues_where_it_left_off(arrays, image_folder, kind, first_step):
     source = arrays if kind == "arrays" else load_source(str(image_folder), "all")
-    whole = _batches(source, cut_views=_mark, with_labels=True)
-    rest = _batches(source, cut_views=_mark, with_labels=True, first_step=first_step)
+    whole = _batches(source, cutter=_Marker(), with_labels=True)
+    rest = _batches(source, cutter=_Marker(), with_labels=True, first_step=first_step)
     assert len(rest) == 5 - first_step
     for got, expected in zip(rest, whole[first_step:], strict=True):
         np.testing.assert_array_equal(got[0], expected[0])
@@ -182,9 +198,9 @@ def test_continues_where_it_left_off(arrays, image_folder, kind, first_step):
 @pytest.mark.parametrize("kind", ["arrays", "folder"])
 def test_two_halves_are_the_whole_batch(arrays, image_folder, kind):
     source = arrays if kind == "arrays" else load_source(str(image_folder), "all")
-    whole = _batches(source, 6, cut_views=_mark)
-    left = _batches(source, 6, cut_views=_mark, rows=3)
-    right = _batches(source, 6, cut_views=_mark, first_position=3)
+    whole = _batches(source, 6, cutter=_Marker())
+    left = _batches(source, 6, cutter=_Marker(), rows=3)
+    right = _batches(source, 6, cutter=_Marker(), first_position=3)
     assert len(whole) == len(left) == len(right) == 5
     for a, b, both in zip(left, right, whole, strict=True):
         np.testing.assert_array_equal(np.concatenate([a, b]), both)
@@ -192,7 +208,7 @@ def test_two_halves_are_the_whole_batch(arrays, image_folder, kind):
 
 def test_views_are_cut_from_the_full_image(image_folder):
     source = load_source(str(image_folder), "all")
-    batches = _batches(source, cut_views=_mark, first_step=2)
+    batches = _batches(source, cutter=_Marker(), first_step=2)
     for step, views in enumerate(batches, 2):
         assert views.shape == (4, 2, 8, 8, 3)
         assert views[:, 0, 0, 0, 0].tolist() == [step] * 4

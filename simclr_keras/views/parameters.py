@@ -1,0 +1,103 @@
+"""What each view is made with: from uniform numbers to boxes, factors and switches."""
+
+import dataclasses
+from typing import NamedTuple
+
+import tensorflow as tf
+
+from . import crops
+from .colors import JITTER_ORDERS
+from .uniforms import uniforms
+
+
+@dataclasses.dataclass(frozen=True)
+class ViewPolicy:
+    """The distributions that parameters are drawn from; see `SimCLRAugmenter`."""
+
+    image_size: int
+    crop_area: tuple[float, float]
+    crop_aspect: tuple[float, float]
+    interpolation: str
+    flip_probability: float
+    jitter_limits: tuple[float, float, float, float]  # of brightness, contrast, saturation, hue
+    jitter_probability: float
+    additive_brightness: bool
+    grayscale_probability: float
+    blur_probability: float
+    blur_sigma: tuple[float, float]
+
+    @property
+    def jitters(self) -> bool:
+        """Whether any colour operation can change anything."""
+        return self.jitter_probability > 0 and max(self.jitter_limits) > 0
+
+
+class ViewParameters(NamedTuple):
+    """What one view of each image is made with."""
+
+    boxes: tf.Tensor  # (N, 4) top, left, height, width in pixels
+    flip: tf.Tensor  # (N,) bool
+    jitter: tf.Tensor  # (N,) bool; where False the four factors change nothing
+    brightness: tf.Tensor  # (N,) factor
+    contrast: tf.Tensor  # (N,) factor
+    saturation: tf.Tensor  # (N,) factor
+    hue: tf.Tensor  # (N,) turns
+    order: tf.Tensor  # (N,) index into JITTER_ORDERS
+    grayscale: tf.Tensor  # (N,) bool
+    sigma: tf.Tensor  # (N,) pixels; 0: no blur
+
+
+def draw_parameters(
+    seed: tf.Tensor,
+    positions: tf.Tensor,
+    height: tf.Tensor,
+    width: tf.Tensor,
+    *,
+    view: int,
+    policy: ViewPolicy,
+) -> ViewParameters:
+    """The parameters of one view of each image, a function of its arguments alone.
+
+    Args:
+        seed: int64 `(2,)`: run seed and step.
+        positions: int64 `(N,)`: places in the global batch.
+        height: Image height in pixels.
+        width: Image width in pixels.
+        view: 0 for `view_1`, 1 for `view_2`.
+        policy: Where to draw from.
+
+    Returns:
+        `ViewParameters` with N rows.
+    """
+    rows = uniforms(seed, positions, view, crops.UNIFORMS + 10)
+    u = tf.unstack(rows[:, crops.UNIFORMS :], num=10, axis=1)
+    jitter = u[1] < (policy.jitter_probability if policy.jitters else 0.0)
+    factors = []
+    for number, limit, least in zip(
+        u[2:5],
+        policy.jitter_limits,
+        # A factor is never negative; an added brightness may be.
+        (1.0 - policy.jitter_limits[0] if policy.additive_brightness else 0.0, 0.0, 0.0),
+    ):
+        low = max(least, 1.0 - limit)
+        factors.append(tf.where(jitter, low + number * (1.0 + limit - low), 1.0))
+    low, high = policy.blur_sigma
+    return ViewParameters(
+        boxes=crops.crop_boxes(
+            crops.crop_candidates(
+                rows[:, : crops.UNIFORMS], policy.crop_area, policy.crop_aspect
+            ),
+            height,
+            width,
+            policy.crop_aspect,
+        ),
+        flip=u[0] < policy.flip_probability,
+        jitter=jitter,
+        brightness=factors[0],
+        contrast=factors[1],
+        saturation=factors[2],
+        hue=tf.where(jitter, (2.0 * u[5] - 1.0) * policy.jitter_limits[3], 0.0),
+        order=tf.cast(u[6] * len(JITTER_ORDERS), tf.int32),
+        grayscale=u[7] < policy.grayscale_probability,
+        sigma=tf.where(u[8] < policy.blur_probability, low + u[9] * (high - low), 0.0),
+    )

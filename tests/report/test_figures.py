@@ -1,0 +1,42 @@
+import numpy as np
+import tensorflow as tf
+
+from simclr_keras.report.figures import save_curves, save_draws, save_view_pairs
+
+
+def _picture(path):
+    return tf.io.decode_png(tf.io.read_file(str(path)), channels=3).numpy()
+
+
+def test_pairs_of_images_of_many_sizes(tmp_path, rng):
+    images = [rng.random((8 + i, 12, 3)) for i in range(3)]
+    views = rng.random((2, 3, 8, 8, 3))
+    path = save_view_pairs(tmp_path / "new" / "views.png", images, *views)
+    assert _picture(path).std() > 20
+
+
+def test_gray_images_are_drawn_gray(tmp_path):
+    image = np.full((1, 8, 8, 1), 0.5)
+    picture = _picture(save_view_pairs(tmp_path / "v.png", image, image, image))
+    assert (picture.max(axis=-1) == picture.min(axis=-1)).mean() > 0.99
+
+
+def test_a_histogram_follows_what_was_drawn(tmp_path, rng):
+    shares = {"flip": (0.5, 0.5)}
+    pictures = [
+        _picture(save_draws(tmp_path / "d.png", drawn, {"hue": (0, 1)}, shares))
+        for drawn in (
+            {"hue": rng.random(1000), "order": np.arange(24)},
+            {"hue": rng.random(1000) ** 4, "order": np.arange(24)},
+            {"hue": np.array([]), "order": np.array([], int)},
+        )
+    ]
+    assert (pictures[0] != pictures[1]).any() and (pictures[0] != pictures[2]).any()
+
+
+def test_curves_of_a_history(tmp_path):
+    history = [
+        {"step": str(s), "epoch": "0.1", "loss": str(5.0 - s), "learning_rate": "0.1"}
+        for s in (1, 2)
+    ]
+    assert _picture(save_curves(tmp_path / "c.png", history, 5.5)).std() > 5

@@ -1,0 +1,58 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from simclr_keras import PretrainConfig, pretrain
+from simclr_keras.errors import InputError
+from simclr_keras.runs.report import report
+
+SMALL = {
+    "encoder": "simclr_resnet18",
+    "width_multiplier": 0.125,
+    "small_image_stem": True,
+    "image_size": 16,
+    "batch_size": 4,
+    "steps": 2,
+}
+
+
+@pytest.mark.parametrize("crop", ["auto", "device"])
+def test_pictures_of_a_folder(image_folder, tmp_path, crop):
+    run = tmp_path / "run"
+    pretrain(PretrainConfig(dataset=str(image_folder), run_dir=str(run), crop=crop, **SMALL))
+    paths = report(run)
+    assert set(paths) == {"views", "draws", "curves"}
+    for path in paths.values():
+        picture = tf.io.decode_png(tf.io.read_file(path)).numpy()
+        assert picture.shape[1] > 400 and picture.std() > 10
+
+
+def test_pictures_show_what_was_trained_on(tmp_path, monkeypatch):
+    """The views on the sheet are those that the first step drew."""
+    from simclr_keras.runs import report as module
+    from simclr_keras.views.augmenter import SimCLRAugmenter
+
+    run, trained, shown = tmp_path / "run", [], []
+    call = SimCLRAugmenter.call
+
+    def spy(self, images, seed=None, first_position=0):
+        views = call(self, images, seed, first_position)
+        tf.py_function(
+            lambda step, v: trained.append((int(step), v.numpy())), (seed[1], views[0]), []
+        )
+        return views
+
+    with monkeypatch.context() as patch:
+        patch.setattr(SimCLRAugmenter, "call", spy)
+        pretrain(PretrainConfig(dataset="digits", run_dir=str(run), probe=True, **SMALL))
+    monkeypatch.setattr(module, "save_view_pairs", lambda *a: shown.append(a) or a[0])
+    report(run)
+    (first,) = (views for step, views in trained if step == 0)
+    _, images, view_1, view_2 = shown[0]
+    assert len(images) == len(view_1) == len(view_2) == 4
+    np.testing.assert_allclose(view_1, first, atol=1e-5)
+
+
+def test_a_run_is_needed(tmp_path):
+    with pytest.raises(InputError, match="There is no run in"):
+        report(tmp_path)
