@@ -45,7 +45,7 @@ class LinearProbe:
         self,
         strengths: tuple[float, ...] = (0.001, 0.01, 0.1, 1.0, 10.0),
         validation_fraction: float = 0.2,
-        selection_size: int = 10_000,
+        selection_size: int = 50_000,
         max_iterations: int = 300,
         standardise: bool = True,
         seed: int = 0,
