@@ -22,6 +22,7 @@ _MODULE_OF = {
     "knn_accuracy": "evaluation.knn",
     "load_exported": "serving.export",
     "nt_xent_loss": "objective.nt_xent",
+    "prepare_encoder": "networks.adapter",
     "pretrain": "runs.pretrain",
     "scale_learning_rate": "training.schedules",
 }

@@ -1,16 +1,22 @@
-"""`build_encoder`: keras.applications and the SimCLR ResNets behind one function."""
+"""`build_encoder`: every network that can be pretrained, behind one function."""
 
 import difflib
+import functools
 import inspect
+import logging
 import types
+import warnings
 
 import keras
 
-from ..errors import InputError
-from ..keras_versions import BatchNormalization
-from .resnet import RESNET_DEPTHS, simclr_resnet
+from ..errors import InputError, RunFailure
+from .adapter import PreparedEncoder, is_keras_cv, one_line, prepare_encoder
+from .resnet import RESNET_DEPTHS, SELECTIVE_KERNEL_RATIO, simclr_resnet
 
+_LOGGER = logging.getLogger("simclr_keras")
 _RESNET_PREFIX = "simclr_resnet"
+_KERAS_CV_PREFIX = "keras_cv:"
+_MOMENTUM = 0.9  # of batch norm, as in the release
 
 
 @keras.saving.register_keras_serializable(package="simclr_keras")
@@ -43,37 +49,45 @@ class ApplicationsInput(keras.layers.Layer):
 
 
 def build_encoder(
-    name: str,
+    name: str | keras.Model,
     image_size: int,
     channels: int = 3,
     weights: str | None = None,
     width_multiplier: float = 1.0,
     small_image_stem: bool = False,
+    selective_kernel: bool = False,
 ) -> keras.Model:
     """Builds the network f(.) whose pooled output is kept after pretraining.
 
-    keras.applications models are taken as they are, with what contrastive pretraining needs
-    changed: batch normalisation is synchronised over replicas and has momentum 0.9 instead of
-    0.99, and the input range is [0, 1] whatever the architecture wants. The SimCLR ResNets
-    follow the original release (see `simclr_keras.networks.resnet`).
+    The SimCLR ResNets are those of the original release, layer for layer. Networks of
+    keras.applications and KerasCV are taken as they are, with what contrastive pretraining
+    needs changed: batch normalisation is synchronised over replicas and has momentum 0.9, and
+    the input range is [0, 1] whatever the architecture wants. The log says what was changed
+    and what still differs (see `prepare_encoder`).
 
     Args:
-        name: An image model of keras.applications by its function name in lower case
-            (`"resnet50"`, `"efficientnetb0"`), or `"simclr_resnet18"`, 34, 50, 101, 152, 200.
+        name: `"simclr_resnet18"`, 34, 50, 101, 152 or 200; an image model of
+            keras.applications by its function name in lower case (`"resnet50"`,
+            `"efficientnetb0"`); `"keras_cv:<preset>"`, which asks the network for the preset;
+            or any `keras.Model` that returns `(N, D)`, which only gets synchronised batch norm.
         image_size: Side of the images in pixels. The SimCLR ResNets take any other size too.
         channels: Image channels C.
-        weights: `None` for random weights, `"imagenet"` (keras.applications, downloads) or
-            the path of a weights file.
+        weights: `None` for random weights (a KerasCV preset brings its own), `"imagenet"`
+            (keras.applications, downloads) or the path of a weights file.
         width_multiplier: Factor on the filters; SimCLR ResNets only.
         small_image_stem: Stem for images of about 32 pixels; SimCLR ResNets only.
+        selective_kernel: Selective kernels with the stem and the shortcuts of ResNet-D, as in
+            SimCLR v2; SimCLR ResNets only. In depths 18 and 34 the release has no selective
+            kernels, only that stem and those shortcuts.
 
     Returns:
         A `keras.Model`: `(N, image_size, image_size, channels)` floating in [0, 1] to
         features `(N, D)`.
 
     Raises:
-        InputError: If the name is unknown, the model cannot take this size, or an option
-            belongs to the other family.
+        InputError: If the name is unknown, the model cannot take such images or does not
+            return `(N, D)`, the weights do not fit, or an option belongs to the SimCLR ResNets.
+        RunFailure: If a KerasCV preset cannot be fetched.
 
     Example:
         >>> import simclr_keras as sk
@@ -84,33 +98,59 @@ def build_encoder(
         (None, 128)
 
     Reference:
-        Chen et al. 2020, https://arxiv.org/abs/2002.05709, Section 2.1: f(.) is a ResNet-50.
+        Chen et al. 2020, https://arxiv.org/abs/2002.05709, Section 2.1: f(.) is a ResNet-50;
+        Chen et al. 2020, https://arxiv.org/abs/2006.10029, Section 3.1: deeper, wider, with
+        selective kernels.
     """
-    name = name.lower()
-    if name.startswith(_RESNET_PREFIX):
-        depth = name.removeprefix(_RESNET_PREFIX)
-        if not depth.isdigit() or int(depth) not in RESNET_DEPTHS:
-            raise InputError(_unknown(name))
-        if weights == "imagenet":
+    is_model = isinstance(name, keras.Model)
+    label = name.name if is_model else name.lower()
+    options = (width_multiplier != 1.0, small_image_stem, selective_kernel)
+    if is_model or not label.startswith(_RESNET_PREFIX):
+        if any(options):
             raise InputError(
-                f"`weights='imagenet'` exists for keras.applications only. Received: name={name}"
+                "`width_multiplier`, `small_image_stem` and `selective_kernel` change the SimCLR "
+                f"ResNets only. Received: name={label}; use simclr_resnet50 for ResNet-50 with "
+                "any of them."
             )
-        encoder = simclr_resnet(int(depth), channels, width_multiplier, small_image_stem, name)
-        if weights:
-            encoder.load_weights(weights)
-        return encoder
-    applications = _applications()
-    if name not in applications:
-        raise InputError(_unknown(name))
-    if width_multiplier != 1.0 or small_image_stem:
-        raise InputError(
-            "`width_multiplier` and `small_image_stem` change the SimCLR ResNets only. "
-            f"Received: name={name}; use simclr_resnet50 for ResNet-50 with either."
+    if is_model:
+        momentum = _MOMENTUM if is_keras_cv(name) else None  # a user's own is meant
+        prepared = prepare_encoder(name, image_size, channels, momentum)
+        _load_weights(prepared.encoder, weights)
+    elif label.startswith(_RESNET_PREFIX):
+        return _simclr_resnet(
+            label, channels, weights, width_multiplier, small_image_stem, selective_kernel
         )
-    return _from_applications(name, *applications[name], image_size, channels, weights)
+    elif label.startswith(_KERAS_CV_PREFIX):
+        prepared = _from_keras_cv(label, image_size, channels, weights)
+    else:
+        prepared = _from_applications(label, image_size, channels, weights)
+    _log_once(f"Encoder {label}: {'; '.join(prepared.changed) or 'taken as it is'}.")
+    if prepared.kept:
+        _log_once(f"Encoder {label} still differs: {'; '.join(prepared.kept)}.")
+    return prepared.encoder
 
 
-def _from_applications(name, module, function, image_size, channels, weights):
+def _simclr_resnet(label, channels, weights, width_multiplier, small_image_stem, selective):
+    depth = label.removeprefix(_RESNET_PREFIX)
+    if not depth.isdigit() or int(depth) not in RESNET_DEPTHS:
+        raise InputError(_unknown(label))
+    encoder = simclr_resnet(
+        int(depth),
+        channels,
+        width_multiplier,
+        small_image_stem,
+        SELECTIVE_KERNEL_RATIO if selective else 0.0,
+        label,
+    )
+    _load_weights(encoder, weights)
+    return encoder
+
+
+def _from_applications(label, image_size, channels, weights) -> PreparedEncoder:
+    applications = _applications()
+    if label not in applications:
+        raise InputError(_unknown(label))
+    module, function = applications[label]
     try:
         backbone = function(
             include_top=False,
@@ -120,25 +160,80 @@ def _from_applications(name, module, function, image_size, channels, weights):
         )
     except ValueError as error:
         raise InputError(
-            f"keras.applications cannot build {name} for {image_size} x {image_size} x "
-            f"{channels} images: {' '.join(str(error).split())}"
+            f"keras.applications cannot build {label} for {image_size} x {image_size} x "
+            f"{channels} images: {one_line(error)}"
         ) from error
-    encoder = keras.models.clone_model(backbone, clone_function=_for_contrastive_pretraining)
-    encoder.set_weights(backbone.get_weights())
-    images = keras.Input((image_size, image_size, channels), name="images")
     if channels == 3:
-        x = ApplicationsInput(module, name="preprocess")(images)
+        preprocess = ApplicationsInput(module, name="preprocess")
     else:  # there are no published channel means to subtract: [-1, 1]
-        x = keras.layers.Rescaling(2.0, -1.0, name="preprocess")(images)
-    return keras.Model(images, encoder(x), name=name)
+        preprocess = keras.layers.Rescaling(2.0, -1.0, name="preprocess")
+    return prepare_encoder(backbone, image_size, channels, _MOMENTUM, preprocess, label)
 
 
-def _for_contrastive_pretraining(layer):
-    config = layer.get_config()
-    if isinstance(layer, keras.layers.BatchNormalization):
-        # 0.99 needs some 500 steps to forget the initial statistics; the release has 0.9.
-        return BatchNormalization.from_config({**config, "synchronized": True, "momentum": 0.9})
-    return layer.__class__.from_config(config)
+def _from_keras_cv(label, image_size, channels, weights) -> PreparedEncoder:
+    import keras_cv  # takes seconds, and most encoders do without
+
+    preset = label.removeprefix(_KERAS_CV_PREFIX)
+    backbones = {
+        name: value
+        for value in vars(keras_cv.models).values()
+        if inspect.isclass(value) and issubclass(value, keras_cv.models.Backbone)
+        for name in value.presets
+    }
+    if preset not in backbones:
+        close = difflib.get_close_matches(preset, backbones, n=3) or sorted(backbones)[:6]
+        raise InputError(
+            f"KerasCV has no backbone preset {preset!r}. Closest: "
+            f"{', '.join(_KERAS_CV_PREFIX + name for name in close)}. Received: name={label}"
+        )
+    if weights == "imagenet":
+        raise InputError(
+            "KerasCV names the weights in the preset, such as keras_cv:resnet50_imagenet. "
+            f"Received: name={label}, weights=imagenet"
+        )
+    try:
+        backbone = backbones[preset].from_preset(
+            preset,
+            load_weights=None if weights is None else False,
+            input_shape=(image_size, image_size, channels),
+        )
+    except ValueError as error:
+        raise InputError(
+            f"KerasCV cannot build {preset} for {image_size} x {image_size} x {channels} "
+            f"images: {one_line(error)}"
+        ) from error
+    except OSError as error:
+        raise RunFailure(
+            f"KerasCV fetches the preset {preset} from the network, and that failed: "
+            f"{one_line(error)}"
+        ) from error
+    _load_weights(backbone, weights)
+    return prepare_encoder(backbone, image_size, channels, _MOMENTUM, name=preset)
+
+
+def _load_weights(encoder: keras.Model, weights: str | None) -> None:
+    if weights is None:
+        return
+    if weights == "imagenet":
+        raise InputError(
+            "`weights='imagenet'` exists for keras.applications only. "
+            f"Received: name={encoder.name}"
+        )
+    try:
+        with warnings.catch_warnings():  # Keras 3 only warns of layers that it leaves random
+            warnings.filterwarnings("error", message=".*freshly-initialized")
+            encoder.load_weights(weights)
+    except (ValueError, OSError, KeyError, UserWarning) as error:
+        raise InputError(
+            f"The weights do not fit {encoder.name}: {one_line(error)} "
+            f"Received: weights={weights}"
+        ) from error
+
+
+@functools.lru_cache
+def _log_once(message: str) -> None:
+    """A run builds its encoder twice: to train, and to save it in float32."""
+    _LOGGER.info(message)
 
 
 def _applications() -> dict:
@@ -164,5 +259,6 @@ def _unknown(name: str) -> str:
     close = difflib.get_close_matches(name, known, n=3) or known[:6]
     return (
         f"There is no encoder named {name!r}. Closest: {', '.join(close)}. All image models of "
-        "keras.applications and simclr_resnet18 to simclr_resnet200 are possible."
+        "keras.applications, simclr_resnet18 to simclr_resnet200 and keras_cv:<preset> are "
+        "possible."
     )

@@ -2,16 +2,20 @@
 
 They differ from keras.applications' in what contrastive pretraining needs: no convolution
 biases, batch norm with momentum 0.9 and epsilon 1e-5, synchronised over replicas, the last
-gamma of each block at zero, stride in the 3x3 convolution, fixed padding, a width multiplier
-and a stem for small images.
+gamma of each block at zero, stride in the 3x3 convolution, fixed padding, a width multiplier,
+selective kernels and a stem for small images.
+
+Layers are called after the tensors of the release: `initial_conv`, `initial_max_pool`,
+`block_group1` to `block_group4` and `final_avg_pool`.
 """
 
 import keras
 
 from ..keras_versions import BatchNormalization
+from .selective_kernel import MixStreams, PoolStreams
 
-# Blocks per stage, and whether they are bottlenecks (He et al. 2015, Table 1).
-_STAGES = {
+# Blocks per group, and whether they are bottlenecks (He et al. 2015, Table 1).
+BLOCK_GROUPS = {
     18: ((2, 2, 2, 2), False),
     34: ((3, 4, 6, 3), False),
     50: ((3, 4, 6, 3), True),
@@ -19,7 +23,10 @@ _STAGES = {
     152: ((3, 8, 36, 3), True),
     200: ((3, 24, 36, 3), True),
 }
-RESNET_DEPTHS = tuple(_STAGES)
+RESNET_DEPTHS = tuple(BLOCK_GROUPS)
+SELECTIVE_KERNEL_RATIO = 0.0625  # SimCLR v2's, for every network of it that has any
+BASE_WIDTH = 64  # filters of the stem at a width multiplier of 1
+_LEAST_MIXING_WIDTH = 32
 
 
 def simclr_resnet(
@@ -27,6 +34,7 @@ def simclr_resnet(
     channels: int = 3,
     width_multiplier: float = 1.0,
     small_image_stem: bool = False,
+    selective_kernel_ratio: float = 0.0,
     name: str | None = None,
 ) -> keras.Model:
     """A SimCLR ResNet that takes images of any height and width.
@@ -37,71 +45,115 @@ def simclr_resnet(
         width_multiplier: Factor on every convolution's filters, at least 1/64.
         small_image_stem: A 3x3 convolution of stride 1 and no pooling instead of the 7x7 of
             stride 2 with pooling, for images of about 32 pixels (Appendix B.9 of the paper).
+        selective_kernel_ratio: 0 for the plain network. Above 0 (0.0625 in SimCLR v2) the 3x3
+            convolution of each bottleneck becomes two streams mixed by attention, whose hidden
+            layer has this share of the filters (at least 32), and stem and shortcuts become
+            those of ResNet-D. As in the release, the basic blocks of depths 18 and 34 get the
+            stem and the shortcuts alone.
         name: Name of the model.
 
     Returns:
         A model `(N, H, W, C)` in [0, 1] -> `(N, D)`, D = 512 (18, 34) or 2048 times the width.
 
     Raises:
-        ValueError: If the depth or the width is not possible.
+        ValueError: If the depth, the width or the ratio is not possible.
 
     Reference:
         He et al. 2015, https://arxiv.org/abs/1512.03385; Chen et al. 2020,
-        https://arxiv.org/abs/2002.05709, Appendices B.6 and B.9.
+        https://arxiv.org/abs/2002.05709, Appendices B.6 and B.9, and
+        https://arxiv.org/abs/2006.10029, Section 3.1; selective kernels: Li et al. 2019,
+        https://arxiv.org/abs/1903.06586; ResNet-D: He et al. 2018,
+        https://arxiv.org/abs/1812.01187.
     """
-    if depth not in _STAGES:
+    if depth not in BLOCK_GROUPS:
         raise ValueError(f"`depth` must be one of {RESNET_DEPTHS}. Received: depth={depth}")
-    if round(64 * width_multiplier) < 1:
+    if round(BASE_WIDTH * width_multiplier) < 1:
         raise ValueError(
-            "`width_multiplier` leaves no filter in the first stage (64 times it). "
+            f"`width_multiplier` leaves no filter in the first stage ({BASE_WIDTH} times it). "
             f"Received: width_multiplier={width_multiplier}"
         )
-    blocks, is_bottleneck = _STAGES[depth]
+    if not 0 <= selective_kernel_ratio <= 1:
+        raise ValueError(
+            "`selective_kernel_ratio` must be in [0, 1]. Received: "
+            f"selective_kernel_ratio={selective_kernel_ratio}"
+        )
+    blocks, is_bottleneck = BLOCK_GROUPS[depth]
+    block = _bottleneck_block if is_bottleneck else _basic_block
     images = keras.Input((None, None, channels), name="images")
-    width = round(64 * width_multiplier)
-    if small_image_stem:
-        x = _norm(_convolution(images, width, 3, 1, "stem_conv"), "stem_norm")
-    else:
-        x = _norm(_convolution(images, width, 7, 2, "stem_conv"), "stem_norm")
-        x = keras.layers.MaxPooling2D(3, 2, padding="same", name="stem_pool")(x)
-    for stage, count in enumerate(blocks):
-        filters = round(64 * 2**stage * width_multiplier)
-        for index in range(count):
-            block = _bottleneck_block if is_bottleneck else _basic_block
-            stride = 2 if index == 0 and stage > 0 else 1
-            x = block(x, filters, stride, index == 0, f"stage{stage + 1}_block{index + 1}")
-    features = keras.layers.GlobalAveragePooling2D(name="features")(x)
+    x = _stem(
+        images, round(BASE_WIDTH * width_multiplier), small_image_stem, selective_kernel_ratio
+    )
+    for group, count in enumerate(blocks, start=1):
+        filters = round(BASE_WIDTH * 2 ** (group - 1) * width_multiplier)
+        for index in range(1, count + 1):
+            scope = f"block_group{group}_block{index}"
+            shortcut = x
+            stride = 2 if index == 1 and group > 1 else 1
+            if index == 1:
+                width = 4 * filters if is_bottleneck else filters
+                shortcut = _shortcut(x, width, stride, selective_kernel_ratio, scope)
+            x = block(x, filters, stride, selective_kernel_ratio, scope)
+            x = keras.layers.Add(name=f"{scope}_add")([x, shortcut])
+            output = f"block_group{group}" if index == count else f"{scope}_relu"
+            x = keras.layers.ReLU(name=output)(x)
+    features = keras.layers.GlobalAveragePooling2D(name="final_avg_pool")(x)
     return keras.Model(images, features, name=name or f"simclr_resnet{depth}")
 
 
-def _basic_block(x, filters, stride, projects, name):
-    """Two 3x3 convolutions; a 1x1 shortcut at the start of each stage."""
-    shortcut = x
-    if projects:
-        shortcut = _convolution(x, filters, 1, stride, f"{name}_shortcut_conv")
-        shortcut = _norm(shortcut, f"{name}_shortcut_norm", relu=False)
-    x = _norm(_convolution(x, filters, 3, stride, f"{name}_conv1"), f"{name}_norm1")
-    x = _convolution(x, filters, 3, 1, f"{name}_conv2")
-    return _add(x, shortcut, name, "norm2")
+def _stem(x, width, small_image_stem, selective_kernel_ratio):
+    if small_image_stem:
+        x = _convolution(x, width, 3, 1, "initial_conv")
+    elif selective_kernel_ratio:  # three 3x3 instead of the 7x7 (ResNet-D)
+        narrow = max(width // 2, 1)
+        x = _norm(_convolution(x, narrow, 3, 2, "stem_conv1"), "stem_norm1")
+        x = _norm(_convolution(x, narrow, 3, 1, "stem_conv2"), "stem_norm2")
+        x = _convolution(x, width, 3, 1, "initial_conv")
+    else:
+        x = _convolution(x, width, 7, 2, "initial_conv")
+    x = _norm(x, "initial_norm")
+    if small_image_stem:
+        return x
+    return keras.layers.MaxPooling2D(3, 2, padding="same", name="initial_max_pool")(x)
 
 
-def _bottleneck_block(x, filters, stride, projects, name):
+def _shortcut(x, filters, stride, selective_kernel_ratio, scope):
+    """A 1x1 convolution at the start of each group; ResNet-D's averages before it."""
+    if selective_kernel_ratio:
+        if stride > 1:
+            x = keras.layers.ZeroPadding2D(((0, 1), (0, 1)), name=f"{scope}_shortcut_pad")(x)
+        x = keras.layers.AveragePooling2D(
+            2, stride, padding="valid" if stride > 1 else "same", name=f"{scope}_shortcut_pool"
+        )(x)
+        stride = 1
+    x = _convolution(x, filters, 1, stride, f"{scope}_shortcut_conv")
+    return _norm(x, f"{scope}_shortcut_norm", relu=False)
+
+
+def _basic_block(x, filters, stride, selective_kernel_ratio, scope):
+    """Two 3x3 convolutions."""
+    x = _norm(_convolution(x, filters, 3, stride, f"{scope}_conv1"), f"{scope}_norm1")
+    return _last_norm(_convolution(x, filters, 3, 1, f"{scope}_conv2"), f"{scope}_norm2")
+
+
+def _bottleneck_block(x, filters, stride, selective_kernel_ratio, scope):
     """1x1, 3x3 (with the stride) and 1x1 convolutions; the last is four times as wide."""
-    shortcut = x
-    if projects:
-        shortcut = _convolution(x, 4 * filters, 1, stride, f"{name}_shortcut_conv")
-        shortcut = _norm(shortcut, f"{name}_shortcut_norm", relu=False)
-    x = _norm(_convolution(x, filters, 1, 1, f"{name}_conv1"), f"{name}_norm1")
-    x = _norm(_convolution(x, filters, 3, stride, f"{name}_conv2"), f"{name}_norm2")
-    x = _convolution(x, 4 * filters, 1, 1, f"{name}_conv3")
-    return _add(x, shortcut, name, "norm3")
+    x = _norm(_convolution(x, filters, 1, 1, f"{scope}_conv1"), f"{scope}_norm1")
+    if selective_kernel_ratio:
+        x = _selective_kernel(x, filters, stride, selective_kernel_ratio, scope)
+    else:
+        x = _norm(_convolution(x, filters, 3, stride, f"{scope}_conv2"), f"{scope}_norm2")
+    return _last_norm(_convolution(x, 4 * filters, 1, 1, f"{scope}_conv3"), f"{scope}_norm3")
 
 
-def _add(x, shortcut, name, norm):
-    # gamma 0: each block starts as the identity (Goyal et al. 2017, arXiv 1706.02677).
-    x = _norm(x, f"{name}_{norm}", relu=False, gamma="zeros")
-    x = keras.layers.Add(name=f"{name}_add")([x, shortcut])
-    return keras.layers.ReLU(name=f"{name}_relu")(x)
+def _selective_kernel(x, filters, stride, ratio, scope):
+    """Two 3x3 streams in one convolution, mixed by weights of the whole image."""
+    streams = _convolution(x, 2 * filters, 3, stride, f"{scope}_conv2")
+    streams = _norm(streams, f"{scope}_norm2")
+    hidden = max(int(filters * ratio), _LEAST_MIXING_WIDTH)
+    mixing = PoolStreams(name=f"{scope}_pool_streams")(streams)
+    mixing = _norm(_convolution(mixing, hidden, 1, 1, f"{scope}_mix1"), f"{scope}_mix_norm")
+    mixing = _convolution(mixing, 2 * filters, 1, 1, f"{scope}_mix2")
+    return MixStreams(name=f"{scope}_mix_streams")([streams, mixing])
 
 
 def _convolution(x, filters, kernel, stride, name):
@@ -115,7 +167,7 @@ def _convolution(x, filters, kernel, stride, name):
         stride,
         padding="valid" if stride > 1 else "same",
         use_bias=False,
-        kernel_initializer=keras.initializers.VarianceScaling(2.0),
+        kernel_initializer=keras.initializers.VarianceScaling(),
         name=name,
     )(x)
 
@@ -125,3 +177,8 @@ def _norm(x, name, relu=True, gamma="ones"):
         momentum=0.9, epsilon=1e-5, synchronized=True, gamma_initializer=gamma, name=name
     )(x)
     return keras.layers.ReLU(name=f"{name}_relu")(x) if relu else x
+
+
+def _last_norm(x, name):
+    # gamma 0: each block starts as the identity (Goyal et al. 2017, arXiv 1706.02677).
+    return _norm(x, name, relu=False, gamma="zeros")

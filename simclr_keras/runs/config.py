@@ -40,10 +40,13 @@ class PretrainConfig:
     )
     run_dir: str = field(metadata={"help": "Folder of the run. The same command resumes it."})
     data_dir: str | None = _setting(None, "Folder of TFDS data (or set TFDS_DATA_DIR).")
-    encoder: str = _setting("resnet50", "keras.applications name or simclr_resnet18...200.")
+    encoder: str = _setting(
+        "resnet50", "keras.applications name, simclr_resnet18...200 or keras_cv:<preset>."
+    )
     weights: str | None = _setting(None, "Start from `imagenet` or a weights file.")
     width_multiplier: float = _setting(1.0, "Factor on the filters of a SimCLR ResNet.")
     small_image_stem: bool = _setting(False, "SimCLR ResNet stem for images of about 32 px.")
+    selective_kernel: bool = _setting(False, "SimCLR v2's selective kernels and ResNet-D.")
     projection_dim: int = _setting(128, "Dimension of the projections.")
     projection_layers: int = _setting(2, "Layers of the projection head (3 in SimCLR v2).")
     image_size: int = _setting(224, "Side of the views in pixels.")

@@ -235,6 +235,7 @@ def _encoder(config: PretrainConfig, source, weights: str | None = None) -> kera
         weights=weights or config.weights,
         width_multiplier=config.width_multiplier,
         small_image_stem=config.small_image_stem,
+        selective_kernel=config.selective_kernel,
     )
 
 

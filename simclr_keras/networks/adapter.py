@@ -1,0 +1,185 @@
+"""`prepare_encoder`: makes somebody else's network ready for contrastive pretraining."""
+
+import re
+import typing
+
+import keras
+
+from ..errors import InputError
+from ..keras_versions import BatchNormalization
+
+
+class PreparedEncoder(typing.NamedTuple):
+    """An encoder and what was done to it.
+
+    Attributes:
+        encoder: Images in [0, 1] to features `(N, D)`.
+        changed: What differs from the network that was given, a line for each.
+        kept: What still differs from the ResNets of the SimCLR release.
+    """
+
+    encoder: keras.Model
+    changed: tuple[str, ...]
+    kept: tuple[str, ...]
+
+
+def prepare_encoder(
+    model: keras.Model,
+    image_size: int,
+    channels: int = 3,
+    momentum: float | None = None,
+    preprocess: keras.layers.Layer | None = None,
+    name: str | None = None,
+) -> PreparedEncoder:
+    """Prepares a network for contrastive pretraining and says what it changed.
+
+    Batch normalisation becomes synchronised over replicas: with the statistics of one replica,
+    a view could be told from the views of the other replicas instead of by its content
+    (Section 2.1 of the paper). A network without anything to change is returned as it is,
+    otherwise a copy with the same weights.
+
+    Args:
+        model: Functional, sequential or subclassed; feature maps `(N, H, W, D)` of a KerasCV
+            backbone are averaged over space.
+        image_size: Side of the images in pixels.
+        channels: Image channels C.
+        momentum: Of batch normalisation; 0.9 in the SimCLR release, where Keras has 0.99, which
+            needs some 500 steps to forget the initial statistics. Defaults to the model's.
+        preprocess: Layer from images in [0, 1] to what the model takes. Defaults to none, or
+            for a KerasCV backbone with `include_rescaling` to a factor of 255.
+        name: Of the encoder. Defaults to the model's.
+
+    Returns:
+        A `PreparedEncoder`, the named tuple `(encoder, changed, kept)`.
+
+    Raises:
+        InputError: If the model does not take such images or does not return `(N, D)`.
+
+    Example:
+        >>> import keras
+        >>> import simclr_keras as sk
+        >>> model = keras.Sequential([
+        ...     keras.Input((32, 32, 3)),
+        ...     keras.layers.Conv2D(8, 3, use_bias=False),
+        ...     keras.layers.BatchNormalization(),
+        ...     keras.layers.ReLU(),
+        ...     keras.layers.GlobalAveragePooling2D(),
+        ... ])
+        >>> prepared = sk.prepare_encoder(model, image_size=32, momentum=0.9)
+        >>> prepared.changed
+        ('1 of 1 batch norms synchronised over replicas', 'batch norm momentum 0.99 -> 0.9')
+
+    Reference:
+        Chen et al. 2020, https://arxiv.org/abs/2002.05709, Section 2.1 (global batch norm) and
+        Appendix B.9; Goyal et al. 2017, https://arxiv.org/abs/1706.02677, Section 5.1.
+    """
+    backbone, changed = _with_norms_changed(model, momentum)
+    if preprocess is None and getattr(model, "include_rescaling", False) and is_keras_cv(model):
+        preprocess = keras.layers.Rescaling(255.0, name="preprocess")
+    if preprocess is not None:
+        changed.append(f"input in [0, 1], mapped by {_described(preprocess)}")
+    images = keras.Input((image_size, image_size, channels), name="images")
+    try:
+        features = backbone(images if preprocess is None else preprocess(images))
+    except (ValueError, TypeError) as error:
+        raise InputError(
+            f"The encoder cannot take {image_size} x {image_size} x {channels} images: "
+            f"{one_line(error)} Received: encoder={model.name}"
+        ) from error
+    shape = tuple(getattr(features, "shape", ()))
+    if is_keras_cv(model) and len(shape) == 4:
+        features = keras.layers.GlobalAveragePooling2D(name="features")(features)
+        shape = tuple(features.shape)
+        changed.append("feature maps averaged over space")
+    if len(shape) != 2 or shape[1] is None:
+        raise InputError(
+            "An encoder must return one tensor of features, shape (N, D); end it with a pooling "
+            "layer such as keras.layers.GlobalAveragePooling2D(). Received: "
+            f"encoder={model.name} with output {shape or type(features).__name__}"
+        )
+    is_whole = backbone is model and preprocess is None and not changed
+    if is_whole and hasattr(model, "input_shape") and hasattr(model, "output_shape"):
+        return PreparedEncoder(model, (), _differences(model))
+    encoder = keras.Model(images, features, name=name or model.name)
+    return PreparedEncoder(encoder, tuple(changed), _differences(encoder))
+
+
+def _with_norms_changed(model: keras.Model, momentum: float | None):
+    """The model, or a copy with other batch norms and the same weights; and what changed."""
+    norms = _layers_of(model, keras.layers.BatchNormalization)
+    unsynchronised = [norm for norm in norms if not norm.synchronized]
+    momenta = {norm.momentum for norm in norms} - {momentum}
+    if not unsynchronised and (momentum is None or not momenta):
+        return model, []
+    if not _is_graph(model):  # nobody knows where its layers go: `_differences` tells
+        return model, []
+
+    def clone(layer):
+        if isinstance(layer, keras.Model) and _is_graph(layer):
+            return keras.models.clone_model(layer, clone_function=clone)
+        config = layer.get_config()
+        if not isinstance(layer, keras.layers.BatchNormalization):
+            return layer.__class__.from_config(config)
+        config.update(synchronized=True, momentum=momentum or layer.momentum)
+        return BatchNormalization.from_config(config)
+
+    copy = keras.models.clone_model(model, clone_function=clone)
+    copy.set_weights(model.get_weights())
+    changed = []
+    if unsynchronised:
+        changed.append(
+            f"{len(unsynchronised)} of {len(norms)} batch norms synchronised over replicas"
+        )
+    if momentum is not None and momenta:
+        before = ", ".join(f"{value:g}" for value in sorted(momenta))
+        changed.append(f"batch norm momentum {before} -> {momentum:g}")
+    return copy, changed
+
+
+def _differences(model: keras.Model) -> tuple[str, ...]:
+    """Where a network is not what the SimCLR release would have."""
+    norms = _layers_of(model, keras.layers.BatchNormalization)
+    convolutions = _layers_of(model, keras.layers.Conv2D)
+    biased = sum(bool(layer.use_bias) for layer in convolutions)
+    unsynchronised = sum(not norm.synchronized for norm in norms)
+    found = []
+    if unsynchronised:
+        found.append(
+            f"{unsynchronised} of {len(norms)} batch norms are not synchronised over replicas, "
+            "and Keras cannot exchange the layers of a subclassed model"
+        )
+    if norms and biased:
+        found.append(f"{biased} of {len(convolutions)} convolutions have a bias")
+    for name, expected in (("momentum", 0.9), ("epsilon", 1e-5)):
+        values = sorted({getattr(norm, name) for norm in norms} - {expected})
+        if values:
+            text = ", ".join(f"{value:g}" for value in values)
+            found.append(f"batch norm {name} {text} (SimCLR: {expected:g})")
+    if norms and not any(type(n.gamma_initializer).__name__ == "Zeros" for n in norms):
+        found.append("no residual branch begins at zero (SimCLR: the last gamma of each block)")
+    return tuple(found)
+
+
+def _layers_of(model: keras.Model, kind: type) -> list:
+    return [x for x in model._flatten_layers(include_self=False) if isinstance(x, kind)]
+
+
+def _is_graph(model: keras.Model) -> bool:
+    """Whether Keras knows the layers' connections: functional and built sequential models."""
+    return isinstance(model, keras.Sequential) or bool(getattr(model, "inputs", None))
+
+
+def is_keras_cv(model: keras.Model) -> bool:
+    """Whether a model is a backbone of KerasCV, found out without importing it."""
+    return type(model).__module__.split(".")[0] == "keras_cv"
+
+
+def one_line(error: Exception) -> str:
+    """The beginning of what Keras says, without its colours and line breaks."""
+    return " ".join(re.sub(r"\x1b\[[0-9;]*m", "", str(error)).split())[:300]
+
+
+def _described(layer: keras.layers.Layer) -> str:
+    config = layer.get_config()
+    values = [f"{key}={config[key]}" for key in ("module", "scale", "offset") if key in config]
+    return f"{type(layer).__name__}({', '.join(values)})"
