@@ -15,6 +15,9 @@ class ProjectionHead(keras.layers.Layer):
     without offset on the last. The head is thrown away after pretraining; a nonlinear one
     makes the features before it better by more than 10 points (Section 4.2).
 
+    SimCLR v2 fine-tunes from a middle layer of its deeper head (Section 3 there): `layers`
+    says after how many to stop.
+
     Args:
         output_dim: K, the dimension of the projections.
         num_layers: 2 in SimCLR, 3 in SimCLR v2, 1 for a linear head, 0 for none (z = h).
@@ -23,12 +26,16 @@ class ProjectionHead(keras.layers.Layer):
     Call arguments:
         features: `(N, D)`.
         training: Whether batch normalisation uses and updates batch statistics.
+        layers: How many of the layers to apply: 0 returns the features, 1 the output of the
+            first layer (`ft_proj_selector` of the original release). Defaults to all.
 
     Returns:
-        `(N, output_dim)`, or `(N, D)` when `num_layers` is 0; not L2-normalised.
+        `(N, output_dim)`, or `(N, D)` when `num_layers` is 0; the width of the layer asked for
+        with `layers`; not L2-normalised.
 
     Raises:
-        ValueError: If a size is not positive or `num_layers` is negative.
+        ValueError: If a size is not positive, `num_layers` is negative, or there are fewer
+            layers than `layers`.
 
     Example:
         >>> import numpy as np
@@ -36,6 +43,8 @@ class ProjectionHead(keras.layers.Layer):
         >>> head = sk.ProjectionHead(output_dim=16)
         >>> tuple(head(np.ones((4, 64), "float32")).shape)
         (4, 16)
+        >>> tuple(head(np.ones((4, 64), "float32"), layers=1).shape)
+        (4, 64)
 
     Reference:
         Chen et al. 2020, https://arxiv.org/abs/2002.05709, Sections 2.1 and 4.2;
@@ -93,16 +102,34 @@ class ProjectionHead(keras.layers.Layer):
             width = units
         self.built = True
 
-    def call(self, features, training=False):
-        hidden = features
-        for index, (dense, norm) in enumerate(zip(self.dense_layers, self.norm_layers)):
-            hidden = norm(dense(hidden), training=training)
-            if index < self.num_layers - 1:
-                hidden = tf.nn.relu(hidden)
-        return hidden
+    def call(self, features, training=False, layers=None):
+        return self.layer_outputs(features, training, layers)[-1]
 
-    def compute_output_shape(self, input_shape):
-        return (*input_shape[:-1], self.output_dim if self.num_layers else input_shape[-1])
+    def layer_outputs(self, features, training=False, layers=None) -> list:
+        """The features and the output of each layer, up to the projections.
+
+        Args:
+            features: `(N, D)`.
+            training: As in a call.
+            layers: As in a call: where to stop.
+
+        Returns:
+            The features, `(N, hidden_dim)` for each hidden layer, and `(N, output_dim)`.
+        """
+        layers = self.num_layers if layers is None else layers
+        if not 0 <= layers <= self.num_layers:
+            raise ValueError(
+                f"`layers` must be between 0 and num_layers={self.num_layers}. Received: "
+                f"layers={layers}"
+            )
+        outputs = [features]
+        # Later layers are not run: in training they would learn statistics nobody uses.
+        for index, (dense, norm) in enumerate(
+            zip(self.dense_layers[:layers], self.norm_layers)
+        ):
+            hidden = norm(dense(outputs[-1]), training=training)
+            outputs.append(tf.nn.relu(hidden) if index < self.num_layers - 1 else hidden)
+        return outputs
 
     def get_config(self):
         config = super().get_config()
