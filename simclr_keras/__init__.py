@@ -21,6 +21,7 @@ _MODULE_OF = {
     "extract_features": "evaluation.features",
     "knn_accuracy": "evaluation.knn",
     "load_exported": "serving.export",
+    "load_official_checkpoint": "networks.official_checkpoints",
     "nt_xent_loss": "objective.nt_xent",
     "prepare_encoder": "networks.adapter",
     "pretrain": "runs.pretrain",

@@ -1,0 +1,320 @@
+"""`load_official_checkpoint`: weights of the original SimCLR release in today's TensorFlow.
+
+Only the `variables/` part of a SavedModel is read, and nothing of its graph is executed: the
+graph needs Keras as it was then, the variables are plain arrays with names.
+"""
+
+import contextlib
+import gzip
+import os
+import pathlib
+import re
+import shutil
+import statistics
+import tarfile
+import tempfile
+import typing
+import zlib
+
+import keras
+import tensorflow as tf
+from tensorflow.core.protobuf import trackable_object_graph_pb2
+
+from ..errors import InputError
+from .projection_head import ProjectionHead
+from .release_names import plain_name, release_names, renumbered
+from .resnet import BASE_WIDTH, BLOCK_GROUPS, SELECTIVE_KERNEL_RATIO, simclr_resnet
+
+_OBJECT_GRAPH = "_CHECKPOINTABLE_OBJECT_GRAPH"
+_NAMED_IN_ERRORS = 5
+
+
+class OfficialCheckpoint(typing.NamedTuple):
+    """The networks of a checkpoint of the original release; what it lacks is `None`.
+
+    Attributes:
+        encoder: The SimCLR ResNet: images in [0, 1] to features (`final_avg_pool`).
+        projection_head: Features to projections (`proj_head_output`).
+        linear_head: Features to class logits (`logits_sup`). The fine-tuned models of the
+            release apply it to a layer of the projection head instead, in SimCLR v2 the first:
+            `linear_head(projection_head(features, layers=1))`.
+    """
+
+    encoder: keras.Model
+    projection_head: ProjectionHead | None
+    linear_head: keras.layers.Dense | None
+
+
+def load_official_checkpoint(path: str | os.PathLike) -> OfficialCheckpoint:
+    """Loads the weights of a model that the original release published or trained.
+
+    Depth, width, selective kernels, stem, image channels and both heads are worked out from
+    the variables, and every variable must be used: one that is missing, left over or of
+    another shape is an error that names it. The published ones are in folders such as
+    `gs://simclr-checkpoints-tf2/simclrv2/pretrained/r50_1x_sk0/saved_model`.
+
+    Basic blocks (depths 18 and 34) hold no selective kernels in the release, only the stem and
+    the shortcuts that come with them; with a small-image stem nothing of that is a variable,
+    so such a network is taken for the plain one.
+
+    Args:
+        path: Folder of a TF2 SavedModel of the release, or a folder that holds one; only its
+            `variables/` is needed. Also a `.tar` or `.tar.gz` of one.
+
+    Returns:
+        An `OfficialCheckpoint`, the named tuple `(encoder, projection_head, linear_head)`.
+
+    Raises:
+        InputError: If there is no such checkpoint, or its variables are not exactly those of a
+            SimCLR ResNet with its heads.
+
+    Example:
+        >>> import simclr_keras as sk
+        >>> try:  # download it first
+        ...     encoder, head, classifier = sk.load_official_checkpoint("r50_1x_sk1")
+        ... except ValueError as error:
+        ...     print(str(error)[:36])
+        There is no checkpoint of the SimCLR
+
+    Reference:
+        Chen et al. 2020, https://arxiv.org/abs/2006.10029;
+        https://github.com/google-research/simclr (folder `tf2`).
+    """
+    path = pathlib.Path(path)
+    with _variables_folder(path) as folder:
+        with _reading(path):
+            reader = tf.train.load_checkpoint(str(folder / "variables"))
+            shapes = reader.get_variable_to_shape_map()
+            graph = reader.get_tensor(_OBJECT_GRAPH) if _OBJECT_GRAPH in shapes else None
+        variables, nameless = _variables(shapes, graph)
+        networks, wanted = _networks(variables)
+        variables = _check(path, variables, nameless, wanted, networks.encoder.name)
+        for layer, names in wanted:
+            with _reading(path):
+                arrays = [reader.get_tensor(variables[name].key) for name in names]
+            layer.set_weights(arrays)
+    return networks
+
+
+@contextlib.contextmanager
+def _reading(path: pathlib.Path):
+    try:
+        yield
+    except (tf.errors.OpError, RuntimeError, IndexError, ValueError) as error:
+        # TensorFlow has no one error for a file that was cut off or changed.
+        raise InputError(
+            f"The checkpoint in {path} cannot be read; copy or download it again. "
+            f"Received: {' '.join(str(error).split())}"
+        ) from error
+
+
+class _Variable(typing.NamedTuple):
+    name: str  # as in the checkpoint
+    key: str
+    shape: tuple[int, ...] | None  # None: named by the checkpoint, but not in it
+
+
+@contextlib.contextmanager
+def _variables_folder(path: pathlib.Path):
+    """The folder that holds `variables.index`; an archive is unpacked for as long as needed."""
+    if not path.is_file():
+        # A `variables` folder, a SavedModel, and folders of one or of numbered ones.
+        for above in ("", "variables", "*/variables", "*/*/variables"):
+            found = [file.parent for file in path.glob(f"{above}/variables.index".lstrip("/"))]
+            if found:
+                break
+        yield _only(path, {str(folder): folder for folder in found})
+        return
+    with tempfile.TemporaryDirectory() as unpacked:
+        yield _only(path, _unpack(path, pathlib.Path(unpacked)))
+
+
+def _unpack(path: pathlib.Path, target: pathlib.Path) -> dict[str, pathlib.Path]:
+    """Copies the variables in an archive; its folders -> the folders they are in now."""
+    folders = {}
+    try:
+        with tarfile.open(path) as archive:
+            for member in archive:
+                file = pathlib.PurePosixPath(member.name)
+                if member.isfile() and re.fullmatch(r"variables\.(index|data-.*)", file.name):
+                    # Folders of our own, wherever the paths in the archive may point.
+                    folder = folders.setdefault(str(file.parent), target / str(len(folders)))
+                    folder.mkdir(exist_ok=True)
+                    with open(folder / file.name, "wb") as copy:
+                        shutil.copyfileobj(archive.extractfile(member), copy)
+    except (tarfile.TarError, EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise InputError(
+            f"{path} is not a whole .tar or .tar.gz archive ({error}). Download it again, or "
+            "name the folder of a SavedModel."
+        ) from error
+    return folders
+
+
+def _only(path: pathlib.Path, found: dict[str, pathlib.Path]) -> pathlib.Path:
+    if len(found) == 1:
+        return next(iter(found.values()))
+    if found:
+        raise InputError(
+            f"There are {len(found)} checkpoints in {path}: {', '.join(sorted(found))}. "
+            f"Name one of them. Received: path={path}"
+        )
+    tf1 = path.is_dir() and any(path.glob("*ckpt*.index"))
+    raise InputError(
+        f"There is no checkpoint of the SimCLR release in {path}: expected a TF2 SavedModel, a "
+        "folder with variables/variables.index, or a .tar.gz of one. "
+        + ("The TF1 and training checkpoints (*ckpt*) are not read. " if tf1 else "")
+        + "Download one from gs://simclr-checkpoints-tf2/simclrv2/pretrained, such as "
+        f"r50_1x_sk1/saved_model. Received: path={path}"
+    )
+
+
+def _variables(shapes, object_graph) -> tuple[dict[str, _Variable], list[str]]:
+    """The variables by plain name, and the keys of those that have no name of their own."""
+    if object_graph is None:
+        raise InputError(
+            "The checkpoint has no object graph, so it is not of the TF2 release. Received: "
+            f"{', '.join(sorted(shapes)[:_NAMED_IN_ERRORS])}, ..."
+        )
+    graph = trackable_object_graph_pb2.TrackableObjectGraph()
+    graph.ParseFromString(object_graph)
+    variables, named = {}, {_OBJECT_GRAPH}
+    for node in graph.nodes:
+        for attribute in node.attributes:
+            name, key = attribute.full_name, attribute.checkpoint_key
+            if not name or plain_name(name) in variables:
+                continue
+            shape = tuple(shapes[key]) if key in shapes else None
+            variables[plain_name(name)] = _Variable(name, key, shape)
+            named.add(key)
+    return variables, sorted(set(shapes) - named)
+
+
+def _networks(variables: dict[str, _Variable]):
+    """Builds what the variables describe.
+
+    One wrong variable must not change what is built, or the error would name all the others:
+    names and sizes count when they occur often.
+
+    Returns:
+        The networks, and pairs (layer, plain names of its variables) for all their layers.
+    """
+    shapes = {name: v.shape for name, v in variables.items() if v.shape is not None}
+    blocks = {
+        match[0]: (int(match[1]), match[2] == "bottleneck")
+        for match in (
+            re.match(r"resnet/block_group([1-4])/(residual|bottleneck)_block(_\d+)?/", name)
+            for name in shapes
+        )
+        if match
+    }
+    if not blocks:
+        raise InputError(
+            "The checkpoint holds no ResNet of the SimCLR release (no resnet/block_group1/...)."
+            f" Received: {', '.join(sorted(shapes)[:_NAMED_IN_ERRORS])}, ..."
+        )
+    is_bottleneck = statistics.mode(kind for _, kind in blocks.values())
+    counts = [sum(group == g for g, _ in blocks.values()) for group in (1, 2, 3, 4)]
+    depth = min(  # the nearest, so that the error for a missing block names its variables
+        (depth for depth, (_, kind) in BLOCK_GROUPS.items() if kind == is_bottleneck),
+        key=lambda depth: sum(abs(a - b) for a, b in zip(counts, BLOCK_GROUPS[depth][0])),
+    )
+    features = max(_frequent_sizes(shapes, "resnet/block_group4/"), default=BASE_WIDTH)
+    filters = features // 4 if is_bottleneck else features  # of the fourth group
+    mixing = min(_frequent_sizes(shapes, "resnet/block_group4/.*/sk__conv2d"), default=0)
+    stem_norms = {
+        match[0] for match in map(re.compile(r"resnet/batch_norm\w*").match, shapes) if match
+    }
+    has_long_stem = len(stem_norms) > 1
+    ratio = mixing / filters if is_bottleneck else SELECTIVE_KERNEL_RATIO * has_long_stem
+    stem = sorted(
+        (int(match[1] or 0), shapes[match[0]])
+        for match in map(
+            re.compile(r"resnet/conv2d_fixed_padding(?:_(\d+))?/conv2d\w*/kernel").match, shapes
+        )
+        if match and len(shapes[match[0]]) == 4
+    )
+    first_kernel = stem[0][1] if stem else (7, 7, 3, None)
+    small_image_stem = first_kernel[0] == 3 and not has_long_stem
+    encoder = simclr_resnet(
+        depth,
+        channels=first_kernel[2],
+        width_multiplier=filters / (8 * BASE_WIDTH),
+        small_image_stem=small_image_stem,
+        selective_kernel_ratio=ratio,
+    )
+    head_layers = [int(i) for i in re.findall(r"projection_head/nl_(\d+)/", "\n".join(shapes))]
+    head = linear_head = None
+    if head_layers:
+        last = f"projection_head/nl_{max(head_layers)}/"
+        size = max(_frequent_sizes(shapes, last, least=2), default=features)
+        head = ProjectionHead(size, max(head_layers) + 1, name="projection_head")
+        head.build((None, features))
+    classes = [
+        shape[-1] for name, shape in shapes.items() if name.startswith("head_supervised/")
+    ]
+    if classes:
+        linear_head = keras.layers.Dense(statistics.mode(classes), name="head_supervised")
+        linear_head.build((None, features))
+    names = release_names(depth, small_image_stem, ratio > 0, max(head_layers, default=-1) + 1)
+    ours = {layer.name: layer for layer in encoder.layers}
+    ours.update(
+        (layer.name, layer)
+        for layer in ([*head.dense_layers, *head.norm_layers] if head else [])
+    )
+    if linear_head:
+        ours["head_supervised"] = linear_head
+    wanted = [(ours[layer], names[layer]) for layer in names if layer in ours]
+    return OfficialCheckpoint(encoder, head, linear_head), wanted
+
+
+def _frequent_sizes(shapes, scope: str, least: int = 4) -> list[int]:
+    """Sizes that several vectors below a scope have: one batch norm holds three or four."""
+    sizes = [s[0] for name, s in shapes.items() if len(s) == 1 and re.match(scope, name)]
+    return [size for size in set(sizes) if sizes.count(size) >= least]
+
+
+def _check(path, variables, nameless, wanted, network: str) -> dict[str, _Variable]:
+    """Compares what is there with what the networks need.
+
+    Returns:
+        The variables by the names of `wanted`.
+
+    Raises:
+        InputError: If they differ, with the names.
+    """
+    shapes = {
+        name: tuple(weight.shape)
+        for layer, names in wanted
+        for name, weight in zip(names, layer.weights, strict=True)
+    }
+    problems = _problems(variables, nameless, shapes)
+    if any(problems.values()):
+        # Perhaps another model was made before it in the same process.
+        names = renumbered(variables)
+        again = {names[name]: variable for name, variable in variables.items()}
+        if not any(_problems(again, nameless, shapes).values()):
+            return again
+        parts = [
+            f"{len(names)} {problem}: {', '.join(names[:_NAMED_IN_ERRORS])}"
+            + (", ..." if len(names) > _NAMED_IN_ERRORS else "")
+            for problem, names in problems.items()
+            if names
+        ]
+        raise InputError(
+            "The variables of the checkpoint are not those of the SimCLR ResNet that they "
+            f"resemble most ({network}): {'; '.join(parts)}. Received: path={path}"
+        )
+    return variables
+
+
+def _problems(variables, nameless, shapes) -> dict[str, list[str]]:
+    absent = {name for name, v in variables.items() if v.shape is None}
+    return {
+        "missing": sorted((set(shapes) - set(variables)) | absent),
+        "left over": sorted(v.name for n, v in variables.items() if n not in shapes) + nameless,
+        "of another shape": [
+            f"{v.name} {v.shape} instead of {shapes[name]}"
+            for name, v in sorted(variables.items())
+            if name in shapes and v.shape not in (None, shapes[name])
+        ],
+    }
