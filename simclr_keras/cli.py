@@ -27,7 +27,19 @@ app = typer.Typer(
 _state = {"json": False, "debug": False}
 
 _Json = Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")]
-_Run = Annotated[str, typer.Argument(metavar="RUN", help="A run directory.")]
+_RunOrOfficial = Annotated[
+    str | None, typer.Argument(metavar="RUN", help="A run directory (or use --official).")
+]
+_Official = Annotated[
+    str | None,
+    typer.Option(
+        metavar="PATH", help="A checkpoint of the original SimCLR release, instead of RUN."
+    ),
+]
+_OfficialSize = Annotated[
+    int | None,
+    typer.Option(min=1, help="Image size of --official; default: 224, or 32 by its stem."),
+]
 _Batch = Annotated[int, typer.Option(min=1, help="Images per forward pass.")]
 _PARTLY_UNREADABLE = 3
 
@@ -121,7 +133,7 @@ app.command("pretrain")(_pretrain)
 
 @app.command()
 def evaluate(
-    run: _Run,
+    run: _RunOrOfficial = None,
     dataset: Annotated[
         str | None, typer.Option(help="Labelled data; default: the run's.")
     ] = None,
@@ -133,12 +145,16 @@ def evaluate(
     compare_random: Annotated[
         bool, typer.Option(help="Measure the encoder with random weights too.")
     ] = False,
+    official: _Official = None,
+    image_size: _OfficialSize = None,
     json: _Json = False,
 ):
     """Weighted kNN and linear evaluation of frozen features; writes RUN/evaluation.json."""
     from .runs.evaluate import evaluate as measure
 
-    results = measure(run, dataset, eval_dataset, data_dir, batch_size, compare_random)
+    results = measure(
+        run, dataset, eval_dataset, data_dir, batch_size, compare_random, official, image_size
+    )
     _print_accuracies(results)
     _print_json(json, results)
 
@@ -156,17 +172,19 @@ def report(run: _Run, json: _Json = False):
 
 @app.command()
 def export(
-    run: _Run,
     output: Annotated[str, typer.Option(help="Folder of the model: saved_models/NAME.")],
+    run: _RunOrOfficial = None,
     version: Annotated[
         int | None, typer.Option(min=1, help="Version number; default: the next free one.")
     ] = None,
+    official: _Official = None,
+    image_size: _OfficialSize = None,
     json: _Json = False,
 ):
     """Write a SavedModel for TensorFlow Serving and for reuse."""
     from .runs.export import export as write
 
-    path = write(run, output, version)
+    path = write(run, output, version, official, image_size)
     typer.echo(f"Exported model: {path}")
     _print_json(json, {"path": str(path)})
 

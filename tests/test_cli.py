@@ -72,6 +72,19 @@ def test_from_a_folder_to_embeddings(image_folder, tmp_path):
     assert "broken.png" in _one_line(refused, 2) and not (tmp_path / "r2").exists()
 
 
+def test_weights_of_the_original_release(image_folder, tmp_path):
+    archive = ROOT.parent / "shared" / "fixtures" / "official_checkpoints" / "r18_1x_sk0.tar.gz"
+    if not archive.exists():
+        pytest.skip(f"the fixtures are not beside the checkout ({archive})")
+    exported = _cli("export", "--official", archive, "--output", "m", "--json", cwd=tmp_path)
+    assert exported.returncode == 0, exported.stderr
+    assert json.loads(exported.stdout.splitlines()[-1])["path"] == os.path.join("m", "1")
+    official = ("--official", archive, "--dataset", image_folder)
+    evaluated = _cli("evaluate", *official, "--json", cwd=tmp_path)
+    assert evaluated.returncode == 0, evaluated.stderr
+    assert json.loads(evaluated.stdout.splitlines()[-1])["train_images"] == 10
+
+
 @pytest.mark.parametrize(
     "arguments, text",
     [
@@ -84,6 +97,11 @@ def test_from_a_folder_to_embeddings(image_folder, tmp_path):
         ),
         (["evaluate", "no-run"], "There is no run in no-run"),
         (["export", "no-run", "--output", "m"], "There is no run in no-run"),
+        (["export", "--output", "m"], "Name either a run directory or, with --official"),
+        (
+            ["export", "--official", "none", "--output", "m"],
+            "no checkpoint of the SimCLR release",
+        ),
         (["embed", "no-model", ".", "--output", "e.npz"], "no exported model in no-model"),
     ],
 )

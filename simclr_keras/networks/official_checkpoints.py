@@ -5,16 +5,11 @@ graph needs Keras as it was then, the variables are plain arrays with names.
 """
 
 import contextlib
-import gzip
 import os
 import pathlib
 import re
-import shutil
 import statistics
-import tarfile
-import tempfile
 import typing
-import zlib
 
 import keras
 import tensorflow as tf
@@ -22,6 +17,7 @@ from tensorflow.core.protobuf import trackable_object_graph_pb2
 
 from ..errors import InputError
 from .projection_head import ProjectionHead
+from .release_files import variables_folder
 from .release_names import plain_name, release_names, renumbered
 from .resnet import BASE_WIDTH, BLOCK_GROUPS, SELECTIVE_KERNEL_RATIO, simclr_resnet
 
@@ -81,7 +77,7 @@ def load_official_checkpoint(path: str | os.PathLike) -> OfficialCheckpoint:
         https://github.com/google-research/simclr (folder `tf2`).
     """
     path = pathlib.Path(path)
-    with _variables_folder(path) as folder:
+    with variables_folder(path) as folder:
         with _reading(path):
             reader = tf.train.load_checkpoint(str(folder / "variables"))
             shapes = reader.get_variable_to_shape_map()
@@ -112,60 +108,6 @@ class _Variable(typing.NamedTuple):
     name: str  # as in the checkpoint
     key: str
     shape: tuple[int, ...] | None  # None: named by the checkpoint, but not in it
-
-
-@contextlib.contextmanager
-def _variables_folder(path: pathlib.Path):
-    """The folder that holds `variables.index`; an archive is unpacked for as long as needed."""
-    if not path.is_file():
-        # A `variables` folder, a SavedModel, and folders of one or of numbered ones.
-        for above in ("", "variables", "*/variables", "*/*/variables"):
-            found = [file.parent for file in path.glob(f"{above}/variables.index".lstrip("/"))]
-            if found:
-                break
-        yield _only(path, {str(folder): folder for folder in found})
-        return
-    with tempfile.TemporaryDirectory() as unpacked:
-        yield _only(path, _unpack(path, pathlib.Path(unpacked)))
-
-
-def _unpack(path: pathlib.Path, target: pathlib.Path) -> dict[str, pathlib.Path]:
-    """Copies the variables in an archive; its folders -> the folders they are in now."""
-    folders = {}
-    try:
-        with tarfile.open(path) as archive:
-            for member in archive:
-                file = pathlib.PurePosixPath(member.name)
-                if member.isfile() and re.fullmatch(r"variables\.(index|data-.*)", file.name):
-                    # Folders of our own, wherever the paths in the archive may point.
-                    folder = folders.setdefault(str(file.parent), target / str(len(folders)))
-                    folder.mkdir(exist_ok=True)
-                    with open(folder / file.name, "wb") as copy:
-                        shutil.copyfileobj(archive.extractfile(member), copy)
-    except (tarfile.TarError, EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise InputError(
-            f"{path} is not a whole .tar or .tar.gz archive ({error}). Download it again, or "
-            "name the folder of a SavedModel."
-        ) from error
-    return folders
-
-
-def _only(path: pathlib.Path, found: dict[str, pathlib.Path]) -> pathlib.Path:
-    if len(found) == 1:
-        return next(iter(found.values()))
-    if found:
-        raise InputError(
-            f"There are {len(found)} checkpoints in {path}: {', '.join(sorted(found))}. "
-            f"Name one of them. Received: path={path}"
-        )
-    tf1 = path.is_dir() and any(path.glob("*ckpt*.index"))
-    raise InputError(
-        f"There is no checkpoint of the SimCLR release in {path}: expected a TF2 SavedModel, a "
-        "folder with variables/variables.index, or a .tar.gz of one. "
-        + ("The TF1 and training checkpoints (*ckpt*) are not read. " if tf1 else "")
-        + "Download one from gs://simclr-checkpoints-tf2/simclrv2/pretrained, such as "
-        f"r50_1x_sk1/saved_model. Received: path={path}"
-    )
 
 
 def _variables(shapes, object_graph) -> tuple[dict[str, _Variable], list[str]]:
@@ -249,9 +191,7 @@ def _networks(variables: dict[str, _Variable]):
         size = max(_frequent_sizes(shapes, last, least=2), default=features)
         head = ProjectionHead(size, max(head_layers) + 1, name="projection_head")
         head.build((None, features))
-    classes = [
-        shape[-1] for name, shape in shapes.items() if name.startswith("head_supervised/")
-    ]
+    classes = [s[-1] for name, s in shapes.items() if name.startswith("head_supervised/") and s]
     if classes:
         linear_head = keras.layers.Dense(statistics.mode(classes), name="head_supervised")
         linear_head.build((None, features))

@@ -1,36 +1,39 @@
 """`export`: the encoder of a run as a SavedModel."""
 
-import dataclasses
 import os
 import pathlib
 
 from ..serving.export import export_encoder
-from .directory import RunDirectory
+from .trained_encoder import trained_encoder
 
 
 def export(
-    run_dir: str | os.PathLike, output: str | os.PathLike, version: int | None = None
+    run_dir: str | os.PathLike | None,
+    output: str | os.PathLike,
+    version: int | None = None,
+    official: str | os.PathLike | None = None,
+    image_size: int | None = None,
 ) -> pathlib.Path:
     """Exports the encoder of a finished run; see `simclr_keras.export_encoder`.
 
     Args:
-        run_dir: A finished run directory.
+        run_dir: A finished run directory, or `None` with `official`.
         output: Folder of the model, such as `saved_models/flowers`.
         version: Number of the version. Defaults to the next free one.
+        official: A checkpoint of the original release instead of a run.
+        image_size: Of `official`. Defaults to 224, or 32 with the stem for small images.
 
     Returns:
         The version's folder.
 
     Raises:
-        InputError: If there is no finished run, or the version exists.
+        InputError: If there is no finished run or checkpoint, or the version exists.
     """
-    directory = RunDirectory(run_dir)
-    encoder = directory.load_encoder()
-    config = directory.read_config()
+    trained = trained_encoder(run_dir, official, image_size)
     return export_encoder(
-        encoder,
+        trained.encoder,
         output,
         version=version,
-        image_size=config.image_size,
-        metadata={"encoder": config.encoder, "training_run": dataclasses.asdict(config)},
+        image_size=trained.image_size,
+        metadata=trained.origin,
     )

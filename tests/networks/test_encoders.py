@@ -160,3 +160,30 @@ def test_encoders_of_any_channels_train_a_step(rng, name, channels):
     history = model.fit(images, batch_size=4, epochs=1, verbose=0)
     assert np.isfinite(history.history["loss"]).all()
     assert kernel.shape[2] == channels and np.abs(kernel.numpy() - before).max() > 0
+
+
+@pytest.mark.parametrize("name", ["simclr_resnet18", "simclr_resnet50"])
+def test_saved_and_loaded_simclr_goes_on_as_it_would_have(rng, tmp_path, name):
+    encoder = build_encoder(
+        name,
+        16,
+        width_multiplier=0.0625,
+        small_image_stem=True,
+        selective_kernel=name == "simclr_resnet50",
+    )
+    head = sk.ProjectionHead(8, num_layers=3)
+    model = sk.SimCLR(encoder, head, sk.SimCLRAugmenter(image_size=16, blur=False))
+    model.compile(optimizer=sk.LARS(0.5), run_eagerly=True)
+    images = rng.integers(0, 256, (8, 16, 16, 3), "uint8")
+    model.fit(images, batch_size=8, verbose=0)
+    model.save(tmp_path / "simclr.keras")
+    loaded = keras.models.load_model(tmp_path / "simclr.keras", compile=False)
+    features = model(images)
+    np.testing.assert_allclose(loaded(images), features, rtol=1e-5, atol=1e-6)
+    ours, theirs = (m.projection_head(features, layers=2) for m in (model, loaded))
+    np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-6)
+    losses = []
+    for one in (model, loaded):
+        one.compile(optimizer=sk.LARS(0.5), run_eagerly=True)
+        losses.append(one.evaluate(images, batch_size=8, verbose=0, return_dict=True)["loss"])
+    assert losses[0] == pytest.approx(losses[1], rel=1e-5)
