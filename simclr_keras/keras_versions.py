@@ -82,19 +82,6 @@ class VersionedOptimizer(keras.optimizers.Optimizer):
         return config
 
 
-class BatchNormalization(keras.layers.BatchNormalization):
-    """Keras' own, whose configuration keeps `synchronized` on Keras 2.15 too."""
-
-    def get_config(self):
-        return {**super().get_config(), "synchronized": self.synchronized}
-
-
-if KERAS_3:  # nothing to mend, and files should name Keras' own class
-    BatchNormalization = keras.layers.BatchNormalization
-else:
-    keras.saving.register_keras_serializable(package="simclr_keras")(BatchNormalization)
-
-
 class VersionedModel(keras.Model):
     """Base of `SimCLR`: the parts of `keras.Model` whose insides differ."""
 

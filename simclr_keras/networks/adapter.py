@@ -6,7 +6,7 @@ import typing
 import keras
 
 from ..errors import InputError
-from ..keras_versions import BatchNormalization
+from .batch_normalization import BatchNormalization
 
 
 class PreparedEncoder(typing.NamedTuple):
@@ -108,8 +108,9 @@ def _with_norms_changed(model: keras.Model, momentum: float | None):
     """The model, or a copy with other batch norms and the same weights; and what changed."""
     norms = _layers_of(model, keras.layers.BatchNormalization)
     unsynchronised = [norm for norm in norms if not norm.synchronized]
+    slow = [n for n in norms if n.synchronized and not isinstance(n, BatchNormalization)]
     momenta = {norm.momentum for norm in norms} - {momentum}
-    if not unsynchronised and (momentum is None or not momenta):
+    if not unsynchronised and not slow and (momentum is None or not momenta):
         return model, []
     if not _is_graph(model):  # nobody knows where its layers go: `_differences` tells
         return model, []
@@ -130,6 +131,8 @@ def _with_norms_changed(model: keras.Model, momentum: float | None):
         changed.append(
             f"{len(unsynchronised)} of {len(norms)} batch norms synchronised over replicas"
         )
+    if slow:
+        changed.append(f"{len(slow)} synchronised batch norms exchanged for faster ones")
     if momentum is not None and momenta:
         before = ", ".join(f"{value:g}" for value in sorted(momenta))
         changed.append(f"batch norm momentum {before} -> {momentum:g}")

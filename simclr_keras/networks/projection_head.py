@@ -3,7 +3,7 @@
 import keras
 import tensorflow as tf
 
-from ..keras_versions import BatchNormalization
+from .batch_normalization import BatchNormalization
 
 
 @keras.saving.register_keras_serializable(package="simclr_keras")

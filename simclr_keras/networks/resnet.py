@@ -11,7 +11,7 @@ Layers are called after the tensors of the release: `initial_conv`, `initial_max
 
 import keras
 
-from ..keras_versions import BatchNormalization
+from .batch_normalization import BatchNormalization
 from .selective_kernel import MixStreams, PoolStreams
 
 # Blocks per group, and whether they are bottlenecks (He et al. 2015, Table 1).
