@@ -6,9 +6,13 @@
 `cost` prints a row of the table in docs/encoders.md for each encoder (r50_1x_sk1 is the
 release's notation: depth, width, selective kernels; anything else is a name for
 `build_encoder`), with the small-image stem at 32 pixels. `peers` times ResNet-50 of this
-package, of keras.applications and of KerasCV in one process, in turn, and prints ratios of
-medians; `--adapted` adds the peers as `build_encoder` prepares them. Training is forward, backward and an SGD step of the encoder alone. An image here is
-one pass through the encoder: SimCLR makes two of each image of a batch.
+package, of keras.applications and of KerasCV in one process, in turn; `--adapted` adds the
+peers as `build_encoder` prepares them. Training is forward, backward and an SGD step of the
+encoder alone. An image here is one pass through the encoder: SimCLR makes two of each image of
+a batch.
+
+Images per second are medians of images / (processor seconds / cores): what the machine does
+when it does nothing else, which a wall clock shows only then. `peers` prints both.
 """
 
 import argparse
@@ -59,8 +63,8 @@ def print_costs(names, batch_sizes, repeats):
             flops.append(f"{multiply_adds(encoder, size) / 1e9:.2f}")
             images = random_images(batch_size, size)
             for texts, make in ((forward, forward_pass), (training, training_step)):
-                seconds = interleaved({name: make(encoder)}, images, repeats)[name]
-                texts.append(f"{batch_size / statistics.median(seconds):.3g}")
+                _, seconds = interleaved({name: make(encoder)}, images, repeats)[name]
+                texts.append(f"{batch_size * os.cpu_count() / seconds:.3g}")
         print(
             f"| {name} | {encoder.count_params() / 1e6:.1f} | {' / '.join(flops)} | "
             f"{' / '.join(forward)} | {' / '.join(training)} |",
@@ -86,14 +90,14 @@ def compare_peers(arguments):
             images,
             arguments.repeats,
         )
-        ours = statistics.median(seconds["simclr_keras"])
         print(f"{title}, {arguments.image_size} px, batch {arguments.batch_size}")
-        for name, values in seconds.items():
-            median = statistics.median(values)
+        for name, (wall, processor) in seconds.items():
+            our_wall, our_processor = seconds["simclr_keras"]
             work = multiply_adds(encoders[name], arguments.image_size) / 1e9
             print(
-                f"  {name:<30}{arguments.batch_size / median:8.2f} images/s   "
-                f"{median / ours:5.2f} times our time   {work:5.2f} G multiply-adds",
+                f"  {name:<30}{arguments.batch_size * os.cpu_count() / processor:8.2f} images/s"
+                f"{processor / our_processor:8.2f} times our processor time"
+                f"{wall / our_wall:8.2f} times our wall time{work:8.2f} G multiply-adds",
                 flush=True,
             )
 
@@ -147,17 +151,21 @@ def training_step(encoder):
     return step
 
 
-def interleaved(functions: dict, images, repeats: int) -> dict[str, list[float]]:
-    """Seconds of each call; all functions take turns, after one call each to trace."""
+def interleaved(functions: dict, images, repeats: int) -> dict[str, tuple[float, float]]:
+    """Median wall and processor seconds of a call; all take turns, after one each to trace."""
     for function in functions.values():
         function(images)
     seconds = {name: [] for name in functions}
     for _ in range(repeats):
         for name, function in functions.items():
-            start = time.perf_counter()
+            start = time.perf_counter(), time.process_time()
             function(images).numpy()
-            seconds[name].append(time.perf_counter() - start)
-    return seconds
+            end = time.perf_counter(), time.process_time()
+            seconds[name].append([after - before for before, after in zip(start, end)])
+    return {
+        name: tuple(statistics.median(column) for column in zip(*rows))
+        for name, rows in seconds.items()
+    }
 
 
 def multiply_adds(encoder: keras.Model, size: int) -> float:
