@@ -2,6 +2,8 @@
 
 import tensorflow as tf
 
+from .headers import readable_part
+
 _TOLERANCE = 1e-3  # what resampling and half precision may add
 _RANGE_MESSAGE = (
     "Floating-point images must be in [0, 1] (uint8 images are 0-255). The usual cause is "
@@ -23,7 +25,8 @@ def decode_image(image_bytes: tf.Tensor) -> tf.Tensor:
         uint8 `(H, W, 3)`.
 
     Raises:
-        tf.errors.InvalidArgumentError: If the bytes are no such image, or end too early.
+        tf.errors.InvalidArgumentError: If the bytes are no such image, end too early, or
+            declare more pixels than `headers.MAX_PIXELS`, which is found before decoding.
 
     Example:
         >>> import tensorflow as tf
@@ -32,7 +35,7 @@ def decode_image(image_bytes: tf.Tensor) -> tf.Tensor:
         >>> tuple(decode_image(encoded).shape)
         (4, 6, 3)
     """
-    image_bytes = tf.convert_to_tensor(image_bytes)
+    image_bytes = readable_part(image_bytes)
     image = tf.cond(
         tf.strings.substr(image_bytes, 0, 2) == b"BM",
         lambda: _decode_bmp(image_bytes),
@@ -133,6 +136,10 @@ def resize_and_center_crop(image: tf.Tensor, image_size: int) -> tf.Tensor:
     side = tf.minimum(height, width)
     top, left = (height - side) // 2, (width - side) // 2
     square = image[..., top : top + side, left : left + side, :]
-    square = to_unit_range(square)
+    is_uint8 = square.dtype == tf.uint8
+    if not is_uint8:
+        square = to_unit_range(square)
+    # uint8 is resized as it is and divided afterwards: a quarter of the memory.
     square = tf.image.resize(square, [image_size, image_size], antialias=True)
+    square = tf.cast(square, tf.float32) / (255.0 if is_uint8 else 1.0)
     return tf.clip_by_value(square, 0.0, 1.0)
