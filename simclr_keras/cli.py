@@ -150,12 +150,28 @@ def export(
     version: Annotated[
         int | None, typer.Option(min=1, help="Version number; default: the next free one.")
     ] = None,
+    l2_normalise: Annotated[
+        bool, typer.Option(help="Divide embeddings by their length.")
+    ] = False,
+    weights_dtype: Annotated[
+        str, typer.Option(help="float32, or float16 or bfloat16: half the size, to serve only.")
+    ] = "float32",
+    licence: Annotated[
+        str | None, typer.Option(help="Licence of the weights, kept in metadata.json.")
+    ] = None,
     json: _Json = False,
 ):
     """Write a SavedModel for TensorFlow Serving and for reuse."""
     from .runs.export import export as write
 
-    path = write(run, output, version)
+    path = write(
+        run,
+        output,
+        version,
+        l2_normalise=l2_normalise,
+        weights_dtype=weights_dtype,
+        licence=licence,
+    )
     typer.echo(f"Exported model: {path}")
     _print_json(json, {"path": str(path)})
 

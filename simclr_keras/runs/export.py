@@ -9,7 +9,7 @@ from .directory import RunDirectory
 
 
 def export(
-    run_dir: str | os.PathLike, output: str | os.PathLike, version: int | None = None
+    run_dir: str | os.PathLike, output: str | os.PathLike, version: int | None = None, **options
 ) -> pathlib.Path:
     """Exports the encoder of a finished run; see `simclr_keras.export_encoder`.
 
@@ -17,6 +17,7 @@ def export(
         run_dir: A finished run directory.
         output: Folder of the model, such as `saved_models/flowers`.
         version: Number of the version. Defaults to the next free one.
+        **options: `l2_normalise`, `weights_dtype` and `licence` of `export_encoder`.
 
     Returns:
         The version's folder.
@@ -33,4 +34,5 @@ def export(
         version=version,
         image_size=config.image_size,
         metadata={"encoder": config.encoder, "training_run": dataclasses.asdict(config)},
+        **options,
     )

@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from ..data.images import decode_image, resize_and_center_crop
 from ..errors import InputError
-from .export import load_exported, read_metadata
+from .versions import load_exported, read_metadata
 
 _SUFFIXES = (".jpg", ".jpeg", ".png", ".gif", ".bmp")
 _READERS = 4  # decoding releases the interpreter's lock
