@@ -10,95 +10,81 @@ MAX_PIXELS = 2**27  # 134 million: decoded they take 400 MB
 _START_BYTES = 32  # where the headers of PNG, GIF and BMP name their sizes
 
 
-def readable_part(image_bytes: tf.Tensor) -> tf.Tensor:
-    """Checks the kind and the declared size of an encoded image, and drops a GIF's other frames.
-
-    Args:
-        image_bytes: string scalar, the encoded file.
-
-    Returns:
-        string scalar: the file, of a GIF only up to the end of its first frame.
-
-    Raises:
-        tf.errors.InvalidArgumentError: If the bytes do not begin as a JPEG, PNG, GIF or BMP
-            file does, or declare no pixels or more than `MAX_PIXELS`.
-
-    Example:
-        >>> import tensorflow as tf
-        >>> from simclr_keras.data.headers import readable_part
-        >>> encoded = tf.io.encode_png(tf.zeros((4, 6, 1), tf.uint8))
-        >>> bool(readable_part(encoded) == encoded)
-        True
-    """
-    image_bytes = tf.convert_to_tensor(image_bytes)
-    # A short file is padded: what it does not have reads as 0, and 0 pixels are an error.
+def file_start(image_bytes: tf.Tensor) -> tf.Tensor:
+    """The first bytes of a file, uint8 `(32,)`: what it does not have reads as 0."""
     start = tf.strings.join([tf.strings.substr(image_bytes, 0, _START_BYTES), bytes(32)])
     start = tf.io.decode_raw(tf.strings.substr(start, 0, _START_BYTES), tf.uint8)
-    start = tf.ensure_shape(start, [_START_BYTES])
-    part, height, width = tf.case(
-        [
-            (_begins(start, b"\xff\xd8\xff"), lambda: _jpeg(image_bytes)),
-            (_begins(start, b"\x89PNG\r\n\x1a\n"), lambda: _png(image_bytes, start)),
-            (_begins(start, b"GIF8"), lambda: _gif(image_bytes, start)),
-            (_begins(start, b"BM"), lambda: _bmp(image_bytes, start)),
-        ],
-        default=lambda: (image_bytes, tf.constant(-1, tf.int64), tf.constant(-1, tf.int64)),
-        exclusive=True,
-    )
-    checks = [
-        tf.debugging.Assert(
-            height >= 0, ["Not an image: expected the bytes of a JPEG, PNG, GIF or BMP file."]
-        ),
-        tf.debugging.Assert(
-            (height > 0)
-            & (width > 0)
-            & (height <= MAX_PIXELS)
-            & (width <= MAX_PIXELS)
-            & (height * width <= MAX_PIXELS),
-            [
-                f"The image declares no pixels or more than {MAX_PIXELS}. Make it smaller. "
-                "Received: height, width =",
-                height,
-                width,
-            ],
-        ),
-    ]
-    with tf.control_dependencies([check for check in checks if check is not None]):
-        return tf.identity(part)
+    return tf.ensure_shape(start, [_START_BYTES])
 
 
-def _begins(start: tf.Tensor, signature: bytes) -> tf.Tensor:
+def begins_with(start: tf.Tensor, signature: bytes) -> tf.Tensor:
+    """Whether a file is of a kind: bool scalar."""
     return tf.reduce_all(start[: len(signature)] == tf.constant(list(signature), tf.uint8))
+
+
+def check_png_size(start: tf.Tensor) -> tf.Operation | None:
+    """Refuses a PNG that declares no pixels or too many, without any control flow.
+
+    TensorFlow's decoders have limits too, 2^29 bytes for JPEG and PNG and 2^30 for BMP: a
+    JPEG's size, which can stand anywhere, is left to them.
+    """
+    is_png = begins_with(start, b"\x89PNG\r\n\x1a\n")
+    height, width = _number(start[20:24][::-1]), _number(start[16:20][::-1])
+    return _check_size(tf.where(is_png, height, 1), tf.where(is_png, width, 1))
+
+
+def check_bmp_size(start: tf.Tensor) -> tf.Operation | None:
+    """Refuses a BMP that declares no pixels or too many."""
+    height = _number(start[22:26])
+    height = tf.where(height >= 2**31, 2**32 - height, height)  # negative: from top to bottom
+    return _check_size(height, _number(start[18:22]))
+
+
+def first_frame(image_bytes: tf.Tensor, start: tf.Tensor) -> tf.Tensor:
+    """A GIF without its other frames, all of which TensorFlow would decode.
+
+    Args:
+        image_bytes: string scalar, the file.
+        start: Its first bytes.
+
+    Returns:
+        string scalar: the file up to the end of its first frame.
+
+    Raises:
+        tf.errors.InvalidArgumentError: If the GIF declares no pixels or more than
+            `MAX_PIXELS`, or has no frame.
+    """
+    end, height, width = _first_frame(image_bytes)
+    # The canvas counts too; a decoder may allocate the one or the other.
+    height = tf.maximum(height, tf.where(height > 0, _number(start[8:10]), 0))
+    width = tf.maximum(width, tf.where(width > 0, _number(start[6:8]), 0))
+    first = tf.strings.substr(image_bytes, 0, tf.cast(end, tf.int32))
+    with dependencies(_check_size(height, width)):
+        return tf.strings.join([first, b"\x3b"])
+
+
+def dependencies(*checks: tf.Operation | None):
+    """A context in which tensors are made after these checks; executed eagerly they are done."""
+    return tf.control_dependencies([check for check in checks if check is not None])
+
+
+def _check_size(height, width):
+    fits = (height > 0) & (width > 0) & (height <= MAX_PIXELS) & (width <= MAX_PIXELS)
+    return tf.debugging.Assert(
+        fits & (height * width <= MAX_PIXELS),
+        [
+            f"The image declares no pixels or more than {MAX_PIXELS}. Make it smaller. "
+            "Received: height, width =",
+            height,
+            width,
+        ],
+    )
 
 
 def _number(values: tf.Tensor) -> tf.Tensor:
     """uint8 `(n,)`, the least significant first, as one int64."""
     places = tf.constant([256**place for place in range(values.shape[0])], tf.int64)
     return tf.reduce_sum(tf.cast(values, tf.int64) * places)
-
-
-def _jpeg(image_bytes):
-    shape = tf.io.extract_jpeg_shape(image_bytes, output_type=tf.int64)
-    return image_bytes, shape[0], shape[1]
-
-
-def _png(image_bytes, start):
-    return image_bytes, _number(start[20:24][::-1]), _number(start[16:20][::-1])
-
-
-def _bmp(image_bytes, start):
-    height = _number(start[22:26])
-    height = tf.where(height >= 2**31, 2**32 - height, height)  # negative: from top to bottom
-    return image_bytes, height, _number(start[18:22])
-
-
-def _gif(image_bytes, start):
-    end, height, width = _first_frame(image_bytes)
-    # The canvas counts too; a decoder may allocate the one or the other.
-    height = tf.maximum(height, _number(start[8:10]))
-    width = tf.maximum(width, _number(start[6:8]))
-    first = tf.strings.substr(image_bytes, 0, tf.cast(end, tf.int32))
-    return tf.strings.join([first, b"\x3b"]), height, width
 
 
 @tf.function(input_signature=[tf.TensorSpec([], tf.string)])

@@ -1,5 +1,6 @@
 """`search`: neighbours of images and near-duplicates, with a page of pictures."""
 
+import logging
 import os
 import pathlib
 import tempfile
@@ -15,8 +16,10 @@ from ..serving.embed import embed_images
 from ..serving.embeddings import EmbeddingsInfo, read_blocks, read_info, read_vectors
 from ..serving.search import near_duplicates, nearest
 
+_LOGGER = logging.getLogger("simclr_keras")
 _SIDE = 128  # pixels of a picture
 _PAGE_PAIRS = 200  # that a page shows, the most similar ones
+_MOST_PAIRS = 100_000
 
 
 def find_neighbours(
@@ -66,7 +69,7 @@ def find_neighbours(
             [
                 (row["query"], "", pictures.of(row["query"], itself is None)),
                 *(
-                    (m["path"], f"{m['cosine']:.3f}", pictures.of(m["path"]))
+                    (m["path"], f"{m['cosine']:.4f}", pictures.of(m["path"]))
                     for m in row["matches"]
                 ),
             ]
@@ -102,7 +105,12 @@ def find_duplicates(
     if not -1 < threshold <= 1:
         raise InputError(f"--threshold must be in (-1, 1]. Received: {threshold}")
     info = read_info(embeddings)
-    pairs, cosines = near_duplicates(read_vectors(embeddings), threshold)
+    pairs, cosines = near_duplicates(read_vectors(embeddings), threshold, _MOST_PAIRS)
+    if len(pairs) == _MOST_PAIRS:
+        _LOGGER.warning(
+            "There are more pairs than the %d most similar ones that are kept: raise --threshold.",
+            _MOST_PAIRS,
+        )
     rows = [
         {"query": info.paths[a], "matches": [{"path": info.paths[b], "cosine": float(cosine)}]}
         for (a, b), cosine in zip(pairs, cosines)
@@ -113,7 +121,7 @@ def find_duplicates(
         "Near-duplicates",
         (
             [
-                (name, f"{row['matches'][0]['cosine']:.3f}" if place else "", pictures.of(name))
+                (name, f"{row['matches'][0]['cosine']:.4f}" if place else "", pictures.of(name))
                 for place, name in enumerate((row["query"], row["matches"][0]["path"]))
             ]
             for row in rows[:_PAGE_PAIRS]

@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from simclr_keras.data.headers import MAX_PIXELS, readable_part
+from simclr_keras.data.headers import MAX_PIXELS, check_png_size, file_start, first_frame
 from simclr_keras.data.images import decode_image
 
 RED = (250, 20, 10)
@@ -35,18 +35,15 @@ def _declares(kind, width, height):
     return content[:place] + sides + content[place + len(sides) :]
 
 
-@pytest.mark.parametrize("kind", ["JPEG", "PNG", "BMP", "GIF"])
-def test_ordinary_files_pass_unchanged(kind, run_mode):
-    content = _encode(kind)
-    part = run_mode(readable_part)(tf.constant(content))
-    assert part.numpy() == content
+@pytest.mark.parametrize("kind, exact", [("JPEG", 12), ("PNG", 0), ("BMP", 0), ("GIF", 0)])
+def test_ordinary_files_are_decoded(kind, exact, run_mode):
+    pixels = run_mode(decode_image)(tf.constant(_encode(kind))).numpy().astype(int)
+    assert pixels.shape == (5, 7, 3) and np.abs(pixels - RED).max() <= exact
 
 
 @pytest.mark.parametrize(
     "kind, width, height",
     [
-        ("JPEG", 60_000, 60_000),
-        ("JPEG", 12_000, 12_000),
         ("PNG", 2**31 - 1, 2**31 - 1),
         ("PNG", 12_000, 12_000),
         ("GIF", 65_535, 65_535),
@@ -60,11 +57,17 @@ def test_what_a_file_declares_is_checked_before_decoding(kind, width, height, ru
         run_mode(decode_image)(tf.constant(_declares(kind, width, height)))
 
 
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "GIF", "BMP"])
+def test_gigabytes_are_never_allocated(kind, run_mode):
+    with pytest.raises(tf.errors.InvalidArgumentError):
+        run_mode(decode_image)(tf.constant(_declares(kind, 60_000, 60_000)))
+
+
 def test_the_limit_itself_is_allowed():
-    content = _declares("PNG", MAX_PIXELS // 2**12, 2**12)
-    assert readable_part(content).numpy() == content
+    rows = 2**12
+    check_png_size(file_start(_declares("PNG", MAX_PIXELS // rows, rows)))
     with pytest.raises(tf.errors.InvalidArgumentError, match="Received: height, width"):
-        readable_part(_declares("PNG", MAX_PIXELS // 2**12 + 1, 2**12))
+        check_png_size(file_start(_declares("PNG", MAX_PIXELS // rows + 1, rows)))
 
 
 def test_a_frame_larger_than_its_canvas_is_checked_too():
@@ -91,7 +94,7 @@ def _animation(frames):
 @pytest.mark.parametrize("frames", [1, 2, 30])
 def test_only_the_first_frame_of_a_gif_is_kept(frames, run_mode):
     content, first = _animation(frames)
-    part = run_mode(readable_part)(tf.constant(content)).numpy()
+    part = run_mode(lambda b: first_frame(b, file_start(b)))(tf.constant(content)).numpy()
     assert Image.open(io.BytesIO(part)).n_frames == 1
     assert content.startswith(part[:-1]) and len(part) < len(content) / frames + 2000
     np.testing.assert_array_equal(run_mode(decode_image)(tf.constant(content)), first)
@@ -111,4 +114,4 @@ def test_other_files_are_named_as_such(content, run_mode):
     with pytest.raises(
         tf.errors.InvalidArgumentError, match="expected the bytes of a JPEG, PNG"
     ):
-        run_mode(readable_part)(tf.constant(content))
+        run_mode(decode_image)(tf.constant(content))

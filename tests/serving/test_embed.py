@@ -3,6 +3,7 @@ import os
 import numpy as np
 import pytest
 import tensorflow as tf
+from encoded import zip_bomb
 
 from simclr_keras import export_encoder, extract_features
 from simclr_keras.data.datasets import evaluation_dataset, load_source
@@ -61,13 +62,13 @@ def test_the_files_hold_what_others_read(model, image_folder, tmp_path):
 
 @pytest.mark.parametrize("suffix", [".npz", ".parquet"])
 def test_unreadable_images_are_named_and_the_others_embedded(
-    model, image_folder, zip_bomb, tmp_path, suffix
+    model, image_folder, tmp_path, suffix
 ):
     whole = (image_folder / "cats" / "00.png").read_bytes()
     broken = {
         "cats/broken.jpg": (b"\xff\xd8\xff broken", "damaged"),
         "cats/cut.png": (whole[: len(whole) // 2], "damaged"),
-        "dogs/bomb.png": (zip_bomb, "damaged"),
+        "dogs/bomb.png": (zip_bomb(), "damaged"),
         "dogs/empty.bmp": (b"", "empty file"),
         "zebra.gif": (b"no image", "not a JPEG, PNG, GIF or BMP"),
     }

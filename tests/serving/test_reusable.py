@@ -6,6 +6,7 @@ import json
 import numpy as np
 import pytest
 import tensorflow as tf
+from encoded import many_frames, zip_bomb
 
 from simclr_keras import build_encoder, export_encoder, load_exported
 from simclr_keras.data.images import decode_image, resize_and_center_crop
@@ -109,9 +110,7 @@ print(json.dumps(results))
 """
 
 
-def test_a_bad_request_fails_alone(
-    tiny_encoder, encoded_images, zip_bomb, many_frames, tmp_path, run_python
-):
+def test_a_bad_request_fails_alone(tiny_encoder, encoded_images, tmp_path, run_python):
     path = export_encoder(tiny_encoder, tmp_path / "tiny")
     jpeg = encoded_images["jpeg"]
     requests = {
@@ -119,8 +118,8 @@ def test_a_bad_request_fails_alone(
         "garbage": b"no image at all",
         "nothing": b"",
         "truncated": jpeg[: len(jpeg) // 2],
-        "bomb": zip_bomb,
-        "frames": many_frames,
+        "bomb": zip_bomb(),
+        "frames": many_frames(),
     }
     as_text = [base64.b64encode(b).decode() for b in requests.values()]
     (tmp_path / "encoded.json").write_text(json.dumps(as_text))
