@@ -5,6 +5,7 @@ from collections.abc import Iterable
 import numpy as np
 
 _BLOCK = 2048  # rows and columns of similarities in memory at once: 16 MB
+_CELLS = _BLOCK**2
 
 
 def nearest(
@@ -25,7 +26,8 @@ def nearest(
         equal cosines the lower place first.
 
     Raises:
-        ValueError: If k is below 1, there are no vectors, or dimensions differ.
+        ValueError: If k is below 1, there are no vectors, dimensions differ, or a number is
+            not finite.
 
     Example:
         >>> import numpy as np
@@ -39,23 +41,17 @@ def nearest(
     queries = _normalised(queries)
     places = np.empty((len(queries), 0), np.int64)
     cosines = np.empty((len(queries), 0), np.float32)
-    start = 0
+    start, rows = 0, max(1, _CELLS // max(1, len(queries)))
     for block in [vectors] if isinstance(vectors, np.ndarray) else vectors:
         if block.shape[1] != queries.shape[1]:
             raise ValueError(
                 "Queries and vectors must have the same dimension. Received: "
                 f"{queries.shape[1]} and {block.shape[1]}"
             )
-        for first in range(0, len(block), _BLOCK):
-            part = _normalised(block[first : first + _BLOCK])
-            here = np.arange(start + first, start + first + len(part))
-            cosines = np.concatenate([cosines, queries @ part.T], axis=1)
-            places = np.concatenate(
-                [places, np.broadcast_to(here, (len(queries), len(here)))], 1
-            )
-            chosen = _largest(cosines, k)
-            cosines = np.take_along_axis(cosines, chosen, axis=1)
-            places = np.take_along_axis(places, chosen, axis=1)
+        for first in range(0, len(block), rows):
+            part = np.asarray(block[first : first + rows], np.float32)
+            found = queries @ part.T / _lengths(part)  # without a copy of the vectors
+            places, cosines = _merge(places, cosines, found, start + first, k)
         start += len(block)
     if start == 0:
         raise ValueError("There are no vectors to search. Received: an empty `vectors`")
@@ -112,20 +108,39 @@ def near_duplicates(
     return pairs[order], np.minimum(cosines[order], np.float32(1))
 
 
-def _largest(values: np.ndarray, k: int) -> np.ndarray:
-    """Columns `(M, min(k, n))`, ascending, of each row's k largest; of equals the first."""
-    count = values.shape[1]
-    if count <= k:
-        return np.broadcast_to(np.arange(count), values.shape)
-    least = np.partition(values, count - k, axis=1)[:, count - k]  # the k-th largest
-    chosen = np.empty((len(values), k), np.int64)
-    for row, (line, bound) in enumerate(zip(values, least)):
-        above = np.flatnonzero(line > bound)
-        equal = np.flatnonzero(line == bound)[: k - len(above)]
-        chosen[row] = np.sort(np.concatenate([above, equal]))
-    return chosen
+def _merge(places, cosines, found, start: int, k: int):
+    """The k best of those so far `(M, m)`, in order of places, and of a block `(M, n)`."""
+    size = min(k, cosines.shape[1] + found.shape[1])
+    # Equal to the least so far is not better: of equals the first stays.
+    least = cosines.min(axis=1, keepdims=True) if cosines.shape[1] == k else -np.inf
+    better = found > least
+    if cosines.shape[1] == size and not better.any():
+        return places, cosines
+    merged_places = np.empty((len(found), size), np.int64)
+    merged_cosines = np.empty((len(found), size), np.float32)
+    for row, mask in enumerate(better):
+        columns = np.flatnonzero(mask)
+        values = np.concatenate([cosines[row], found[row, columns]])
+        if len(values) > size:
+            bound = np.partition(values, len(values) - size)[len(values) - size]
+            above, equal = np.flatnonzero(values > bound), np.flatnonzero(values == bound)
+            chosen = np.sort(np.concatenate([above, equal[: size - len(above)]]))
+        else:
+            chosen = np.arange(size)
+        merged_places[row] = np.concatenate([places[row], columns + start])[chosen]
+        merged_cosines[row] = values[chosen]
+    return merged_places, merged_cosines
 
 
 def _normalised(vectors: np.ndarray) -> np.ndarray:
     vectors = np.asarray(vectors, np.float32)
-    return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+    return vectors / _lengths(vectors)[:, None]
+
+
+def _lengths(vectors: np.ndarray) -> np.ndarray:
+    lengths = np.sqrt(np.einsum("nd,nd->n", vectors, vectors))
+    if not np.isfinite(lengths).all():
+        raise ValueError(
+            f"Vectors must be finite. Received: {(~np.isfinite(lengths)).sum()} that are not"
+        )
+    return np.maximum(lengths, 1e-12)

@@ -13,7 +13,7 @@ def _cosines(a, b):
 @pytest.mark.parametrize("block", [1, 7, 64, 2048])
 @pytest.mark.parametrize("k", [1, 5, 200])
 def test_equals_sorting_all_cosines(rng, monkeypatch, block, k):
-    monkeypatch.setattr(search, "_BLOCK", block)
+    monkeypatch.setattr(search, "_CELLS", 4 * block)
     vectors, queries = rng.normal(size=(100, 6)), rng.normal(size=(4, 6))
     expected = np.argsort(-_cosines(queries, vectors), axis=1)[:, :k]
     places, cosines = nearest(queries, vectors, k)
@@ -27,7 +27,7 @@ def test_equals_sorting_all_cosines(rng, monkeypatch, block, k):
 
 @pytest.mark.parametrize("block", [2, 2048])
 def test_of_equal_ones_the_first_wins(monkeypatch, block):
-    monkeypatch.setattr(search, "_BLOCK", block)
+    monkeypatch.setattr(search, "_CELLS", block)
     vectors = np.array([[0, 1], [1, 0], [3, 0], [0, -1], [2, 0], [1, 1]], float)
     places, cosines = nearest(np.array([[5.0, 0]]), vectors, k=2)
     assert places.tolist() == [[1, 2]] and cosines.tolist() == [[1.0, 1.0]]
@@ -65,6 +65,7 @@ def test_identical_images_are_found_at_a_threshold_of_1(rng):
         (lambda: nearest(np.ones((1, 2)), np.ones((3, 2)), k=0), "Received: k=0"),
         (lambda: nearest(np.ones((1, 2)), np.ones((3, 4))), "Received: 2 and 4"),
         (lambda: nearest(np.ones((1, 2)), np.ones((0, 2))), "no vectors to search"),
+        (lambda: nearest(np.ones((1, 2)), np.full((3, 2), np.nan)), "Received: 3 that are not"),
         (lambda: near_duplicates(np.ones((1, 2)), 1.1), "Received: threshold=1.1"),
         (lambda: near_duplicates(np.ones((1, 2)), limit=0), "Received: limit=0"),
     ],
