@@ -39,6 +39,7 @@ def main():
     parser.add_argument("--batch-size", type=int, default=64)
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--memory", action="store_true")
+    parser.add_argument("--counts", type=int, nargs="+", default=[1_000, 5_000, 20_000])
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as work:
         work = pathlib.Path(work)
@@ -154,7 +155,7 @@ def measure_memory(work, options):
     exported = export_encoder(keras.Model(images, x), work / "model")
     source = options.folder or make_images(work)
     print(f"{'images':>8}{'.parquet':>12}{'.npz':>12}   (peak MB)")
-    for count in (1_000, 5_000, 20_000):
+    for count in options.counts:
         folder = link_images(work / str(count), source, count)
         peaks = []
         for suffix in (".parquet", ".npz"):

@@ -12,7 +12,7 @@ import numpy as np
 
 from ..errors import InputError
 
-_ROW_GROUP = 4096  # rows that `.parquet` collects before they are written
+_ROW_GROUP = 2**23  # bytes of vectors that `.parquet` collects before they are written
 _METADATA = b"simclr_keras"
 
 
@@ -100,7 +100,7 @@ class _Parquet:
     def add(self, paths, vectors):
         self.paths.extend(paths)
         self.vectors.append(vectors)
-        if len(self.paths) >= _ROW_GROUP:
+        if sum(part.nbytes for part in self.vectors) >= _ROW_GROUP:
             self._flush()
 
     def _flush(self):

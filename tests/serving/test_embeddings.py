@@ -21,7 +21,7 @@ def _write(path, vectors, size=7):
 
 @pytest.mark.parametrize("suffix", [".npz", ".parquet"])
 def test_what_is_written_is_read(tmp_path, rng, suffix, monkeypatch):
-    monkeypatch.setattr(embeddings, "_ROW_GROUP", 16)  # several groups
+    monkeypatch.setattr(embeddings, "_ROW_GROUP", 16 * 3 * 4)  # several groups
     vectors = rng.random((50, 3)).astype("float32")
     path = tmp_path / "deep" / f"e{suffix}"
     _write(path, vectors)
@@ -36,7 +36,7 @@ def test_what_is_written_is_read(tmp_path, rng, suffix, monkeypatch):
 
 
 def test_parquet_is_written_while_rows_come(tmp_path, monkeypatch):
-    monkeypatch.setattr(embeddings, "_ROW_GROUP", 4)
+    monkeypatch.setattr(embeddings, "_ROW_GROUP", 16_000)
     with write_embeddings(tmp_path / "e.parquet", "", "") as rows:
         (unfinished,) = tmp_path.iterdir()
         sizes = []
