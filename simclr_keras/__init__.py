@@ -8,6 +8,7 @@ import importlib
 __version__ = "0.1.0"
 
 _MODULE_OF = {
+    "ExportedEncoder": "serving.layer",
     "LARS": "training.lars",
     "LinearProbe": "evaluation.linear_probe",
     "NTXentLoss": "objective.nt_xent",
@@ -20,7 +21,7 @@ _MODULE_OF = {
     "export_encoder": "serving.export",
     "extract_features": "evaluation.features",
     "knn_accuracy": "evaluation.knn",
-    "load_exported": "serving.export",
+    "load_exported": "serving.versions",
     "load_official_checkpoint": "networks.official_checkpoints",
     "nt_xent_loss": "objective.nt_xent",
     "prepare_encoder": "networks.adapter",

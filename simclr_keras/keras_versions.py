@@ -3,6 +3,8 @@
 Everything else of the package is written against what both have: layers, models, `tf` ops.
 """
 
+import contextlib
+
 import keras
 import tensorflow as tf
 
@@ -19,6 +21,61 @@ if KERAS_3 and keras.config.backend() != "tensorflow":
 def tensorflow_variables(variables) -> list[tf.Variable]:
     """The `tf.Variable`s behind Keras variables (Keras 3 wraps them)."""
     return [v.value if KERAS_3 and isinstance(v, keras.Variable) else v for v in variables]
+
+
+@contextlib.contextmanager
+def replaced_weights(model, tensors):
+    """Within, a model computes in inference mode with tensors instead of its variables.
+
+    Args:
+        model: The model.
+        tensors: One for each of `model.variables`, in their order.
+    """
+    if KERAS_3:
+        with keras.StatelessScope(state_mapping=list(zip(model.variables, tensors))):
+            yield
+        return
+    # Keras 2.15 has no scope for it: layers keep their weights as attributes.
+    tensor_of = {id(v): tensor for v, tensor in zip(model.variables, tensors)}
+    replaced = [
+        (layer, name, value)
+        for layer in model._flatten_layers()
+        for name, value in vars(layer).items()
+        if id(value) in tensor_of
+    ]
+    missing = tensor_of.keys() - {id(value) for _, _, value in replaced}
+    if missing:
+        names = [v.name for v in model.variables if id(v) in missing]
+        raise ValueError(
+            "Weights that layers keep in lists cannot be replaced on Keras 2.15. "
+            f"Received: {', '.join(names)}"
+        )
+    try:
+        for layer, name, value in replaced:
+            tensor = tensor_of[id(value)]
+            casts_itself = hasattr(value, "true_dtype")  # under mixed precision
+            vars(layer)[name] = tf.cast(tensor, layer.compute_dtype) if casts_itself else tensor
+        yield
+    finally:
+        for layer, name, value in replaced:
+            vars(layer)[name] = value
+
+
+def track_variables(layer, trainable, others) -> None:
+    """Makes `tf.Variable`s that exist already the weights of a layer."""
+    if not KERAS_3:  # found by assignment
+        layer.exported_variables = [*trainable, *others]
+        return
+    for is_trainable, variables in ((True, trainable), (False, others)):
+        for variable in variables:
+            weight = keras.Variable(
+                variable,
+                trainable=is_trainable,
+                dtype=variable.dtype.name,
+                name=variable.name.split(":")[0].replace("/", "_"),
+            )
+            weight._value = variable  # itself, not a copy: the loaded functions read it
+            layer._track_variable(weight)
 
 
 def optimizer_state(optimizer):

@@ -8,6 +8,7 @@ import pathlib
 import subprocess
 import sys
 
+import encoded
 import keras
 import numpy as np
 import pytest
@@ -54,6 +55,22 @@ def tiny_encoder():
     x = keras.layers.BatchNormalization(momentum=0.9, synchronized=True)(x)
     x = keras.layers.ReLU()(x)
     return keras.Model(images, keras.layers.GlobalAveragePooling2D()(x))
+
+
+@pytest.fixture
+def regularised_encoder():
+    """Like `tiny_encoder`, with a bias and an L2 penalty on its kernel."""
+    images = keras.Input((16, 16, 3))
+    x = keras.layers.Conv2D(8, 3, kernel_regularizer="l2")(images)
+    x = keras.layers.BatchNormalization(synchronized=True)(x)
+    x = keras.layers.ReLU()(x)
+    return keras.Model(images, keras.layers.GlobalAveragePooling2D()(x))
+
+
+@pytest.fixture
+def encoded_images():
+    """name -> the bytes of a JPEG, PNG, GIF or BMP, written by Pillow."""
+    return encoded.encoded_images()
 
 
 @pytest.fixture

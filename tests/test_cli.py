@@ -65,8 +65,14 @@ def test_from_a_folder_to_embeddings(image_folder, tmp_path):
     (image_folder / "cats" / "broken.png").write_bytes(b"no image")
     output = tmp_path / "e.npz"
     embedded = _cli("embed", model, image_folder, "--output", output)
-    assert embedded.returncode == 3 and "cats/broken.png" in embedded.stderr
+    assert embedded.returncode == 3
+    assert "unreadable: cats/broken.png (not a JPEG, PNG, GIF or BMP image)" in embedded.stderr
     assert np.load(output)["embeddings"].shape == (12, 64)
+    found = _cli("search", output, "cats/00.png", "-k", "3", "--json")
+    assert found.returncode == 0, found.stderr
+    (row,) = json.loads(found.stdout.splitlines()[-1])["rows"]
+    assert [m["path"] in found.stdout for m in row["matches"]] == [True] * 3
+    assert (tmp_path / "e_neighbours.html").exists()
     # The same folder now refuses to train, in one line, and leaves no run behind.
     refused = _cli("pretrain", "--dataset", image_folder, "--run-dir", tmp_path / "r2", *SMALL)
     assert "broken.png" in _one_line(refused, 2) and not (tmp_path / "r2").exists()
@@ -104,6 +110,8 @@ def test_weights_of_the_original_release(image_folder, tmp_path):
             "no checkpoint of the SimCLR release",
         ),
         (["embed", "no-model", ".", "--output", "e.npz"], "no exported model in no-model"),
+        (["search", "e.npz"], "Name images to search for, or pass --duplicates"),
+        (["search", "e.npz", "q.jpg"], "There is no file e.npz"),
     ],
 )
 def test_wrong_use_is_one_line_and_exit_code_2(tmp_path, arguments, text):

@@ -57,7 +57,7 @@ def load_folder(
     root = pathlib.Path(folder)
     splits = _splits(root)
     if not splits:
-        files = _candidates(root)
+        files = find_images(root)
         source = _source(root, files, _classes(files), skip_unreadable)
         return source, split == "all"
     beside = {p.name for p in root.iterdir() if p.name[0] != "."}
@@ -71,7 +71,7 @@ def load_folder(
             f"{missing} folder. Add it, or name other data."
         )
     # All parts number the classes alike, even if one of them lacks a class.
-    files = {part: _candidates(part) for part in splits.values()}
+    files = {part: find_images(part) for part in splits.values()}
     class_names = sorted({name for found in files.values() for name in _classes(found)})
     return _source(chosen, files[chosen], class_names, skip_unreadable), True
 
@@ -85,7 +85,7 @@ def _splits(root: pathlib.Path) -> dict[str, pathlib.Path]:
     return {}  # such as the classes train, car and plane
 
 
-def _candidates(root: pathlib.Path) -> list[str]:
+def find_images(root: pathlib.Path) -> list[str]:
     """Relative names of the files with an image's suffix, sorted; others are named."""
     found, others, seen = [], set(), set()
     for folder, subfolders, names in os.walk(root, followlinks=True):

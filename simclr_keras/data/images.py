@@ -2,6 +2,15 @@
 
 import tensorflow as tf
 
+from .headers import (
+    begins_with,
+    check_bmp_size,
+    check_png_size,
+    dependencies,
+    file_start,
+    first_frame,
+)
+
 _TOLERANCE = 1e-3  # what resampling and half precision may add
 _RANGE_MESSAGE = (
     "Floating-point images must be in [0, 1] (uint8 images are 0-255). The usual cause is "
@@ -23,7 +32,9 @@ def decode_image(image_bytes: tf.Tensor) -> tf.Tensor:
         uint8 `(H, W, 3)`.
 
     Raises:
-        tf.errors.InvalidArgumentError: If the bytes are no such image, or end too early.
+        tf.errors.InvalidArgumentError: If the bytes are no such image, end too early, or
+            declare more pixels than `headers.MAX_PIXELS`, which is found before decoding (of
+            a JPEG, more than 2^29 bytes).
 
     Example:
         >>> import tensorflow as tf
@@ -33,18 +44,40 @@ def decode_image(image_bytes: tf.Tensor) -> tf.Tensor:
         (4, 6, 3)
     """
     image_bytes = tf.convert_to_tensor(image_bytes)
+    start = file_start(image_bytes)
+    # One branch at most on the way of nearly every file: each costs time in `tf.data`.
     image = tf.cond(
-        tf.strings.substr(image_bytes, 0, 2) == b"BM",
-        lambda: _decode_bmp(image_bytes),
-        lambda: tf.io.decode_image(image_bytes, channels=3, expand_animations=False),
+        begins_with(start, b"\xff\xd8\xff") | begins_with(start, b"\x89PNG\r\n\x1a\n"),
+        lambda: _decode_jpeg_or_png(image_bytes, start),
+        lambda: _decode_gif_or_bmp(image_bytes, start),
     )
     return tf.ensure_shape(image, [None, None, 3])
 
 
-def _decode_bmp(image_bytes: tf.Tensor) -> tf.Tensor:
+def _decode_jpeg_or_png(image_bytes: tf.Tensor, start: tf.Tensor) -> tf.Tensor:
+    with dependencies(check_png_size(start)):
+        return tf.io.decode_image(image_bytes, channels=3, expand_animations=False)
+
+
+def _decode_gif_or_bmp(image_bytes: tf.Tensor, start: tf.Tensor) -> tf.Tensor:
+    is_gif, is_bmp = begins_with(start, b"GIF8"), begins_with(start, b"BM")
+    # Newer versions of TensorFlow decode WebP too, older ones do not.
+    message = "Not an image: expected the bytes of a JPEG, PNG, GIF or BMP file."
+    with dependencies(tf.debugging.Assert(is_gif | is_bmp, [message])):
+        return tf.cond(
+            is_gif,
+            lambda: tf.io.decode_image(
+                first_frame(image_bytes, start), channels=3, expand_animations=False
+            ),
+            lambda: _decode_bmp(image_bytes, start),
+        )
+
+
+def _decode_bmp(image_bytes: tf.Tensor, start: tf.Tensor) -> tf.Tensor:
     # TensorFlow's decoder refuses channels=3 unless the file has 24 bits per pixel, and
     # gives the palette's indices, not its colours, for 8 bits.
-    image = tf.io.decode_bmp(image_bytes, channels=0)
+    with dependencies(check_bmp_size(start)):
+        image = tf.io.decode_bmp(image_bytes, channels=0)
     return tf.cond(
         tf.shape(image)[2] == 1,
         lambda: tf.gather(_bmp_palette(image_bytes), tf.cast(image[:, :, 0], tf.int32)),
@@ -133,6 +166,10 @@ def resize_and_center_crop(image: tf.Tensor, image_size: int) -> tf.Tensor:
     side = tf.minimum(height, width)
     top, left = (height - side) // 2, (width - side) // 2
     square = image[..., top : top + side, left : left + side, :]
-    square = to_unit_range(square)
+    is_uint8 = square.dtype == tf.uint8
+    if not is_uint8:
+        square = to_unit_range(square)
+    # uint8 is resized as it is and divided afterwards: a quarter of the memory.
     square = tf.image.resize(square, [image_size, image_size], antialias=True)
+    square = tf.cast(square, tf.float32) / (255.0 if is_uint8 else 1.0)
     return tf.clip_by_value(square, 0.0, 1.0)

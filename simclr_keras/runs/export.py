@@ -13,6 +13,7 @@ def export(
     version: int | None = None,
     official: str | os.PathLike | None = None,
     image_size: int | None = None,
+    **options,
 ) -> pathlib.Path:
     """Exports the encoder of a finished run; see `simclr_keras.export_encoder`.
 
@@ -22,6 +23,7 @@ def export(
         version: Number of the version. Defaults to the next free one.
         official: A checkpoint of the original release instead of a run.
         image_size: Of `official`. Defaults to 224, or 32 with the stem for small images.
+        **options: `l2_normalise`, `weights_dtype` and `licence` of `export_encoder`.
 
     Returns:
         The version's folder.
@@ -36,4 +38,5 @@ def export(
         version=version,
         image_size=trained.image_size,
         metadata=trained.origin,
+        **options,
     )

@@ -1,21 +1,20 @@
-"""`embed_images`: the embeddings of a folder of images, from an exported model."""
+"""`embed_images`: the embeddings of a folder, a list of images, or a TFDS split."""
 
-import concurrent.futures
 import dataclasses
-import itertools
 import os
 import pathlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import tensorflow as tf
 
-from ..data.images import decode_image, resize_and_center_crop
+from ..data.datasets import load_source
+from ..data.folders import find_images
+from ..data.images import resize_and_center_crop
+from ..data.sources import ImageSource, why_unreadable
 from ..errors import InputError
-from .export import load_exported, read_metadata
-
-_SUFFIXES = (".jpg", ".jpeg", ".png", ".gif", ".bmp")
-_READERS = 4  # decoding releases the interpreter's lock
+from .embeddings import check_suffix, read_info, read_vectors, write_embeddings
+from .versions import find_version, load_exported, read_metadata
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,14 +22,31 @@ class EmbedResult:
     """What `embed_images` wrote.
 
     Attributes:
-        paths: The images that were embedded, relative to the folder.
-        embeddings: float32 `(N, D)`, a row for each path.
-        unreadable: The images that could not be decoded.
+        output: The file.
+        count: N, the images that were embedded.
+        dimension: D, numbers of an embedding.
+        reasons: name -> why it could not be read, for the others.
     """
 
-    paths: list[str]
-    embeddings: np.ndarray
-    unreadable: list[str]
+    output: pathlib.Path
+    count: int
+    dimension: int
+    reasons: dict[str, str]
+
+    @property
+    def unreadable(self) -> list[str]:
+        """Names of the images that could not be read."""
+        return list(self.reasons)
+
+    @property
+    def paths(self) -> list[str]:
+        """Names of the images, relative to the folder; read from the file."""
+        return read_info(self.output).paths
+
+    @property
+    def embeddings(self) -> np.ndarray:
+        """float32 `(N, D)`, a row for each path; read from the file."""
+        return read_vectors(self.output)
 
 
 def embed_images(
@@ -38,19 +54,25 @@ def embed_images(
     images: str | os.PathLike | Sequence[str | os.PathLike],
     output: str | os.PathLike,
     batch_size: int = 64,
+    split: str | None = None,
+    data_dir: str | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> EmbedResult:
     """Embeds images with an exported model and writes paths and vectors to a file.
 
-    Images are decoded one by one, so that one that cannot be read is named and left out and
-    the others are embedded. The file is written whole or not at all.
+    Images are decoded one by one and in parallel, as evaluation does it; one that cannot be
+    read is named and left out, and the others are embedded. The file is written whole or not
+    at all: `.parquet` in constant memory, `.npz` from memory at the end.
 
     Args:
         model: Folder of an exported model, or of one version.
-        images: A folder (searched recursively), an image, or a list of images.
+        images: A folder (searched recursively), an image, a list of images, a `.txt` file
+            with a path in each line, or the name of a dataset: `"digits"` or one of TFDS.
         output: `.npz` with `paths`, `embeddings` and `unreadable`, or `.parquet` with a row
-            for each image.
+            (`path`, `embedding`) for each image.
         batch_size: Images per forward pass.
+        split: `"train"` or `"test"` of a dataset by name. Defaults to its training part.
+        data_dir: Folder of TFDS data. Defaults to the variable TFDS_DATA_DIR.
         progress: Called with (images done, images in all).
 
     Returns:
@@ -59,97 +81,102 @@ def embed_images(
     Raises:
         InputError: If there is no model, no image, no readable image, or the file type is
             unknown.
+
+    Example:
+        >>> from simclr_keras.serving.embed import embed_images
+        >>> embed_images("saved_models/photos", "photos/", "e.npz").count  # doctest: +SKIP
+        1800
     """
     output = pathlib.Path(output)
-    if output.suffix not in (".npz", ".parquet"):
-        raise InputError(f"--output must end in .npz or .parquet. Received: {output}")
-    size = read_metadata(model)["image_size"]
-    root, files = _find(images)
-    served = load_exported(model).signatures["serving_default"]
-    paths, embeddings, unreadable = [], [], []
-
-    def embed(batch):
-        vectors = served(images=tf.stack([image for _, image in batch]))["embedding"].numpy()
-        paths.extend(str(path.relative_to(root)) for path, _ in batch)
-        embeddings.append(vectors)
-
-    waiting = []
-    for done, (path, image) in enumerate(_decoded(files, size), start=1):
-        if image is None:
-            unreadable.append(str(path.relative_to(root)))
-        else:
-            waiting.append((path, image))
-        if waiting and (len(waiting) == batch_size or done == len(files)):
-            embed(waiting)
-            waiting = []
-        if progress:
-            progress(done, len(files))
-    if not embeddings:
+    check_suffix(output, "--output")
+    metadata = read_metadata(model)
+    version = find_version(model)
+    source, names = _find(images, split, data_dir)
+    channels = 3 if source.images is None else source.image_shape[-1]
+    if channels != metadata["channels"]:
         raise InputError(
-            f"None of the {len(files)} images could be read, such as {files[0]}. Expected "
-            "complete JPEG, PNG, GIF or BMP files."
+            f"{model} takes images of {metadata['channels']} channels. "
+            f"Received: {source.name}, which has {channels}"
         )
-    result = EmbedResult(paths, np.concatenate(embeddings), unreadable)
-    _write(output, result)
-    return result
+    served = load_exported(version).signatures["serving_default"]
+    root = os.path.abspath(source.root) if source.paths is not None else ""
+    done = 0
+    with write_embeddings(output, root, os.path.abspath(version)) as rows:
+        readable = []
+        for index, batch in _batches(source, metadata["image_size"], batch_size):
+            vectors = served(images=batch)["embedding"].numpy()
+            rows.add([names[i] for i in index], vectors)
+            readable.append(index)
+            done = int(index[-1]) + 1
+            if progress:
+                progress(done, len(source))
+        left_out = np.setdiff1d(np.arange(len(source)), np.concatenate(readable or [[]]))
+        reasons = {names[i]: _reason(source, i) for i in left_out}
+        if not readable:
+            name, why = next(iter(reasons.items()))
+            raise InputError(
+                f"None of the {len(source)} images could be read, such as {name} ({why}). "
+                "Expected complete JPEG, PNG, GIF or BMP files."
+            )
+        rows.unreadable.extend(reasons)
+    if progress:
+        progress(len(source), len(source))
+    count = len(source) - len(reasons)
+    return EmbedResult(output, count, metadata["embedding_dimension"], reasons)
 
 
-def _find(images) -> tuple[pathlib.Path, list[pathlib.Path]]:
-    """The folder that paths are relative to, and the images in order."""
+def _find(images, split, data_dir) -> tuple[ImageSource, Sequence[str]]:
+    """The images, and the name of each in the output."""
     if not isinstance(images, (str, os.PathLike)):
-        files = [pathlib.Path(image) for image in images]
-        root = pathlib.Path()
-    else:
-        path = pathlib.Path(images)
-        if path.is_dir():
-            root = path
-            files = sorted(p for p in path.rglob("*") if p.suffix.lower() in _SUFFIXES)
-        else:
-            root, files = path.parent, [path] if path.exists() else []
-    if not files:
+        return _files([os.fspath(image) for image in images], "")
+    path = pathlib.Path(images).expanduser()
+    if not path.exists():  # a dataset's name, or load_source says what is wrong
+        source = load_source(str(images), split or "train", data_dir)
+        names = [f"{images}/{split or 'train'}/{index}" for index in range(len(source))]
+        return source, names
+    if split is not None:
         raise InputError(
-            f"There are no images in {images}. Expected a folder of JPEG, PNG, GIF or BMP files."
+            f"--split is for datasets by name, such as cifar10; of a folder every image is "
+            f"embedded. Name the split's folder instead. Received: {images}, --split {split}"
         )
-    return root, files
-
-
-def _decoded(files: Iterable[pathlib.Path], size: int):
-    """(path, float32 (S, S, 3) or None), in order, a few images ahead of their use."""
-
-    def decode(path):
-        try:
-            return path, resize_and_center_crop(decode_image(tf.io.read_file(str(path))), size)
-        except tf.errors.OpError:
-            return path, None
-
-    files = iter(files)
-    with concurrent.futures.ThreadPoolExecutor(_READERS) as pool:
-        pending = [pool.submit(decode, p) for p in itertools.islice(files, 4 * _READERS)]
-        while pending:
-            yield pending.pop(0).result()
-            pending.extend(pool.submit(decode, p) for p in itertools.islice(files, 1))
-
-
-def _write(output: pathlib.Path, result: EmbedResult) -> None:
-    output.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = output.with_name(f".{output.stem}.unfinished{output.suffix}")
-    try:
-        if output.suffix == ".npz":
-            np.savez(
-                unfinished,
-                paths=np.array(result.paths, str),
-                embeddings=result.embeddings,
-                unreadable=np.array(result.unreadable, str),
+    if path.is_dir():
+        files = find_images(path)
+        if not files:
+            raise InputError(
+                f"There are no images in {images}. Expected a folder of JPEG, PNG, GIF or BMP "
+                "files."
             )
-        else:
-            import pyarrow
-            import pyarrow.parquet
+        return _files(files, str(path))
+    if path.suffix == ".txt":
+        lines = path.read_text().splitlines()
+        return _files([line for line in lines if line.strip()], "", listed_in=str(path))
+    return _files([path.name], str(path.parent))
 
-            vectors = pyarrow.FixedSizeListArray.from_arrays(
-                result.embeddings.ravel(), result.embeddings.shape[1]
-            )
-            table = pyarrow.table({"path": result.paths, "embedding": vectors})
-            pyarrow.parquet.write_table(table, unfinished)
-        os.replace(unfinished, output)
-    finally:
-        unfinished.unlink(missing_ok=True)
+
+def _files(files: list[str], root: str, listed_in: str = "the list"):
+    if not files:
+        raise InputError(f"There are no images in {listed_in}: it is empty. Name some.")
+    labels = np.full(len(files), -1)
+    # File systems allow names that are no UTF-8; files of text do not.
+    names = [name.encode("utf-8", "backslashreplace").decode() for name in files]
+    return ImageSource("images", labels, paths=tuple(files), root=root), names
+
+
+def _batches(source: ImageSource, image_size: int, batch_size: int):
+    """(int64 `(n,)` indices, float32 `(n, S, S, 3)`) of those that can be read, in order."""
+
+    def load(index):
+        image = resize_and_center_crop(source.load(index), image_size)
+        return index, tf.ensure_shape(image, [image_size, image_size, None])
+
+    # tf.data.AUTOTUNE begins with one image at a time, and a folder is over before it has learned.
+    parallel = 2 * (os.cpu_count() or 1)
+    dataset = tf.data.Dataset.range(len(source)).map(load, parallel)
+    dataset = dataset.ignore_errors().batch(batch_size).prefetch(2)
+    for index, images in dataset:
+        yield index.numpy(), images
+
+
+def _reason(source: ImageSource, index: int) -> str:
+    why = source.paths and why_unreadable(os.path.join(source.root, source.paths[index]))
+    return why or "could not be decoded"

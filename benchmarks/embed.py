@@ -1,0 +1,200 @@
+"""Speed and memory of `embed` on a folder of JPEGs.
+
+Three things in one process, interleaved, medians of the repeats:
+
+- the bare encoder on decoded batches, in the exported model: the bound without any decoding;
+- `embed_images`, from the folder to the file;
+- its peer, `keras.utils.image_dataset_from_directory` + `predict`, from the folder to an array.
+  (The peer resizes without antialiasing, which is less work and another picture.)
+
+"whole" counts everything from the call on: loading the exported model, or loading
+`encoder.keras` and tracing. "warm" is the rate from the first batch to the last.
+
+With --memory each number of images is embedded in a process of its own and the peak of its
+resident memory is shown.
+
+    python benchmarks/embed.py --folder photos/ --image-size 64 --width 0.25
+    python benchmarks/embed.py --memory
+"""
+
+import argparse
+import os
+import pathlib
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--folder", help="JPEGs; default: 500 x 375 ones are made")
+    parser.add_argument("--images", type=int, default=2000, help="images of a measurement")
+    parser.add_argument("--encoder", default="simclr_resnet18")
+    parser.add_argument("--width", type=float, default=0.25)
+    parser.add_argument("--image-size", type=int, default=64)
+    parser.add_argument("--batch-size", type=int, default=64)
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--memory", action="store_true")
+    parser.add_argument("--counts", type=int, nargs="+", default=[1_000, 5_000, 20_000])
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as work:
+        work = pathlib.Path(work)
+        if options.memory:
+            measure_memory(work, options)
+        else:
+            measure_speed(work, options)
+
+
+def measure_speed(work, options):
+    import keras
+    import numpy as np
+    import tensorflow as tf
+
+    from simclr_keras import build_encoder, export_encoder, load_exported
+    from simclr_keras.serving.embed import embed_images
+
+    folder = link_images(work / "images", options.folder or make_images(work), options.images)
+    size, batch = options.image_size, options.batch_size
+    encoder = build_encoder(options.encoder, size, width_multiplier=options.width)
+    exported = export_encoder(encoder, work / "model", image_size=size)
+    encoder.save(work / "encoder.keras")
+    ready = tf.random.uniform([batch, size, size, 3])
+    served = load_exported(exported).signatures["serving_default"]
+
+    def bare():
+        stamps = []
+        for _ in range(-(-options.images // batch)):
+            served(images=ready)["embedding"].numpy()
+            stamps.append(time.perf_counter())
+        return stamps
+
+    def embed(suffix):
+        stamps = []
+        embed_images(
+            exported,
+            folder,
+            work / f"e{suffix}",
+            batch_size=batch,
+            progress=lambda *_: stamps.append(time.perf_counter()),
+        )
+        return stamps[:-1]
+
+    class Stamps(keras.callbacks.Callback):
+        def on_predict_begin(self, logs=None):
+            self.stamps = []
+
+        def on_predict_batch_end(self, batch, logs=None):
+            self.stamps.append(time.perf_counter())
+
+    def peer():
+        model = keras.models.load_model(work / "encoder.keras", compile=False)
+        dataset = keras.utils.image_dataset_from_directory(
+            folder,
+            labels=None,
+            shuffle=False,
+            image_size=(size, size),
+            batch_size=batch,
+            crop_to_aspect_ratio=True,
+        )
+        stamps = Stamps()
+        vectors = model.predict(dataset.map(lambda x: x / 255.0), callbacks=[stamps], verbose=0)
+        np.savez(work / "peer.npz", paths=dataset.file_paths, embeddings=vectors)
+        return stamps.stamps
+
+    kinds = {
+        "bare encoder": bare,
+        "embed .npz": lambda: embed(".npz"),
+        "embed .parquet": lambda: embed(".parquet"),
+        "image_dataset + predict": peer,
+    }
+    whole, warm = {kind: [] for kind in kinds}, {kind: [] for kind in kinds}
+    for repeat in range(options.repeats + 1):
+        for kind, run in kinds.items():
+            begin = time.perf_counter()
+            stamps = run()
+            end = time.perf_counter()
+            if repeat:  # the first is the machine's warm-up
+                whole[kind].append(options.images / (end - begin))
+                warm[kind].append(batch * (len(stamps) - 1) / (stamps[-1] - stamps[0]))
+    print(
+        f"{options.encoder}, width {options.width}, {size} pixels; {options.images} JPEGs, "
+        f"TensorFlow {tf.__version__}, {os.cpu_count()} CPU cores\n"
+    )
+    print(f"{'images/s':<26}{'warm':>8}{'to peer':>9}{'whole':>9}{'to peer':>9}")
+    reference = "image_dataset + predict"
+    for kind in kinds:
+        cells = ""
+        for rates in (warm, whole):
+            pairs = zip(rates[kind], rates[reference])
+            ratio = statistics.median(own / other for own, other in pairs)
+            cells += f"{statistics.median(rates[kind]):>9.0f}{ratio:>8.2f}x"
+        print(f"{kind:<25}{cells}")
+
+
+_CHILD = """
+import resource, sys
+from simclr_keras.serving.embed import embed_images
+result = embed_images(*sys.argv[1:4])
+print(result.count, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+"""
+
+
+def measure_memory(work, options):
+    import keras
+
+    from simclr_keras import export_encoder
+
+    # As many numbers as a ResNet-50 gives, at little work: it is memory that is looked at.
+    images = keras.Input((32, 32, 3))
+    x = keras.layers.Conv2D(8, 3, strides=4)(images)
+    x = keras.layers.Dense(2048)(keras.layers.GlobalAveragePooling2D()(x))
+    exported = export_encoder(keras.Model(images, x), work / "model")
+    source = options.folder or make_images(work)
+    print(f"{'images':>8}{'.parquet':>12}{'.npz':>12}   (peak MB)")
+    for count in options.counts:
+        folder = link_images(work / str(count), source, count)
+        peaks = []
+        for suffix in (".parquet", ".npz"):
+            arguments = [str(exported), str(folder), str(work / f"e{suffix}")]
+            command = [sys.executable, "-c", _CHILD, *arguments]
+            output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+            embedded, peak = output.split()[-2:]
+            assert int(embedded) == count
+            peaks.append(int(peak))
+        print(f"{count:>8}{peaks[0]:>12}{peaks[1]:>12}", flush=True)
+
+
+def make_images(work: pathlib.Path, count: int = 100) -> pathlib.Path:
+    """JPEGs of 500 x 375 with structure at every scale, as photos have."""
+    import numpy as np
+    import tensorflow as tf
+
+    folder = work / "made"
+    folder.mkdir()
+    draw = np.random.default_rng(0)
+    for index in range(count):
+        image = np.zeros((375, 500, 3))
+        for cells in (4, 16, 64, 256):
+            noise = draw.normal(size=(cells * 3 // 4, cells, 3))
+            image += tf.image.resize(noise, (375, 500), "bicubic").numpy() * 60 / cells**0.5
+        pixels = np.clip(image + 128, 0, 255).astype("uint8")
+        encoded = tf.io.encode_jpeg(pixels, quality=90)
+        (folder / f"{index:03}.jpg").write_bytes(encoded.numpy())
+    return folder
+
+
+def link_images(folder: pathlib.Path, source, count: int) -> pathlib.Path:
+    """A folder of `count` links to the JPEGs below `source`, again from the first if need be."""
+    files = sorted(p for p in pathlib.Path(source).rglob("*") if p.suffix in (".jpg", ".jpeg"))
+    folder.mkdir()
+    for index in range(count):
+        (folder / f"{index:06}.jpg").symlink_to(files[index % len(files)].resolve())
+    return folder
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,78 @@
+"""Embeddings over REST from TensorFlow Serving: files as base64, or decoded images as numbers.
+
+Shows the two forms of request. Only the standard library is needed for files; `--as-tensor`
+needs NumPy and images of the model's own size in a `.npy` file, float32 (N, H, W, 3) in [0, 1].
+
+    python rest_client.py --url http://localhost:8501 --model digits seven.png three.jpg
+    python rest_client.py --url http://localhost:8501 --model digits --as-tensor images.npy
+
+Prints one line for each image: its name, D, and the first numbers of its embedding. Seconds.
+"""
+
+import argparse
+import base64
+import json
+import pathlib
+import sys
+import urllib.error
+import urllib.request
+
+
+def bytes_request(files: list) -> dict:
+    """The body for encoded images: the signature `serving_bytes`, one instance for each."""
+    encoded = (base64.b64encode(pathlib.Path(file).read_bytes()).decode() for file in files)
+    return {"signature_name": "serving_bytes", "instances": [{"b64": text} for text in encoded]}
+
+
+def tensor_request(images) -> dict:
+    """The body for images (N, H, W, C) in [0, 1]: the signature `serving_default`."""
+    return {"signature_name": "serving_default", "instances": images.tolist()}
+
+
+def predict(url: str, model: str, body: dict, version: str | None = None) -> list:
+    """Posts a request and returns a list of N embeddings.
+
+    `version` is a number or a label: `1` or `stable`. The server's message is raised when it
+    refuses the request; one image that it cannot decode fails all of them.
+    """
+    which = ""
+    if version:
+        which = f"/{'versions' if version.isdecimal() else 'labels'}/{version}"
+    request = urllib.request.Request(
+        f"{url}/v1/models/{model}{which}:predict",
+        json.dumps(body).encode(),
+        {"Content-Type": "application/json"},
+    )
+    try:
+        with urllib.request.urlopen(request, timeout=60) as response:
+            return json.load(response)["predictions"]
+    except urllib.error.HTTPError as error:
+        raise RuntimeError(json.load(error).get("error", error.reason)) from error
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--url", default="http://localhost:8501")
+    parser.add_argument("--model", default="digits")
+    parser.add_argument("--version", help="a number, or a label of models.config")
+    parser.add_argument("--as-tensor", action="store_true", help="FILES is one .npy of images")
+    parser.add_argument("files", nargs="+")
+    options = parser.parse_args()
+    names = options.files
+    if options.as_tensor:
+        import numpy as np
+
+        images = np.load(options.files[0])
+        body, names = tensor_request(images), [f"image {i}" for i in range(len(images))]
+    else:
+        body = bytes_request(options.files)
+    try:
+        embeddings = predict(options.url, options.model, body, options.version)
+    except (RuntimeError, OSError) as error:
+        sys.exit(f"rest_client: {error}")
+    for name, embedding in zip(names, embeddings):
+        print(name, len(embedding), *(f"{value:.4f}" for value in embedding[:4]))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,128 @@
+"""What an encoded image declares about itself, read in ops before anything is decoded.
+
+A file of kilobytes can declare an image of gigabytes, or hold thousands of frames of which
+one is wanted. Decoders believe it and allocate first.
+"""
+
+import tensorflow as tf
+
+MAX_PIXELS = 2**27  # 134 million: decoded they take 400 MB
+_START_BYTES = 32  # where the headers of PNG, GIF and BMP name their sizes
+
+
+def file_start(image_bytes: tf.Tensor) -> tf.Tensor:
+    """The first bytes of a file, uint8 `(32,)`: what it does not have reads as 0."""
+    start = tf.strings.join([tf.strings.substr(image_bytes, 0, _START_BYTES), bytes(32)])
+    start = tf.io.decode_raw(tf.strings.substr(start, 0, _START_BYTES), tf.uint8)
+    return tf.ensure_shape(start, [_START_BYTES])
+
+
+def begins_with(start: tf.Tensor, signature: bytes) -> tf.Tensor:
+    """Whether a file is of a kind: bool scalar."""
+    return tf.reduce_all(start[: len(signature)] == tf.constant(list(signature), tf.uint8))
+
+
+def check_png_size(start: tf.Tensor) -> tf.Operation | None:
+    """Refuses a PNG that declares no pixels or too many, without any control flow.
+
+    TensorFlow's decoders have limits too, 2^29 bytes for JPEG and PNG and 2^30 for BMP: a
+    JPEG's size, which can stand anywhere, is left to them.
+    """
+    is_png = begins_with(start, b"\x89PNG\r\n\x1a\n")
+    height, width = _number(start[20:24][::-1]), _number(start[16:20][::-1])
+    return _check_size(tf.where(is_png, height, 1), tf.where(is_png, width, 1))
+
+
+def check_bmp_size(start: tf.Tensor) -> tf.Operation | None:
+    """Refuses a BMP that declares no pixels or too many."""
+    height = _number(start[22:26])
+    height = tf.where(height >= 2**31, 2**32 - height, height)  # negative: from top to bottom
+    return _check_size(height, _number(start[18:22]))
+
+
+def first_frame(image_bytes: tf.Tensor, start: tf.Tensor) -> tf.Tensor:
+    """A GIF without its other frames, all of which TensorFlow would decode.
+
+    Args:
+        image_bytes: string scalar, the file.
+        start: Its first bytes.
+
+    Returns:
+        string scalar: the file up to the end of its first frame.
+
+    Raises:
+        tf.errors.InvalidArgumentError: If the GIF declares no pixels or more than
+            `MAX_PIXELS`, or has no frame.
+    """
+    end, height, width = _first_frame(image_bytes)
+    # The canvas counts too; a decoder may allocate the one or the other.
+    height = tf.maximum(height, tf.where(height > 0, _number(start[8:10]), 0))
+    width = tf.maximum(width, tf.where(width > 0, _number(start[6:8]), 0))
+    first = tf.strings.substr(image_bytes, 0, tf.cast(end, tf.int32))
+    with dependencies(_check_size(height, width)):
+        return tf.strings.join([first, b"\x3b"])
+
+
+def dependencies(*checks: tf.Operation | None):
+    """A context in which tensors are made after these checks; executed eagerly they are done."""
+    return tf.control_dependencies([check for check in checks if check is not None])
+
+
+def _check_size(height, width):
+    fits = (height > 0) & (width > 0) & (height <= MAX_PIXELS) & (width <= MAX_PIXELS)
+    return tf.debugging.Assert(
+        fits & (height * width <= MAX_PIXELS),
+        [
+            f"The image declares no pixels or more than {MAX_PIXELS}. Make it smaller. "
+            "Received: height, width =",
+            height,
+            width,
+        ],
+    )
+
+
+def _number(values: tf.Tensor) -> tf.Tensor:
+    """uint8 `(n,)`, the least significant first, as one int64."""
+    places = tf.constant([256**place for place in range(values.shape[0])], tf.int64)
+    return tf.reduce_sum(tf.cast(values, tf.int64) * places)
+
+
+@tf.function(input_signature=[tf.TensorSpec([], tf.string)])
+def _first_frame(image_bytes):
+    """Where the first frame of a GIF ends, its height and its width: int64 scalars.
+
+    A GIF is a header, perhaps a table of colours, then blocks: extensions (0x21) and frames
+    (0x2C, with 10 bytes of description, perhaps a table, a byte, then data), each of whose
+    data is a chain of sub-blocks of up to 255 bytes that ends with an empty one.
+    """
+    data = tf.io.decode_raw(image_bytes, tf.uint8)
+    length = tf.size(data, tf.int64)
+
+    def at(place):
+        inside = tf.cast(data[tf.minimum(place, length - 1)], tf.int64)
+        return tf.where(place < length, inside, 0)
+
+    def colours(flags):  # bytes of a table
+        return tf.where(flags >= 128, 3 * 2 ** (flags % 8 + 1), 0)
+
+    def chain_end(place):
+        (place,) = tf.while_loop(
+            lambda place: at(place) > 0, lambda place: (place + 1 + at(place),), (place,)
+        )
+        return place + 1
+
+    def next_block(place, _):
+        is_frame = at(place) == 0x2C
+        after = tf.where(is_frame, place + 11 + colours(at(place + 9)), place + 2)
+        return chain_end(after), tf.where(is_frame, place, -1)
+
+    place = 13 + colours(at(tf.constant(10, tf.int64)))
+    end, frame = tf.while_loop(
+        lambda place, frame: (frame < 0) & ((at(place) == 0x21) | (at(place) == 0x2C)),
+        next_block,
+        (place, tf.constant(-1, tf.int64)),
+    )
+    # Without a frame, -1: the size of 0 below says so.
+    sides = [at(frame + 5 + i) + 256 * at(frame + 6 + i) for i in (0, 2)]
+    width, height = (tf.where(frame < 0, tf.constant(0, tf.int64), side) for side in sides)
+    return tf.minimum(end, length), height, width

@@ -1,0 +1,218 @@
+"""Files of embeddings: written whole or not at all, read in blocks."""
+
+import contextlib
+import dataclasses
+import json
+import os
+import pathlib
+import zipfile
+from collections.abc import Iterator
+
+import numpy as np
+
+from ..errors import InputError
+
+_ROW_GROUP = 2**23  # bytes of vectors that `.parquet` collects before they are written
+_METADATA = b"simclr_keras"
+
+
+@dataclasses.dataclass(frozen=True)
+class EmbeddingsInfo:
+    """What a file of embeddings holds besides its vectors.
+
+    Attributes:
+        paths: Name of each row's image.
+        unreadable: Images that could not be decoded and have no row.
+        root: The folder that paths are relative to; "" when they are no files.
+        model: The exported model that embedded them.
+    """
+
+    paths: list[str]
+    unreadable: list[str]
+    root: str = ""
+    model: str = ""
+
+
+def check_suffix(path: pathlib.Path, name: str) -> None:
+    """Refuses a file that is neither `.npz` nor `.parquet`.
+
+    Raises:
+        InputError: If it is another.
+    """
+    if path.suffix not in (".npz", ".parquet"):
+        raise InputError(f"{name} must end in .npz or .parquet. Received: {path}")
+
+
+@contextlib.contextmanager
+def write_embeddings(output: pathlib.Path, root: str, model: str) -> Iterator:
+    """Collects rows into a file, which appears under its name at the end.
+
+    `.parquet` is written as rows come, in constant memory; `.npz` at the end.
+
+    Args:
+        output: The file, `.npz` or `.parquet`; its folder is made.
+        root: See `EmbeddingsInfo`.
+        model: See `EmbeddingsInfo`.
+
+    Yields:
+        An object with `add(paths, vectors)` and the list `unreadable`.
+    """
+    output.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = output.with_name(f".{output.stem}.unfinished{output.suffix}")
+    rows = (_Npz if output.suffix == ".npz" else _Parquet)(unfinished)
+    try:
+        yield rows
+        rows.close({"unreadable": rows.unreadable, "root": root, "model": model})
+        os.replace(unfinished, output)
+    finally:
+        rows.release()
+        unfinished.unlink(missing_ok=True)
+
+
+class _Npz:
+    """Rows in memory, written at the end."""
+
+    def __init__(self, file: pathlib.Path):
+        file.touch()  # a folder that cannot be written to is an error now, not at the end
+        self.file, self.unreadable, self.paths, self.vectors = file, [], [], []
+
+    def add(self, paths, vectors):
+        self.paths.extend(paths)
+        self.vectors.append(vectors)
+
+    def close(self, info):
+        texts = {key: np.array(value, str) for key, value in info.items()}
+        vectors = np.concatenate(self.vectors)
+        np.savez(self.file, paths=np.array(self.paths, str), embeddings=vectors, **texts)
+
+    def release(self):
+        pass
+
+
+class _Parquet:
+    """Rows written group by group."""
+
+    def __init__(self, file: pathlib.Path):
+        file.touch()
+        self.file, self.unreadable, self.writer = file, [], None
+        self.paths, self.vectors = [], []
+
+    def add(self, paths, vectors):
+        self.paths.extend(paths)
+        self.vectors.append(vectors)
+        if sum(part.nbytes for part in self.vectors) >= _ROW_GROUP:
+            self._flush()
+
+    def _flush(self):
+        import pyarrow
+        import pyarrow.parquet
+
+        if not self.paths:
+            return
+        vectors = np.concatenate(self.vectors)
+        embedding = pyarrow.FixedSizeListArray.from_arrays(vectors.ravel(), vectors.shape[1])
+        table = pyarrow.table({"path": self.paths, "embedding": embedding})
+        if self.writer is None:
+            # Vectors of floats neither repeat nor compress.
+            self.writer = pyarrow.parquet.ParquetWriter(
+                self.file, table.schema, compression="none", use_dictionary=False
+            )
+        self.writer.write_table(table)
+        self.paths, self.vectors = [], []
+
+    def close(self, info):
+        self._flush()
+        self.writer.add_key_value_metadata({_METADATA: json.dumps(info).encode()})
+        self.release()
+
+    def release(self):
+        if self.writer is not None:
+            self.writer.close()
+            self.writer = None
+
+
+def read_info(path: str | os.PathLike) -> EmbeddingsInfo:
+    """Everything but the vectors of a file of embeddings.
+
+    Raises:
+        InputError: If there is no such file, or it holds something else.
+    """
+    path = pathlib.Path(path)
+    with _explained(path):
+        if path.suffix == ".npz":
+            with np.load(path) as saved:
+                known = {key: saved[key].tolist() for key in saved.files if key != "embeddings"}
+        else:
+            import pyarrow.parquet
+
+            with pyarrow.parquet.ParquetFile(path) as file:
+                known = json.loads((file.metadata.metadata or {}).get(_METADATA, b"{}"))
+                known["paths"] = file.read(columns=["path"])["path"].to_pylist()
+        names = {field.name for field in dataclasses.fields(EmbeddingsInfo)}
+        known.setdefault("unreadable", [])
+        return EmbeddingsInfo(**{key: value for key, value in known.items() if key in names})
+
+
+def read_blocks(path: str | os.PathLike, rows: int = 16_384) -> Iterator[np.ndarray]:
+    """The vectors of a file of embeddings, some at a time.
+
+    Args:
+        path: `.npz` or `.parquet`.
+        rows: Most vectors in a block.
+
+    Yields:
+        float32 `(n, D)`, in the file's order.
+
+    Raises:
+        InputError: As `read_info`.
+    """
+    path = pathlib.Path(path)
+    with _explained(path):
+        yield from (_npz_blocks if path.suffix == ".npz" else _parquet_blocks)(path, rows)
+
+
+def read_vectors(path: str | os.PathLike) -> np.ndarray:
+    """All vectors of a file of embeddings, float32 `(N, D)`."""
+    return np.concatenate(list(read_blocks(path)))
+
+
+def _npz_blocks(path, rows):
+    with zipfile.ZipFile(path) as archive, archive.open("embeddings.npy") as stream:
+        read_header = {
+            (1, 0): np.lib.format.read_array_header_1_0,
+            (2, 0): np.lib.format.read_array_header_2_0,
+        }[np.lib.format.read_magic(stream)]
+        (count, dimension), is_fortran, dtype = read_header(stream)
+        if is_fortran:
+            raise ValueError("columns first")
+        for start in range(0, count, rows):
+            size = min(rows, count - start) * dimension * dtype.itemsize
+            block = np.frombuffer(stream.read(size), dtype)
+            yield block.reshape(-1, dimension).astype(np.float32, copy=False)
+
+
+def _parquet_blocks(path, rows):
+    import pyarrow.parquet
+
+    with pyarrow.parquet.ParquetFile(path) as file:
+        dimension = file.schema_arrow.field("embedding").type.list_size
+        for batch in file.iter_batches(rows, columns=["embedding"]):
+            vectors = batch.column(0).flatten().to_numpy(zero_copy_only=False)
+            yield vectors.reshape(-1, dimension).astype(np.float32, copy=False)
+
+
+@contextlib.contextmanager
+def _explained(path: pathlib.Path):
+    check_suffix(path, "A file of embeddings")
+    if not path.is_file():
+        raise InputError(
+            f"There is no file {path}. Write it with: simclr-keras embed MODEL IMAGES "
+            f"--output {path}"
+        )
+    try:
+        yield
+    except (KeyError, TypeError, ValueError, AttributeError, zipfile.BadZipFile) as error:
+        raise InputError(
+            f"{path} does not hold embeddings. Expected a file that simclr-keras embed wrote, "
+            f"with paths and embeddings. Received: {type(error).__name__}: {error}"
+        ) from error

@@ -1,0 +1,133 @@
+"""The numbered versions of an exported model: finding them and adding one, whole."""
+
+import contextlib
+import json
+import os
+import pathlib
+import shutil
+import uuid
+from collections.abc import Iterator
+
+import tensorflow as tf
+
+from ..errors import InputError
+
+METADATA_FILE = "metadata.json"
+
+
+@contextlib.contextmanager
+def new_version(path: pathlib.Path, version: int | None) -> Iterator[tuple[pathlib.Path, list]]:
+    """Gives a folder to write a version into, which gets its number when all went well.
+
+    Until then its name is no number, so TensorFlow Serving does not see it; after an error
+    nothing is left.
+
+    Args:
+        path: Folder of the model; it is made.
+        version: Number of the version. Defaults to the next free one.
+
+    Yields:
+        The folder to write into, and a list to which the version's folder is added at the end.
+
+    Raises:
+        InputError: If the version exists.
+    """
+    if version is not None and (path / str(version)).exists():
+        raise InputError(_exists(path, version))
+    path.mkdir(parents=True, exist_ok=True)
+    unfinished, finished = path / f".unfinished-{uuid.uuid4().hex}", []
+    try:
+        yield unfinished, finished
+        while not finished:
+            number = version or max(versions(path), default=0) + 1
+            try:
+                os.rename(unfinished, path / str(number))  # fails where a version is
+                finished.append(path / str(number))
+            except OSError as error:
+                if not (path / str(number)).exists():
+                    raise
+                if version is not None:  # another export was faster
+                    raise InputError(_exists(path, version)) from error
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+
+
+def _exists(path: pathlib.Path, version: int) -> str:
+    return (
+        f"{path / str(version)} exists, and versions are never overwritten. Leave --version out "
+        "to take the next free one."
+    )
+
+
+def versions(path: pathlib.Path) -> list[int]:
+    """The numbers of the versions in a model's folder, in no order."""
+    if not path.is_dir():
+        return []
+    return [int(p.name) for p in path.iterdir() if p.name.isdecimal() and p.is_dir()]
+
+
+def find_version(path: str | os.PathLike) -> pathlib.Path:
+    """The folder that holds `saved_model.pb`: `path` itself or its newest version.
+
+    Raises:
+        InputError: If there is none.
+    """
+    path = pathlib.Path(path)
+    candidates = [path, *(path / str(v) for v in sorted(versions(path), reverse=True))]
+    for candidate in candidates:
+        if (candidate / "saved_model.pb").exists():
+            return candidate
+    raise InputError(
+        f"There is no exported model in {path}. Expected a folder with saved_model.pb, or one "
+        "with numbered versions; write it with: simclr-keras export RUN --output saved_models/NAME"
+    )
+
+
+def read_metadata(path: str | os.PathLike) -> dict:
+    """The content of `metadata.json` of an exported model.
+
+    Raises:
+        InputError: If there is no exported model, or this package did not write it.
+    """
+    file = find_version(path) / METADATA_FILE
+    try:
+        return json.loads(file.read_text())
+    except FileNotFoundError:
+        problem = "is missing"
+    except ValueError:
+        problem = "is damaged"
+    raise InputError(
+        f"{file} {problem}: expected what simclr-keras export wrote there, which holds the "
+        "model's image size. Export the model again."
+    )
+
+
+def load_exported(path: str | os.PathLike):
+    """Loads an exported encoder for embedding or fine-tuning.
+
+    Args:
+        path: A version's folder, or the model's folder (the newest version is taken).
+
+    Returns:
+        A callable `(images, training=False) -> (N, D)` with `variables`,
+        `trainable_variables`, `regularization_losses` and `signatures`.
+
+    Raises:
+        InputError: If there is no exported model.
+
+    Example:
+        >>> import tempfile
+        >>> import numpy as np
+        >>> import simclr_keras as sk
+        >>> encoder = sk.build_encoder(
+        ...     "simclr_resnet18", 16, width_multiplier=0.125, small_image_stem=True
+        ... )
+        >>> path = sk.export_encoder(encoder, tempfile.mkdtemp() + "/tiny", image_size=16)
+        >>> served = sk.load_exported(path.parent)
+        >>> tuple(served(np.zeros((2, 16, 16, 3), "float32"), training=False).shape)
+        (2, 64)
+
+    Reference:
+        https://www.tensorflow.org/hub/reusable_saved_models
+    """
+    return tf.saved_model.load(str(find_version(path)))
