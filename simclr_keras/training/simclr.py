@@ -8,8 +8,8 @@ import tensorflow as tf
 from ..data.images import to_unit_range
 from ..keras_versions import VersionedModel, apply_gradients, build_optimizer, scaled
 from ..objective import replicas
-from ..objective.metrics import contrastive_accuracy
-from ..objective.nt_xent import nt_xent_loss
+from ..objective.contrast import Contrast, contrast
+from ..objective.nt_xent import NTXentLoss
 
 # Validation has a step of its own, so that its views are the same at every evaluation.
 _VALIDATION_STEP = -1
@@ -32,7 +32,9 @@ class SimCLR(VersionedModel):
         projection_head: Layer from features to projections `(N, K)`; see `ProjectionHead`.
         augmenter: Layer from images to two views; see `SimCLRAugmenter`.
         temperature: tau of NT-Xent. Defaults to 0.1.
-        loss: Any callable `(projections_1, projections_2) -> (N,)`. Defaults to NT-Xent.
+        loss: Any callable `(projections_1, projections_2) -> (N,)`, called with the
+            projections of all replicas. Defaults to NT-Xent, which each replica computes for
+            its own rows only, as it does an `NTXentLoss`.
         probe: Layer from features to C logits, trained beside the encoder on the labels of
             the batch to watch progress. No gradient of it reaches the encoder; a label of -1
             means none and is left out.
@@ -161,21 +163,15 @@ class SimCLR(VersionedModel):
         )
         features = self.encoder(tf.concat([view_1, view_2], axis=0), training=training)
         projections = self.projection_head(features, training=training)  # (2n, K)
-        projections = tf.cast(projections, tf.float32)
-        # The negatives of a view are all other views of the global batch.
-        projections_1, projections_2 = (
-            replicas.gather(half) for half in (projections[:count], projections[count:])
-        )
         total = tf.cast(count * replicas.number_of_replicas(), tf.float32)  # N
-        pair_losses = self._pair_losses(projections_1, projections_2)  # (N,)
-        loss = tf.reduce_sum(replicas.local_rows(pair_losses, count)) / total
+        pairs = self._contrast_pairs(projections[:count], projections[count:])
+        loss = tf.reduce_sum(pairs.losses) / total
         # Gradients are summed over replicas, so a regulariser counts once in all.
         regularisation = tf.add_n([0.0, *(tf.cast(x, tf.float32) for x in self.losses)])
         to_minimise = loss + regularisation / replicas.number_of_replicas()
-        accuracy = contrastive_accuracy(projections_1, projections_2)
         logs = [
             replicas.global_sum(tf.stop_gradient(loss)) + regularisation,
-            tf.reduce_mean(accuracy),
+            replicas.global_sum(tf.reduce_sum(pairs.accuracy)) / total,
         ]
         if self.probe is not None:
             probe_loss, probe_logs = self._probe(features, labels, training)
@@ -183,16 +179,30 @@ class SimCLR(VersionedModel):
             logs += probe_logs
         return to_minimise, [(value, total) for value in logs[:2]] + logs[2:]
 
-    def _pair_losses(self, projections_1, projections_2):
-        if self.contrastive_loss is None:
-            return nt_xent_loss(projections_1, projections_2, self.temperature)
-        losses = self.contrastive_loss(projections_1, projections_2)
+    def _contrast_pairs(self, projections_1, projections_2) -> Contrast:
+        """Losses and accuracy of this replica's pairs; the candidates are those of all."""
+        loss = self.contrastive_loss or NTXentLoss(self.temperature)
+        streams = isinstance(loss, NTXentLoss)
+        pairs = contrast(
+            projections_1,
+            projections_2,
+            loss.temperature if streams else self.temperature,
+            decoupled=streams and loss.decoupled,
+            across_replicas=True,
+        )
+        if streams:
+            return pairs
+        # A Keras loss is called for its values, not for their mean.
+        values = loss.call if isinstance(loss, keras.losses.Loss) else loss
+        losses = values(
+            *(replicas.gather(tf.cast(z, tf.float32)) for z in (projections_1, projections_2))
+        )
         if losses.shape.rank != 1:
             raise ValueError(
                 "`loss` must return one value per pair, shape (N,). Received: shape "
                 f"{losses.shape}"
             )
-        return losses
+        return Contrast(replicas.local_rows(losses, tf.shape(projections_1)[0]), pairs.accuracy)
 
     def _probe(self, features, labels, training: bool):
         """Cross entropy of the probe on the labelled images, for both of their views."""
