@@ -133,7 +133,7 @@ def main():
         runs = {name: loss_and_gradient(name) for name in names}
         times = {name: [] for name in names}
         repeats = arguments.repeats if count < 16384 else 1
-        for repeat in range(repeats + 1):
+        for _ in range(repeats + 1):
             for name, run in runs.items():  # in turns, so that other work hits all alike
                 times[name].append(seconds(run, data))
         medians = {name: statistics.median(values[1:]) for name, values in times.items()}

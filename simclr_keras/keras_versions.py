@@ -104,6 +104,14 @@ class VersionedModel(keras.Model):
     def _symbolic_build(self, *args, **kwargs):
         """Nothing is left to build; Keras 3 would call the model on a batch of crops."""
 
+    def logs_of_replica(self, logs: dict) -> dict:
+        """What a step returns: with several workers Keras 3 averages logs over an axis."""
+        extended = tf.distribute.get_strategy().extended
+        # The trainer's own test; False, or not there, for every strategy of one process.
+        if KERAS_3 and getattr(extended, "_in_multi_worker_mode", bool)():
+            return {name: tf.reshape(value, [1]) for name, value in logs.items()}
+        return logs
+
 
 def scaled(optimizer, loss: tf.Tensor) -> tf.Tensor:
     """The loss to differentiate: multiplied by the loss scale under float16."""

@@ -67,7 +67,7 @@ class PretrainConfig:
     flip: bool = _setting(True, "Mirror half of the views.")
     probe: bool = _setting(False, "Watch a linear probe on the labels of the data.")
     seed: int = _setting(0, "Decides the order of the data, all views and the first weights.")
-    strategy: str = _setting("auto", "auto, one or mirrored.")
+    strategy: str = _setting("auto", "auto, one, mirrored, multi-worker or tpu.")
     mixed_precision: str = _setting("none", "none, float16 or bfloat16.")
     checkpoint_every: int | None = _setting(
         None, "Steps between checkpoints. Default: an epoch, but 50 to 500 steps."

@@ -131,6 +131,11 @@ class SimCLR(VersionedModel):
         build_optimizer(self.optimizer, self.trainable_variables)
 
     @property
+    def steps_made(self) -> int:
+        """Batches seen so far; `int(model.step)` does not work under several replicas."""
+        return int(self.step.read_value())
+
+    @property
     def metrics(self):
         return self._means
 
@@ -230,7 +235,7 @@ class SimCLR(VersionedModel):
             # Every replica adds the global value, so each adds its share of the weight.
             share = weight / replicas.number_of_replicas()
             metric.update_state(value, sample_weight=share)
-        return {metric.name: metric.result() for metric in self._means}
+        return self.logs_of_replica({metric.name: metric.result() for metric in self._means})
 
     def get_config(self):
         config = super().get_config()
