@@ -95,6 +95,26 @@ else:
     keras.saving.register_keras_serializable(package="simclr_keras")(BatchNormalization)
 
 
+def layers_of(model) -> list[keras.layers.Layer]:
+    """A model or layer and all the layers inside it."""
+    return list(model._flatten_layers())
+
+
+def unrepeatable_layers(network) -> list[keras.layers.Layer]:
+    """Layers that draw anew when called again, whatever one restores.
+
+    Keras 3 keeps the state of its draws in variables; Keras 2.15 has none to put back.
+    """
+    if KERAS_3:
+        return []
+    random_layer = keras.__internal__.layers.BaseRandomLayer
+    return [
+        layer
+        for layer in layers_of(network)
+        if isinstance(layer, random_layer) and getattr(layer, "rate", 1) > 0
+    ]
+
+
 class VersionedModel(keras.Model):
     """Base of `SimCLR`: the parts of `keras.Model` whose insides differ."""
 

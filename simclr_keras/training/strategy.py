@@ -101,8 +101,9 @@ def distribute_rows(
         dataset = dataset_of(context.input_pipeline_id * rows, rows)
 
         def part_by_part(*batch):
-            split = tf.nest.map_structure(
-                lambda x: tf.reshape(x, tf.concat([[parts, -1], tf.shape(x)[1:]], 0)), batch
+            split = tuple(
+                tf.reshape(x, [parts, rows // parts, *tf.unstack(tf.shape(x)[1:])])
+                for x in batch
             )
             return tf.data.Dataset.from_tensor_slices(split if len(split) > 1 else split[0])
 
