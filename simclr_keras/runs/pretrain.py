@@ -14,7 +14,9 @@ from ..data.datasets import load_source, pretraining_dataset
 from ..errors import InputError, RunFailure
 from ..keras_versions import lamb
 from ..networks.encoders import build_encoder
+from ..networks.normalization import replace_batch_norm
 from ..networks.projection_head import ProjectionHead
+from ..objective.nt_xent import NTXentLoss
 from ..training.callbacks import (
     CollapseWarning,
     RunHistory,
@@ -104,7 +106,7 @@ def pretrain(config: PretrainConfig) -> PretrainResult:
     if directory.is_finished:
         _LOGGER.info("The run in %s is finished: nothing to do.", config.run_dir)
         return PretrainResult(config.run_dir, total_steps, total_steps, None)
-    check_divides(config.batch_size, strategy)
+    check_divides(config.batch_size, strategy, config.micro_batch_size)
     schedule = learning_rate_schedule(config, total_steps)
     keras.utils.set_random_seed(config.seed)
     with _precision(config.mixed_precision), strategy.scope():
@@ -189,24 +191,31 @@ def _build_model(config: PretrainConfig, source) -> SimCLR:
             )
         probe = keras.layers.Dense(len(source.class_names), dtype="float32", name="probe")
     return SimCLR(
-        _encoder(config, source),
-        ProjectionHead(config.projection_dim, config.projection_layers),
+        _encoder(config, source, config.weights),
+        ProjectionHead(
+            config.projection_dim,
+            config.projection_layers,
+            normalization="none" if config.normalization == "frozen" else config.normalization,
+        ),
         build_augmenter(config),
         temperature=config.temperature,
+        loss=NTXentLoss(config.temperature, decoupled=config.loss == "decoupled"),
         probe=probe,
+        micro_batch_size=config.micro_batch_size,
         seed=config.seed,
     )
 
 
-def _encoder(config: PretrainConfig, source, weights: str | None = None) -> keras.Model:
-    return build_encoder(
+def _encoder(config: PretrainConfig, source, weights: str | None) -> keras.Model:
+    encoder = build_encoder(
         config.encoder,
         config.image_size,
         channels=source.image_shape[-1] if source.image_shape else 3,
-        weights=weights or config.weights,
+        weights=weights,
         width_multiplier=config.width_multiplier,
         small_image_stem=config.small_image_stem,
     )
+    return replace_batch_norm(encoder, config.normalization)
 
 
 def _optimizer(config: PretrainConfig, schedule: WarmupCosine):
@@ -273,7 +282,7 @@ def _fit(model, config, source, callbacks, first_step, steps, count) -> float:
 
 def _for_inference(config: PretrainConfig, model: SimCLR, source) -> keras.Model:
     """The trained encoder in float32 and outside the strategy."""
-    encoder = _encoder(dataclasses.replace(config, weights=None), source)
+    encoder = _encoder(config, source, None)
     encoder.set_weights(model.encoder.get_weights())
     return encoder
 

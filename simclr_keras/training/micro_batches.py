@@ -7,8 +7,6 @@ and keeps no activations; dL/dz is that of the whole batch; the second pass make
 micro-batch's z again, now with activations, and sends dL/dz back through them.
 """
 
-import contextlib
-
 import tensorflow as tf
 
 from ..keras_versions import layers_of, scaled, tensorflow_variables
@@ -45,15 +43,21 @@ def micro_batch_gradients(model, data):
         first = tf.cast(replicas.replica_id() * count + index * size, tf.int64)
         return model.forward(image_blocks[index], first, model.step, training=True)
 
+    averages, seeds = _states(model)
+    before = [tf.identity(state) for state in averages]
+    seeds_before = [tf.identity(state) for state in seeds]
+
+    def restore():
+        for state, value in zip(averages, before):
+            state.assign(value)
+
     def project(index, projections):
         _, z = forward(index)
+        restore()
         return (_set_row(projections, index, tf.cast(z, tf.float32)),)
 
-    norms, states = _batch_norms(model), _other_states(model)
-    before = [tf.identity(state) for state in states]
-    with _momentum(norms, lambda momentum: 1.0):  # the second pass moves the averages
-        buffer = tf.zeros(tf.stack([number, 2 * size, width]))
-        (projections,) = _for_each(number, project, (buffer,), unroll)
+    buffer = tf.zeros(tf.stack([number, 2 * size, width]))
+    (projections,) = _for_each(number, project, (buffer,), unroll)
     halves = [_rows(half) for half in tf.split(projections, 2, axis=1)]  # (n, K) each
     with tf.GradientTape() as tape:
         tape.watch(halves)
@@ -61,32 +65,39 @@ def micro_batch_gradients(model, data):
         loss = tf.reduce_sum(pairs.losses) / total
     towards = tape.gradient(loss, halves, unconnected_gradients="zero")
     towards = tf.concat([_blocks(half, number, size) for half in towards], axis=1)
-    # Dropout and the like go through the same states again, so they draw the same.
-    for state, value in zip(states, before):
+    # Dropout and the like go through the same seeds again, so they draw the same.
+    for state, value in zip(seeds, seeds_before):
         state.assign(value)
     labelled = model.labelled(labels)
     parts = tf.cast(number, tf.float32)
 
-    def send_back(index, gradients, regularisation, probe_loss, probe_hits):
-        with _momentum(norms, lambda momentum: _step_momentum(momentum, index, parts)):
-            with tf.GradientTape() as tape:
-                features, z = forward(index)
-                penalty = model.regularisation() / parts
-                to_minimise = tf.reduce_sum(tf.cast(z, tf.float32) * towards[index])
-                to_minimise += penalty / replicas.number_of_replicas()
-                if model.probe is not None:
-                    share, hits = model.probe_share(
-                        features, label_blocks[index], labelled, training=True
-                    )
-                    to_minimise += share
-                    probe_loss, probe_hits = probe_loss + share, probe_hits + hits
-                to_minimise = scaled(model.optimizer, to_minimise)
+    def send_back(index, gradients, moved, regularisation, probe_loss, probe_hits):
+        with tf.GradientTape() as tape:
+            features, z = forward(index)
+            penalty = model.regularisation() / parts
+            to_minimise = tf.reduce_sum(tf.cast(z, tf.float32) * towards[index])
+            to_minimise += penalty / replicas.number_of_replicas()
+            if model.probe is not None:
+                share, hits = model.probe_share(
+                    features, label_blocks[index], labelled, training=True
+                )
+                to_minimise += share
+                probe_loss, probe_hits = probe_loss + share, probe_hits + hits
+            to_minimise = scaled(model.optimizer, to_minimise)
         new = tape.gradient(to_minimise, variables, unconnected_gradients="zero")
         gradients = [a + tf.convert_to_tensor(b) for a, b in zip(gradients, new)]
-        return gradients, regularisation + penalty, probe_loss, probe_hits
+        # Each micro-batch moves the averages from where they were; the mean of what comes out
+        # is one update with the mean of the statistics.
+        moved = [a + state / parts for a, state in zip(moved, averages)]
+        with tf.control_dependencies(moved):
+            restore()
+        return gradients, moved, regularisation + penalty, probe_loss, probe_hits
 
-    zeros = [tf.zeros(v.shape, v.dtype) for v in variables]
-    gradients, *sums = _for_each(number, send_back, (zeros, 0.0, 0.0, 0.0), unroll)
+    zeros, none = ([tf.zeros(v.shape, v.dtype) for v in kind] for kind in (variables, averages))
+    carry = (zeros, none, tf.constant(0.0), tf.constant(0.0), tf.constant(0.0))
+    gradients, moved, *sums = _for_each(number, send_back, carry, unroll)
+    for state, value in zip(averages, moved):
+        state.assign(value)
     return gradients, model.global_logs(pairs, total, *sums, labelled)
 
 
@@ -106,7 +117,7 @@ def _must_unroll(model) -> bool:
     strategy = tf.distribute.get_strategy()
     if strategy.num_replicas_in_sync == 1 or isinstance(strategy, tf.distribute.TPUStrategy):
         return False
-    return bool(_batch_norms(model) or _other_states(model))
+    return any(_states(model))
 
 
 def _number(images, size: int, unroll: bool):
@@ -150,53 +161,18 @@ def _for_each(number, body, carry, unroll: bool):
     return carry
 
 
-def _batch_norms(model) -> list:
-    return [
-        layer
-        for layer in layers_of(model)
-        if layer.trainable and {"moving_mean", "momentum"} <= set(dir(layer))
-    ]
-
-
-def _other_states(model) -> list[tf.Variable]:
-    """What a training call of the networks changes beside moving averages: seeds, say."""
-    averages = {
-        id(v) for layer in _batch_norms(model) for v in tensorflow_variables(layer.variables)
-    }
-    networks = (model.encoder, model.projection_head, model.probe)
-    return [
-        v
+def _states(model) -> tuple[list[tf.Variable], list[tf.Variable]]:
+    """What a training call of the networks changes: moving averages, and seeds of draws."""
+    networks = [n for n in (model.encoder, model.projection_head, model.probe) if n is not None]
+    found = {
+        id(state): state
         for network in networks
-        if network is not None
         for layer in layers_of(network)
         if layer.trainable
-        for v in tensorflow_variables(layer.non_trainable_variables)
-        if id(v) not in averages
-    ]
-
-
-@contextlib.contextmanager
-def _momentum(norms, of):
-    """Traces the layers with another momentum of their moving averages."""
-    kept = [layer.momentum for layer in norms]
-    try:
-        for layer, momentum in zip(norms, kept):
-            layer.momentum = of(momentum)
-        yield
-    finally:
-        for layer, momentum in zip(norms, kept):
-            layer.momentum = momentum
-
-
-def _step_momentum(momentum: float, index, parts):
-    """Momentum of micro-batch `index`, so that M updates are one.
-
-    With w = (1 - m) / M, a_i = (1 - (M - i) w) / (1 - (M - i - 1) w) takes the average from v
-    to m v + (1 - m) mean_i(s_i): every micro-batch's statistics s_i count alike.
-    """
-    weight = (1.0 - momentum) / parts
-    left = parts - tf.cast(index, tf.float32)
-    return (1.0 - left * weight) / (1.0 - (left - 1.0) * weight)
+        for state in tensorflow_variables(layer.non_trainable_variables)
+    }
+    averages = [state for state in found.values() if state.dtype.is_floating]
+    return averages, [state for state in found.values() if not state.dtype.is_floating]
 
 
 def _blocks(rows, number, size: int):
