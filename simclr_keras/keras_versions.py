@@ -95,6 +95,20 @@ else:
     keras.saving.register_keras_serializable(package="simclr_keras")(BatchNormalization)
 
 
+def clone_with(network: keras.Model, replace) -> keras.Model:
+    """A copy of a functional or sequential model with `replace(layer)` for each layer."""
+    if not KERAS_3 or isinstance(network, keras.Sequential):
+        return keras.models.clone_model(network, clone_function=replace)
+
+    def call(layer, *arguments, **options):
+        # Keras 3 repeats the options of the replaced layer's call; batch norm has a mask.
+        if isinstance(layer, keras.layers.GroupNormalization):
+            options.pop("mask", None)
+        return layer(*arguments, **options)
+
+    return keras.models.clone_model(network, clone_function=replace, call_function=call)
+
+
 def layers_of(model) -> list[keras.layers.Layer]:
     """A model or layer and all the layers inside it."""
     return list(model._flatten_layers())

@@ -1,8 +1,10 @@
 """`replace_batch_norm`: the same network with normalisation that does not look at the batch."""
 
 import keras
+import numpy as np
 
 from ..errors import InputError
+from ..keras_versions import clone_with
 
 NORMALIZATIONS = ("batch", "group", "frozen")
 _GROUPS = 32  # Wu & He 2018, Section 3.1
@@ -56,12 +58,14 @@ def replace_batch_norm(network: keras.Model, normalization: str) -> keras.Model:
             return layer.__class__.from_config(config)
         if normalization == "frozen":
             return layer.__class__.from_config({**config, "trainable": False})
-        kept = "name epsilon center scale axis gamma_initializer beta_initializer dtype".split()
+        kept = "name epsilon center scale gamma_initializer beta_initializer dtype".split()
         return keras.layers.GroupNormalization(
-            groups(layer.moving_mean.shape[0]), **{name: config[name] for name in kept}
+            groups(layer.moving_mean.shape[0]),
+            axis=int(np.ravel(config["axis"])[0]),  # Keras 2.15 has a list
+            **{name: config[name] for name in kept},
         )
 
-    copy = keras.models.clone_model(network, clone_function=replace)
+    copy = clone_with(network, replace)
     for old, new in zip(network.layers, copy.layers):
         weights = old.get_weights()
         if isinstance(new, keras.layers.GroupNormalization):

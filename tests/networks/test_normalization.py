@@ -52,7 +52,7 @@ def test_frozen_batch_norm_stays_as_it_is(rng):
     frozen = replace_batch_norm(encoder, "frozen")
     np.testing.assert_allclose(frozen(images, training=True), expected, rtol=1e-4, atol=1e-4)
     assert not any(norm.trainable_variables for norm in _norms(frozen))
-    assert len(frozen.trainable_variables) == 20  # the convolutions
+    assert len(frozen.trainable_variables) == 21  # the convolutions: 1 + 16 + 4 shortcuts
 
 
 def test_saved_and_loaded(rng, tmp_path):
