@@ -4,7 +4,6 @@ import contextlib
 import dataclasses
 import logging
 import math
-import shutil
 import tempfile
 
 import keras
@@ -115,8 +114,10 @@ def pretrain(config: PretrainConfig) -> PretrainResult:
     chief = is_chief(strategy)  # the others write nothing into the run directory
     if chief:
         directory.begin(config)
-    elsewhere = None if chief else tempfile.mkdtemp(prefix="simclr_keras_worker_")
-    checkpoints = Checkpoints(model, directory.checkpoints, write_to=elsewhere)
+    elsewhere = None if chief else tempfile.TemporaryDirectory(prefix="simclr_keras_worker_")
+    checkpoints = Checkpoints(
+        model, directory.checkpoints, write_to=elsewhere and elsewhere.name
+    )
     first_step = checkpoints.restore()
     check_agreement(strategy, config, len(source), first_step)
     _log_start(config, source, total_steps, first_step, schedule, strategy)
@@ -144,8 +145,6 @@ def pretrain(config: PretrainConfig) -> PretrainResult:
     encoder = _for_inference(config, model, source)  # reads variables of all workers
     if chief:
         directory.save_encoder(encoder)
-    else:
-        shutil.rmtree(elsewhere)
     return PretrainResult(config.run_dir, total_steps, first_step, loss)
 
 
