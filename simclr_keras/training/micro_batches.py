@@ -164,15 +164,15 @@ def _for_each(number, body, carry, unroll: bool):
 def _states(model) -> tuple[list[tf.Variable], list[tf.Variable]]:
     """What a training call of the networks changes: moving averages, and seeds of draws."""
     networks = [n for n in (model.encoder, model.projection_head, model.probe) if n is not None]
-    found = {
-        id(state): state
-        for network in networks
-        for layer in layers_of(network)
-        if layer.trainable
-        for state in tensorflow_variables(layer.non_trainable_variables)
+    layers = [layer for network in networks for layer in layers_of(network)]
+    # A model counts the weights of its frozen layers as its own non-trainable ones.
+    frozen = {
+        id(v) for x in layers if not x.trainable for v in tensorflow_variables(x.variables)
     }
-    averages = [state for state in found.values() if state.dtype.is_floating]
-    return averages, [state for state in found.values() if not state.dtype.is_floating]
+    states = {id(v): v for x in layers for v in tensorflow_variables(x.non_trainable_variables)}
+    states = [state for key, state in states.items() if key not in frozen]
+    averages = [state for state in states if state.dtype.is_floating]
+    return averages, [state for state in states if not state.dtype.is_floating]
 
 
 def _blocks(rows, number, size: int):

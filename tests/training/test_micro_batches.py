@@ -151,6 +151,19 @@ def test_both_passes_are_the_same_with_dropout(rng):
     assert np.abs(seen[4] - seen[0]).max() > 1e-3  # and another step draws anew
 
 
+def test_frozen_layers_stay_to_the_last_bit(rng):
+    frozen = keras.layers.Conv2D(8, 3), keras.layers.BatchNormalization()
+    encoder = _encoder(*frozen)
+    for layer in frozen:
+        layer.trainable = False
+        layer.set_weights([rng.uniform(0.5, 1.5, w.shape) for w in layer.get_weights()])
+    before = [layer.get_weights() for layer in frozen]
+    _step(_model(encoder, 4), *_data(rng, 12))  # thirds are not exact in binary
+    for layer, weights in zip(frozen, before):
+        for a, b in zip(layer.get_weights(), weights):
+            np.testing.assert_array_equal(a, b)
+
+
 @pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
 def test_mixed_precision_and_loss_scale(rng, policy):
     images, labels = _data(rng, 12)
