@@ -261,7 +261,9 @@ def _findings(strategies, models, images) -> list[str]:
     """Compares what every layer makes of the same images, and its penalties, in training."""
     encoders = [model.encoder for model in models]
     try:
-        layers = [layer for layer in encoders[0].layers if layer.output is not None]
+        layers = _layers(encoders[0])
+        for layer in layers:
+            layer.output  # noqa: B018 - raises where there is none
     except (AttributeError, RuntimeError, ValueError):
         return [
             "The encoder is not a functional model, so its layers cannot be compared one by "
@@ -269,12 +271,12 @@ def _findings(strategies, models, images) -> list[str]:
         ]
     images = tf.cast(images, tf.float32) / 255.0
     made = [
-        _layer_results(strategy, encoder, [layer.name for layer in layers], images)
+        _layer_results(strategy, encoder, images)
         for strategy, encoder in zip(strategies, encoders)
     ]
     findings, differs = [], set()
-    for layer in layers:
-        outputs, penalties = zip(*(results[layer.name] for results in made))
+    for layer, *results in zip(layers, *made):
+        outputs, penalties = zip(*results)
         scale = np.abs(outputs[0]).max(initial=1e-12)
         if not np.abs(outputs[0] - outputs[1]).max(initial=0.0) <= _LAYER_TOLERANCE * scale:
             differs.add(layer.name)
@@ -294,10 +296,16 @@ def _findings(strategies, models, images) -> list[str]:
     return findings
 
 
-def _layer_results(strategy, encoder, names, images):
-    """{layer name: (its output for the global batch, its penalty)}, in training mode."""
+def _layers(encoder) -> list:
+    """By position: names that Keras makes up differ from one build to the next."""
+    return [layer for layer in encoder.layers if not isinstance(layer, keras.layers.InputLayer)]
+
+
+def _layer_results(strategy, encoder, images):
+    """(output for the global batch, penalty) of every layer, in training mode."""
+    layers = _layers(encoder)
     with strategy.scope():
-        taps = keras.Model(encoder.inputs, [encoder.get_layer(name).output for name in names])
+        taps = keras.Model(encoder.inputs, [layer.output for layer in layers])
     count = strategy.num_replicas_in_sync
     parts = iter(tf.split(images, count))
     parts = strategy.experimental_distribute_values_from_function(lambda _: next(parts))
@@ -306,8 +314,7 @@ def _layer_results(strategy, encoder, names, images):
     def run(part):
         outputs = taps(part, training=True)
         penalties = [
-            tf.add_n([0.0, *(tf.cast(x, tf.float32) for x in encoder.get_layer(name).losses)])
-            for name in names
+            tf.add_n([0.0, *(tf.cast(x, tf.float32) for x in layer.losses)]) for layer in layers
         ]
         return [tf.cast(output, tf.float32) for output in outputs], penalties
 
@@ -316,10 +323,10 @@ def _layer_results(strategy, encoder, names, images):
     def local(value):
         return [part.numpy() for part in strategy.experimental_local_results(value)]
 
-    return {
-        name: (np.concatenate(local(output)), float(np.mean(local(penalty))))
-        for name, output, penalty in zip(names, outputs, penalties)
-    }
+    return [
+        (np.concatenate(local(output)), float(np.mean(local(penalty))))
+        for output, penalty in zip(outputs, penalties)
+    ]
 
 
 def _inputs_of(layer) -> set[str]:
