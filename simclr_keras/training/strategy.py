@@ -133,7 +133,11 @@ def _multi_worker(cluster) -> tf.distribute.Strategy:
 def _tpu() -> tf.distribute.Strategy:
     name = os.environ.get("TPU_NAME", "local")
     try:
-        resolver = tf.distribute.cluster_resolver.TPUClusterResolver.connect(name)
+        # Not `TPUClusterResolver.connect`, whose call of the last is broken in TensorFlow 2.15.
+        resolver = tf.distribute.cluster_resolver.TPUClusterResolver(name)
+        if name != "local":
+            tf.config.experimental_connect_to_cluster(resolver)
+        tf.tpu.experimental.initialize_tpu_system(resolver)
         return tf.distribute.TPUStrategy(resolver)
     except (ValueError, tf.errors.OpError) as error:
         raise InputError(
