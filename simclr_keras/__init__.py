@@ -18,6 +18,7 @@ _MODULE_OF = {
     "SimCLRAugmenter": "views.augmenter",
     "WarmupCosine": "training.schedules",
     "build_encoder": "networks.encoders",
+    "decoupled_nt_xent_loss": "objective.nt_xent",
     "export_encoder": "serving.export",
     "extract_features": "evaluation.features",
     "knn_accuracy": "evaluation.knn",

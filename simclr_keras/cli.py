@@ -44,6 +44,7 @@ _OfficialSize = Annotated[
 ]
 _Batch = Annotated[int, typer.Option(min=1, help="Images per forward pass.")]
 _PARTLY_UNREADABLE = 3
+_VARIABLES_SHOWN = 10
 
 
 @app.callback()
@@ -317,6 +318,58 @@ def _progress(text: str):
     with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
         task = bar.add_task(text, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+@app.command("verify-replicas")
+def verify_replicas(
+    encoder: Annotated[
+        str, typer.Option(help="Encoder name, a .keras file, or module:function of yours.")
+    ] = "simclr_resnet18",
+    image_size: Annotated[int, typer.Option(min=1, help="Side of the images.")] = 32,
+    width_multiplier: Annotated[float, typer.Option(help="Of a SimCLR ResNet.")] = 1.0,
+    small_image_stem: Annotated[bool, typer.Option(help="Of a SimCLR ResNet.")] = False,
+    replicas: Annotated[
+        int, typer.Option(min=2, help="Logical devices to compare with 1.")
+    ] = 2,
+    batch_size: Annotated[
+        int | None, typer.Option(min=2, help="Over all replicas; default: 8 for each.")
+    ] = None,
+    steps: Annotated[int, typer.Option(min=1, help="Steps to train.")] = 5,
+    optimizer: Annotated[str, typer.Option(help="sgd, lars or lamb.")] = "sgd",
+    learning_rate: Annotated[float, typer.Option(help="Its learning rate.")] = 1e-3,
+    l2: Annotated[float, typer.Option(help="L2 penalty to put on every kernel.")] = 0.0,
+    tolerance: Annotated[float, typer.Option(help="Largest difference that passes.")] = 1e-5,
+    json: _Json = False,
+):
+    """Check that N replicas train an encoder as one does; exit code 1: they do not."""
+    from .runs.verify_replicas import encoder_builder
+    from .runs.verify_replicas import verify_replicas as verify
+
+    options = dict(width_multiplier=width_multiplier, small_image_stem=small_image_stem)
+    report = verify(
+        encoder_builder(encoder, image_size, **options),
+        replicas=replicas,
+        image_size=image_size,
+        batch_size=batch_size,
+        steps=steps,
+        optimizer=optimizer,
+        learning_rate=learning_rate,
+        l2=l2,
+        tolerance=tolerance,
+    )
+    typer.echo(f"{encoder}, {steps} steps of {optimizer}: 1 replica against {replicas}")
+    typer.echo(f"  loss {report.losses[0]:.6f} and {report.losses[1]:.6f}")
+    typer.echo("  largest difference of a weight, by variable:")
+    for name, difference in report.variables[:_VARIABLES_SHOWN]:
+        typer.echo(f"    {difference:9.2e}  {name}")
+    typer.echo(f"    {len(report.variables)} variables in all, tolerance {tolerance:g}")
+    for finding in report.findings:
+        typer.echo(f"  {finding}")
+    verdict = "train as one" if report.passed else "do NOT train as one"
+    typer.echo(f"{replicas} replicas {verdict}.")
+    _print_json(json, {"passed": report.passed, **dataclasses.asdict(report)})
+    if not report.passed:
+        raise typer.Exit(1)
 
 
 def _print_accuracies(results: dict) -> None:

@@ -139,6 +139,40 @@ class VersionedOptimizer(keras.optimizers.Optimizer):
         return config
 
 
+def clone_with(network: keras.Model, replace) -> keras.Model:
+    """A copy of a functional or sequential model with `replace(layer)` for each layer."""
+    if not KERAS_3 or isinstance(network, keras.Sequential):
+        return keras.models.clone_model(network, clone_function=replace)
+
+    def call(layer, *arguments, **options):
+        # Keras 3 repeats the options of the replaced layer's call; batch norm has a mask.
+        if isinstance(layer, keras.layers.GroupNormalization):
+            options.pop("mask", None)
+        return layer(*arguments, **options)
+
+    return keras.models.clone_model(network, clone_function=replace, call_function=call)
+
+
+def layers_of(model) -> list[keras.layers.Layer]:
+    """A model or layer and all the layers inside it."""
+    return list(model._flatten_layers())
+
+
+def unrepeatable_layers(network) -> list[keras.layers.Layer]:
+    """Layers that draw anew when called again, whatever one restores.
+
+    Keras 3 keeps the state of its draws in variables; Keras 2.15 has none to put back.
+    """
+    if KERAS_3:
+        return []
+    random_layer = keras.__internal__.layers.BaseRandomLayer
+    return [
+        layer
+        for layer in layers_of(network)
+        if isinstance(layer, random_layer) and getattr(layer, "rate", 1) > 0
+    ]
+
+
 class VersionedModel(keras.Model):
     """Base of `SimCLR`: the parts of `keras.Model` whose insides differ."""
 
@@ -147,6 +181,14 @@ class VersionedModel(keras.Model):
 
     def _symbolic_build(self, *args, **kwargs):
         """Nothing is left to build; Keras 3 would call the model on a batch of crops."""
+
+    def logs_of_replica(self, logs: dict) -> dict:
+        """What a step returns: with several workers Keras 3 averages logs over an axis."""
+        extended = tf.distribute.get_strategy().extended
+        # The trainer's own test; False, or not there, for every strategy of one process.
+        if KERAS_3 and getattr(extended, "_in_multi_worker_mode", bool)():
+            return {name: tf.reshape(value, [1]) for name, value in logs.items()}
+        return logs
 
 
 def scaled(optimizer, loss: tf.Tensor) -> tf.Tensor:

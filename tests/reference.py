@@ -5,8 +5,8 @@ import math
 import numpy as np
 
 
-def nt_xent(z1, z2, temperature):
-    """Algorithm 1 of arXiv 2002.05709; one value per pair."""
+def nt_xent(z1, z2, temperature, decoupled=False):
+    """Algorithm 1 of arXiv 2002.05709 (decoupled: arXiv 2110.06848); one value per pair."""
     views = np.concatenate([z1, z2]).astype(np.float64)
     pairs = len(z1)
 
@@ -15,8 +15,11 @@ def nt_xent(z1, z2, temperature):
 
     def one_way(i, j):
         numerator = similarity(views[i], views[j]) / temperature
+        excluded = (i, j) if decoupled else (i,)
         candidates = [
-            similarity(views[i], views[k]) / temperature for k in range(2 * pairs) if k != i
+            similarity(views[i], views[k]) / temperature
+            for k in range(2 * pairs)
+            if k not in excluded
         ]
         largest = max(candidates)
         return largest + math.log(sum(math.exp(c - largest) for c in candidates)) - numerator

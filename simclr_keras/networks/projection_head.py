@@ -4,6 +4,7 @@ import keras
 import tensorflow as tf
 
 from .batch_normalization import BatchNormalization
+from .normalization import groups
 
 
 @keras.saving.register_keras_serializable(package="simclr_keras")
@@ -22,6 +23,8 @@ class ProjectionHead(keras.layers.Layer):
         output_dim: K, the dimension of the projections.
         num_layers: 2 in SimCLR, 3 in SimCLR v2, 1 for a linear head, 0 for none (z = h).
         hidden_dim: Width of the hidden layers. Defaults to the width of the features.
+        normalization: `"batch"`, or what looks at each image alone, so that micro-batches are
+            exact: `"group"` norm, or `"none"`, with biases instead. Defaults to `"batch"`.
 
     Call arguments:
         features: `(N, D)`.
@@ -57,6 +60,7 @@ class ProjectionHead(keras.layers.Layer):
         output_dim: int = 128,
         num_layers: int = 2,
         hidden_dim: int | None = None,
+        normalization: str = "batch",
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -73,9 +77,15 @@ class ProjectionHead(keras.layers.Layer):
             raise ValueError(
                 f"`hidden_dim` must be positive. Received: hidden_dim={hidden_dim}"
             )
+        if normalization not in ("batch", "group", "none"):
+            raise ValueError(
+                "`normalization` must be 'batch', 'group' or 'none'. "
+                f"Received: normalization={normalization!r}"
+            )
         self.output_dim = output_dim
         self.num_layers = num_layers
         self.hidden_dim = hidden_dim
+        self.normalization = normalization
         self.dense_layers = []
         self.norm_layers = []
 
@@ -85,22 +95,26 @@ class ProjectionHead(keras.layers.Layer):
             is_last = index == self.num_layers - 1
             units = self.output_dim if is_last else self.hidden_dim or input_shape[-1]
             dense = keras.layers.Dense(
-                units, use_bias=False, dtype=self.dtype_policy, name=f"dense_{index}"
-            )
-            norm = BatchNormalization(
-                momentum=0.9,
-                epsilon=1e-5,
-                center=not is_last,
-                synchronized=True,
+                units,
+                use_bias=self.normalization == "none",
                 dtype=self.dtype_policy,
-                name=f"norm_{index}",
+                name=f"dense_{index}",
             )
+            norm = self._norm(units, is_last, f"norm_{index}")
             dense.build((None, width))
             norm.build((None, units))
             self.dense_layers.append(dense)
             self.norm_layers.append(norm)
             width = units
         self.built = True
+
+    def _norm(self, units, is_last, name):
+        if self.normalization == "none":
+            return keras.layers.Activation("linear", dtype=self.dtype_policy, name=name)
+        common = dict(epsilon=1e-5, center=not is_last, dtype=self.dtype_policy, name=name)
+        if self.normalization == "group":
+            return keras.layers.GroupNormalization(groups(units), **common)
+        return BatchNormalization(momentum=0.9, synchronized=True, **common)
 
     def call(self, features, training=False, layers=None):
         return self.layer_outputs(features, training, layers)[-1]
@@ -127,7 +141,9 @@ class ProjectionHead(keras.layers.Layer):
         for index, (dense, norm) in enumerate(
             zip(self.dense_layers[:layers], self.norm_layers)
         ):
-            hidden = norm(dense(outputs[-1]), training=training)
+            # Only batch norm behaves differently while training.
+            mode = {"training": training} if self.normalization == "batch" else {}
+            hidden = norm(dense(outputs[-1]), **mode)
             outputs.append(tf.nn.relu(hidden) if index < self.num_layers - 1 else hidden)
         return outputs
 
@@ -137,5 +153,6 @@ class ProjectionHead(keras.layers.Layer):
             output_dim=self.output_dim,
             num_layers=self.num_layers,
             hidden_dim=self.hidden_dim,
+            normalization=self.normalization,
         )
         return config

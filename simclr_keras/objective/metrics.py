@@ -2,7 +2,7 @@
 
 import tensorflow as tf
 
-from .nt_xent import view_similarities
+from .contrast import contrast
 
 
 def contrastive_accuracy(projections_1: tf.Tensor, projections_2: tf.Tensor) -> tf.Tensor:
@@ -19,14 +19,4 @@ def contrastive_accuracy(projections_1: tf.Tensor, projections_2: tf.Tensor) -> 
         float32 `(N,)`: 0, 0.5 or 1, the share of a pair's two views for which it holds.
         A tie counts as a miss, so that collapse gives 0.
     """
-    similarities = view_similarities(projections_1, projections_2)  # (2N, 2N)
-    pairs = tf.shape(similarities)[0] // 2
-    partner = tf.concat([tf.range(pairs) + pairs, tf.range(pairs)], axis=0)
-    positive = tf.gather(similarities, partner, axis=1, batch_dims=1)  # (2N,)
-    others = tf.where(
-        tf.one_hot(partner, 2 * pairs, on_value=True, off_value=False),
-        -float("inf"),
-        similarities,
-    )
-    hit = tf.cast(positive > tf.reduce_max(others, axis=1), tf.float32)
-    return (hit[:pairs] + hit[pairs:]) / 2.0
+    return contrast(projections_1, projections_2, temperature=1.0).accuracy

@@ -6,9 +6,14 @@ N pairs, 2N views, K projection dimensions.
 import keras
 import tensorflow as tf
 
+from .contrast import TILE_ROWS, check_temperature, contrast
+
 
 def nt_xent_loss(
-    projections_1: tf.Tensor, projections_2: tf.Tensor, temperature: float = 0.1
+    projections_1: tf.Tensor,
+    projections_2: tf.Tensor,
+    temperature: float = 0.1,
+    tile_rows: int = TILE_ROWS,
 ) -> tf.Tensor:
     """The loss of each pair of views (Equation 1 of the paper).
 
@@ -20,10 +25,15 @@ def nt_xent_loss(
     pairs is the paper's mean over all 2N views. Collapse (all projections equal) gives
     ln(2N - 1). Computed in float32 whatever the inputs are.
 
+    The `(2N, 2N)` similarities are never held: above `tile_rows` views they are made a tile of
+    rows at a time, in forward and again for the gradient, which is exact. Memory grows with
+    2N * tile_rows instead of (2N)^2. (First derivatives only.)
+
     Args:
         projections_1: floating `(N, K)`, the projections of the first views; any length.
         projections_2: floating `(N, K)`, of the second views.
         temperature: tau > 0. Defaults to 0.1.
+        tile_rows: Rows of the similarities to hold at a time. Defaults to 512.
 
     Returns:
         float32 `(N,)`.
@@ -43,42 +53,53 @@ def nt_xent_loss(
     Reference:
         Chen et al. 2020, https://arxiv.org/abs/2002.05709, Equation 1 and Algorithm 1.
     """
-    _check_temperature(temperature)
-    similarities = view_similarities(projections_1, projections_2) / temperature
-    pairs = tf.shape(similarities)[0] // 2
-    partner = tf.concat([tf.range(pairs) + pairs, tf.range(pairs)], axis=0)  # (2N,)
-    loss = tf.nn.sparse_softmax_cross_entropy_with_logits(partner, similarities)
-    return (loss[:pairs] + loss[pairs:]) / 2.0
+    return contrast(projections_1, projections_2, temperature, tile_rows=tile_rows).losses
 
 
-def view_similarities(projections_1: tf.Tensor, projections_2: tf.Tensor) -> tf.Tensor:
-    """Cosine similarities of all views; -inf for a view with itself.
+def decoupled_nt_xent_loss(
+    projections_1: tf.Tensor,
+    projections_2: tf.Tensor,
+    temperature: float = 0.1,
+    tile_rows: int = TILE_ROWS,
+) -> tf.Tensor:
+    """NT-Xent without the partner among the candidates, for small batches.
+
+    For a view i with partner j, over the 2N - 2 other views k:
+
+        l(i, j) = -sim(z_i, z_j) / tau + log sum_{k != i, j} exp(sim(z_i, z_k) / tau)
+
+    In NT-Xent a pair that is already close gets a small gradient from its negatives too; the
+    fewer candidates, the more so. This form takes that coupling out. It may be negative, and
+    collapse gives ln(2N - 2).
 
     Args:
-        projections_1: floating `(N, K)`.
+        projections_1: floating `(N, K)`, N >= 2.
         projections_2: floating `(N, K)`.
+        temperature: tau > 0. Defaults to 0.1.
+        tile_rows: As in `nt_xent_loss`.
 
     Returns:
-        float32 `(2N, 2N)`, first views before second views.
+        float32 `(N,)`.
 
     Raises:
-        ValueError: If the shapes differ.
+        ValueError: If the shapes differ, N is 1 or the temperature is not positive.
+
+    Example:
+        >>> import math
+        >>> import tensorflow as tf
+        >>> import simclr_keras as sk
+        >>> equal = tf.ones((4, 8))
+        >>> loss = sk.decoupled_nt_xent_loss(equal, equal, temperature=0.1)
+        >>> abs(float(loss[0]) - math.log(6)) < 1e-6
+        True
+
+    Reference:
+        Yeh et al. 2021, "Decoupled Contrastive Learning", https://arxiv.org/abs/2110.06848,
+        Equation 6.
     """
-    projections_1 = tf.cast(projections_1, tf.float32)
-    projections_2 = tf.cast(projections_2, tf.float32)
-    if not projections_1.shape.is_compatible_with(projections_2.shape):
-        raise ValueError(
-            "`projections_1` and `projections_2` must have one shape (N, K). Received: "
-            f"projections_1.shape={projections_1.shape}, "
-            f"projections_2.shape={projections_2.shape}"
-        )
-    views = tf.concat([projections_1, projections_2], axis=0)  # (2N, K)
-    # Inside the square root epsilon keeps the gradient of a zero vector finite.
-    views = tf.math.l2_normalize(views, axis=1, epsilon=1e-12)
-    similarities = tf.matmul(views, views, transpose_b=True)  # (2N, 2N)
-    count = tf.shape(views)[0]
-    # -inf and not a large number: softmax subtracts the maximum, so exp(-inf) is exactly 0.
-    return tf.linalg.set_diag(similarities, tf.fill([count], -float("inf")))
+    return contrast(
+        projections_1, projections_2, temperature, decoupled=True, tile_rows=tile_rows
+    ).losses
 
 
 @keras.saving.register_keras_serializable(package="simclr_keras")
@@ -87,6 +108,7 @@ class NTXentLoss(keras.losses.Loss):
 
     Args:
         temperature: tau > 0, see `nt_xent_loss`. Defaults to 0.1.
+        decoupled: Whether to be `decoupled_nt_xent_loss` instead. Defaults to False.
         reduction: As in `keras.losses.Loss`; the mean over pairs by default.
         name: Name of the loss.
 
@@ -107,21 +129,19 @@ class NTXentLoss(keras.losses.Loss):
     def __init__(
         self,
         temperature: float = 0.1,
+        decoupled: bool = False,
         reduction: str = "sum_over_batch_size",
         name: str = "nt_xent_loss",
         **kwargs,
     ):
         super().__init__(reduction=reduction, name=name, **kwargs)
-        _check_temperature(temperature)
+        check_temperature(temperature)
         self.temperature = temperature
+        self.decoupled = decoupled
 
     def call(self, projections_1, projections_2):
-        return nt_xent_loss(projections_1, projections_2, self.temperature)
+        return contrast(projections_1, projections_2, self.temperature, self.decoupled).losses
 
     def get_config(self):
-        return {**super().get_config(), "temperature": self.temperature}
-
-
-def _check_temperature(temperature: float) -> None:
-    if temperature <= 0:
-        raise ValueError(f"`temperature` must be positive. Received: temperature={temperature}")
+        config = super().get_config()
+        return {**config, "temperature": self.temperature, "decoupled": self.decoupled}

@@ -51,6 +51,12 @@ class PretrainConfig:
     projection_layers: int = _setting(2, "Layers of the projection head (3 in SimCLR v2).")
     image_size: int = _setting(224, "Side of the views in pixels.")
     batch_size: int = _setting(256, "Images per step over all replicas.")
+    micro_batch_size: int | None = _setting(
+        None, "Images to hold activations of at a time; the gradient stays the batch's."
+    )
+    normalization: str = _setting(
+        "batch", "batch, or group or frozen, with which micro-batches are exact."
+    )
     epochs: int = _setting(100, "Passes over the data.")
     steps: int | None = _setting(None, "Number of steps, instead of --epochs.")
     optimizer: str = _setting("lars", "lars, lamb, sgd or adamw.")
@@ -64,7 +70,8 @@ class PretrainConfig:
         None, "Default 1e-6 for lars, 1e-4 for sgd and adamw; lamb has none."
     )
     warmup_fraction: float = _setting(0.1, "Share of the steps that warm up.")
-    temperature: float = _setting(0.1, "Temperature of the NT-Xent loss.")
+    loss: str = _setting("nt-xent", "nt-xent, or decoupled for small batches.")
+    temperature: float = _setting(0.1, "Temperature of the loss.")
     color_jitter_strength: float = _setting(1.0, "The paper's s; 0.5 for CIFAR-10.")
     crop_area_min: float = _setting(0.08, "Least share of the image that a crop covers.")
     crop: str = _setting(
@@ -76,7 +83,7 @@ class PretrainConfig:
     flip: bool = _setting(True, "Mirror half of the views.")
     probe: bool = _setting(False, "Watch a linear probe on the labels of the data.")
     seed: int = _setting(0, "Decides the order of the data, all views and the first weights.")
-    strategy: str = _setting("auto", "auto, one or mirrored.")
+    strategy: str = _setting("auto", "auto, one, mirrored, multi-worker or tpu.")
     mixed_precision: str = _setting("none", "none, float16 or bfloat16.")
     checkpoint_every: int | None = _setting(
         None, "Steps between checkpoints. Default: an epoch, but 50 to 500 steps."
@@ -89,13 +96,22 @@ class PretrainConfig:
             ("learning_rate_scaling", ("sqrt", "linear")),
             ("mixed_precision", MIXED_PRECISION),
             ("crop", CROP_ROUTES),
+            ("normalization", ("batch", "group", "frozen")),
+            ("loss", ("nt-xent", "decoupled")),
         ):
             if getattr(self, name) not in choices:
                 raise InputError(
                     f"{_flag(name)} must be one of {', '.join(choices)}. "
                     f"Received: {getattr(self, name)}"
                 )
-        for name in ("image_size", "batch_size", "epochs", "steps", "checkpoint_every"):
+        for name in (
+            "image_size",
+            "batch_size",
+            "micro_batch_size",
+            "epochs",
+            "steps",
+            "checkpoint_every",
+        ):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise InputError(f"{_flag(name)} must be at least 1. Received: {value}")
@@ -103,6 +119,11 @@ class PretrainConfig:
             raise InputError(
                 "--batch-size must be at least 2: the other images of the batch are the "
                 f"negatives. Received: {self.batch_size}"
+            )
+        if self.normalization == "frozen" and not self.weights:
+            raise InputError(
+                "--normalization frozen keeps the averages of trained weights: name some with "
+                "--weights, or use --normalization group. Received: --weights none"
             )
         for name in ("temperature", "learning_rate", "width_multiplier"):
             value = getattr(self, name)

@@ -13,7 +13,7 @@ from .config import PretrainConfig
 
 _GENERATION = 3 if KERAS_3 else 2
 # May differ when a run is continued: they do not change what it computes.
-_FREE = ("run_dir", "data_dir", "strategy")
+FREE_SETTINGS = ("run_dir", "data_dir", "strategy")
 
 
 class RunDirectory:
@@ -38,8 +38,8 @@ class RunDirectory:
         """Whether pretraining ended: the encoder is written last."""
         return self.encoder_file.exists()
 
-    def begin(self, config: PretrainConfig) -> None:
-        """Writes the settings, or checks them against those of the run that is here.
+    def check(self, config: PretrainConfig) -> None:
+        """Whether a run with these settings can begin or continue here; writes nothing.
 
         Raises:
             InputError: If the folder holds something else, or a run with other settings.
@@ -51,7 +51,7 @@ class RunDirectory:
             different = [
                 f"{name}={begun[name]} (now {asked[name]})"
                 for name in asked
-                if name not in _FREE and begun[name] != asked[name]
+                if name not in FREE_SETTINGS and begun[name] != asked[name]
             ]
             if different:
                 raise InputError(
@@ -61,6 +61,12 @@ class RunDirectory:
             return
         if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
             raise InputError(f"{self.path} exists and is not a run. Choose another --run-dir.")
+
+    def begin(self, config: PretrainConfig) -> None:
+        """Writes the settings, unless they are those of the run that is here; see `check`."""
+        self.check(config)
+        if self.config_file.exists():
+            return
         self.path.mkdir(parents=True, exist_ok=True)
         settings = {**dataclasses.asdict(config), "keras_generation": _GENERATION}
         write_json(self.config_file, settings)

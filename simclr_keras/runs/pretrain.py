@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import logging
 import math
+import tempfile
 
 import keras
 import tensorflow as tf
@@ -13,7 +14,9 @@ from ..data.sources import ImageSource
 from ..errors import InputError, RunFailure
 from ..keras_versions import lamb
 from ..networks.encoders import build_encoder
+from ..networks.normalization import replace_batch_norm
 from ..networks.projection_head import ProjectionHead
+from ..objective.nt_xent import NTXentLoss
 from ..training.callbacks import (
     CollapseWarning,
     RunHistory,
@@ -24,11 +27,12 @@ from ..training.checkpoints import Checkpoints
 from ..training.lars import LARS
 from ..training.schedules import WarmupCosine, scale_learning_rate
 from ..training.simclr import SimCLR
-from ..training.strategy import check_divides, choose_strategy
+from ..training.strategy import check_divides, choose_strategy, distribute_rows, is_chief
 from ..views.augmenter import SimCLRAugmenter
 from ..views.cutting import CropCutter
 from .config import PretrainConfig
 from .directory import RunDirectory
+from .workers import check_agreement, lost_worker
 
 _LOGGER = logging.getLogger("simclr_keras")
 
@@ -91,8 +95,8 @@ def pretrain(config: PretrainConfig) -> PretrainResult:
         Chen et al. 2020, https://arxiv.org/abs/2002.05709, Algorithm 1.
     """
     directory = RunDirectory(config.run_dir)
-    if directory.config_file.exists():
-        directory.begin(config)  # the settings first: a finished run needs no data
+    directory.check(config)
+    strategy = choose_strategy(config.strategy)  # several workers: before any other op
     source = training_source(config)
     steps_per_epoch = len(source) // config.batch_size
     if not steps_per_epoch:
@@ -104,40 +108,46 @@ def pretrain(config: PretrainConfig) -> PretrainResult:
     if directory.is_finished:
         _LOGGER.info("The run in %s is finished: nothing to do.", config.run_dir)
         return PretrainResult(config.run_dir, total_steps, total_steps, None)
-    strategy = choose_strategy(config.strategy)
-    check_divides(config.batch_size, strategy)
+    check_divides(config.batch_size, strategy, config.micro_batch_size)
     schedule = learning_rate_schedule(config, total_steps)
     keras.utils.set_random_seed(config.seed)
     with _precision(config.mixed_precision), strategy.scope():
         model = _build_model(config, source)
         model.compile(optimizer=_optimizer(config, schedule))
-    directory.begin(config)
-    checkpoints = Checkpoints(model, directory.checkpoints)
+    chief = is_chief(strategy)  # the others write nothing into the run directory
+    if chief:
+        directory.begin(config)
+    elsewhere = None if chief else tempfile.TemporaryDirectory(prefix="simclr_keras_worker_")
+    checkpoints = Checkpoints(
+        model, directory.checkpoints, write_to=elsewhere and elsewhere.name
+    )
     first_step = checkpoints.restore()
+    check_agreement(strategy, config, len(source), first_step)
     _log_start(config, source, total_steps, first_step, schedule, strategy)
     interval = min(config.checkpoint_every or min(max(steps_per_epoch, 50), 500), total_steps)
-    history = RunHistory(
-        directory.history_file,
-        directory.tensorboard,
-        config.batch_size,
-        steps_per_epoch,
-        total_steps,
-        schedule,
-    )
-    callbacks = [
-        StopOnNonFiniteLoss(),
-        CollapseWarning(config.batch_size),
-        history,
-        SaveCheckpoints(checkpoints),
-    ]
+    callbacks = [StopOnNonFiniteLoss(), CollapseWarning(config.batch_size)]
+    if chief:
+        callbacks += [
+            RunHistory(
+                directory.history_file,
+                directory.tensorboard,
+                config.batch_size,
+                steps_per_epoch,
+                total_steps,
+                schedule,
+            )
+        ]
+    callbacks += [SaveCheckpoints(checkpoints)]
     loss = None
     # Whole intervals in one call of fit, the rest in a second.
     for steps in (interval, total_steps % interval):
-        done = int(model.step)
+        done = model.steps_made
         count = (total_steps - done) // steps if steps else 0
         if count:
             loss = _fit(model, config, source, callbacks, done, steps, count)
-    directory.save_encoder(_for_inference(config, model, source))
+    encoder = _for_inference(config, model, source)  # reads variables of all workers
+    if chief:
+        directory.save_encoder(encoder)
     return PretrainResult(config.run_dir, total_steps, first_step, loss)
 
 
@@ -218,25 +228,32 @@ def _build_model(config: PretrainConfig, source) -> SimCLR:
             )
         probe = keras.layers.Dense(len(source.class_names), dtype="float32", name="probe")
     return SimCLR(
-        _encoder(config, source),
-        ProjectionHead(config.projection_dim, config.projection_layers),
+        _encoder(config, source, config.weights),
+        ProjectionHead(
+            config.projection_dim,
+            config.projection_layers,
+            normalization="none" if config.normalization == "frozen" else config.normalization,
+        ),
         build_augmenter(config),
         temperature=config.temperature,
+        loss=NTXentLoss(config.temperature, decoupled=config.loss == "decoupled"),
         probe=probe,
+        micro_batch_size=config.micro_batch_size,
         seed=config.seed,
     )
 
 
-def _encoder(config: PretrainConfig, source, weights: str | None = None) -> keras.Model:
-    return build_encoder(
+def _encoder(config: PretrainConfig, source, weights: str | None) -> keras.Model:
+    encoder = build_encoder(
         config.encoder,
         config.image_size,
         channels=source.image_shape[-1] if source.image_shape else 3,
-        weights=weights or config.weights,
+        weights=weights,
         width_multiplier=config.width_multiplier,
         small_image_stem=config.small_image_stem,
         selective_kernel=config.selective_kernel,
     )
+    return replace_batch_norm(encoder, config.normalization)
 
 
 def _optimizer(config: PretrainConfig, schedule: WarmupCosine):
@@ -254,12 +271,19 @@ def _optimizer(config: PretrainConfig, schedule: WarmupCosine):
 def _fit(model, config, source, callbacks, first_step, steps, count) -> float:
     """`count` intervals of `steps` steps each; returns the loss of the last."""
 
+    def dataset_of(first_position, rows):
+        return training_batches(
+            config,
+            source,
+            model.augmenter,
+            first_step,
+            first_step + steps * count,
+            first_position=first_position,
+            rows=rows,
+        )
+
     # `fit` would shard by file or element; these batches are global and split by rows.
-    options = tf.data.Options()
-    options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
-    dataset = training_batches(
-        config, source, model.augmenter, first_step, first_step + steps * count
-    ).with_options(options)
+    dataset = distribute_rows(model.distribute_strategy, config.batch_size, dataset_of)
     try:
         history = model.fit(
             dataset,
@@ -269,7 +293,15 @@ def _fit(model, config, source, callbacks, first_step, steps, count) -> float:
             verbose=0,
             shuffle=False,
         )
-    except (tf.errors.InvalidArgumentError, tf.errors.NotFoundError) as error:
+    except tf.errors.OpError as error:
+        if lost_worker(model.distribute_strategy, error):
+            raise RunFailure(
+                f"Another worker is gone, or cannot be reached, after step {model.steps_made} "
+                f"({str(error).splitlines()[0][:200]}). Start all workers again with the same "
+                "command: they continue from the last checkpoint."
+            ) from error
+        if not isinstance(error, (tf.errors.InvalidArgumentError, tf.errors.NotFoundError)):
+            raise
         broken = source.find_unreadable()
         if not broken:
             raise
@@ -283,7 +315,7 @@ def _fit(model, config, source, callbacks, first_step, steps, count) -> float:
 
 def _for_inference(config: PretrainConfig, model: SimCLR, source) -> keras.Model:
     """The trained encoder in float32 and outside the strategy."""
-    encoder = _encoder(dataclasses.replace(config, weights=None), source)
+    encoder = _encoder(config, source, None)
     encoder.set_weights(model.encoder.get_weights())
     return encoder
 

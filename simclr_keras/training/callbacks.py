@@ -28,7 +28,7 @@ class StopOnNonFiniteLoss(keras.callbacks.Callback):
         loss = (logs or {}).get("loss", 0.0)
         if not math.isfinite(loss):
             raise RunFailure(
-                f"The loss is {loss} at step {int(self.model.step)}. Lower --learning-rate, or "
+                f"The loss is {loss} at step {self.model.steps_made}. Lower --learning-rate, or "
                 "raise --temperature; with --mixed-precision float16 try bfloat16."
             )
 
@@ -47,7 +47,7 @@ class CollapseWarning(keras.callbacks.Callback):
         self._patience_steps = patience_steps
 
     def on_epoch_end(self, epoch, logs=None):
-        loss, step = (logs or {}).get("loss", 0.0), int(self.model.step)
+        loss, step = (logs or {}).get("loss", 0.0), self.model.steps_made
         if step >= self._patience_steps and abs(loss - self._chance) < 0.01 * self._chance:
             _LOGGER.warning(
                 "Step %d: the loss %.3f is that of a collapsed encoder, ln(2N - 1) = %.3f. "
@@ -91,7 +91,7 @@ class RunHistory(keras.callbacks.Callback):
         self._learning_rate = learning_rate
 
     def on_train_begin(self, logs=None):
-        step = int(self.model.step)
+        step = self.model.steps_made
         rows = [row for row in read_history(self._path) if int(row["step"]) <= step]
         if rows:
             _write_rows(self._path, rows)
@@ -99,10 +99,10 @@ class RunHistory(keras.callbacks.Callback):
             self._path.unlink(missing_ok=True)
 
     def on_epoch_begin(self, epoch, logs=None):
-        self._began, self._first = time.perf_counter(), int(self.model.step)
+        self._began, self._first = time.perf_counter(), self.model.steps_made
 
     def on_epoch_end(self, epoch, logs=None):
-        step = int(self.model.step)
+        step = self.model.steps_made
         seconds = time.perf_counter() - self._began
         row = {
             "step": step,

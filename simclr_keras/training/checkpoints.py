@@ -19,11 +19,21 @@ class Checkpoints:
     Args:
         model: A compiled `SimCLR`.
         directory: Folder of the checkpoints; made when the first is written.
+        write_to: Another folder to write to. Saving is the work of all workers (it may sum
+            variables over them), but the files of a run are the chief's: the others write
+            theirs somewhere else.
         keep: How many to keep.
     """
 
-    def __init__(self, model: SimCLR, directory: str | pathlib.Path, keep: int = 2):
+    def __init__(
+        self,
+        model: SimCLR,
+        directory: str | pathlib.Path,
+        write_to: str | pathlib.Path | None = None,
+        keep: int = 2,
+    ):
         self._model = model
+        self._directory = str(directory)
         networks = [model.encoder, model.projection_head, model.probe]
         self._manager = tf.train.CheckpointManager(
             tf.train.Checkpoint(
@@ -31,13 +41,13 @@ class Checkpoints:
                 networks=[tensorflow_variables(n.variables) for n in networks if n is not None],
                 optimizer=optimizer_state(model.optimizer),
             ),
-            str(directory),
+            str(write_to or directory),
             max_to_keep=keep,
         )
 
     def save(self) -> None:
         """Writes the model, its optimizer and its step."""
-        self._manager.save(checkpoint_number=int(self._model.step))
+        self._manager.save(checkpoint_number=self._model.steps_made)
 
     def restore(self) -> int:
         """Restores the newest checkpoint, if there is one.
@@ -48,7 +58,7 @@ class Checkpoints:
         Raises:
             RunFailure: If the checkpoint does not fit the model.
         """
-        latest = self._manager.latest_checkpoint
+        latest = tf.train.latest_checkpoint(self._directory)
         if latest is None:
             return 0
         try:
@@ -59,4 +69,4 @@ class Checkpoints:
                 f"The checkpoint {latest} does not fit this model ({str(error).splitlines()[0]}). "
                 "Use the settings and the Keras generation that wrote it, or another --run-dir."
             ) from error
-        return int(self._model.step)
+        return self._model.steps_made

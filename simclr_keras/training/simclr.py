@@ -6,10 +6,17 @@ import keras
 import tensorflow as tf
 
 from ..data.images import to_unit_range
-from ..keras_versions import VersionedModel, apply_gradients, build_optimizer, scaled
+from ..keras_versions import (
+    VersionedModel,
+    apply_gradients,
+    build_optimizer,
+    scaled,
+    unrepeatable_layers,
+)
 from ..objective import replicas
-from ..objective.metrics import contrastive_accuracy
-from ..objective.nt_xent import nt_xent_loss
+from ..objective.contrast import Contrast, contrast
+from ..objective.nt_xent import NTXentLoss
+from .micro_batches import micro_batch_gradients
 
 # Validation has a step of its own, so that its views are the same at every evaluation.
 _VALIDATION_STEP = -1
@@ -32,10 +39,16 @@ class SimCLR(VersionedModel):
         projection_head: Layer from features to projections `(N, K)`; see `ProjectionHead`.
         augmenter: Layer from images to two views; see `SimCLRAugmenter`.
         temperature: tau of NT-Xent. Defaults to 0.1.
-        loss: Any callable `(projections_1, projections_2) -> (N,)`. Defaults to NT-Xent.
+        loss: Any callable `(projections_1, projections_2) -> (N,)`, called with the
+            projections of all replicas. Defaults to NT-Xent, which each replica computes for
+            its own rows only, as it does an `NTXentLoss`.
         probe: Layer from features to C logits, trained beside the encoder on the labels of
             the batch to watch progress. No gradient of it reaches the encoder; a label of -1
             means none and is left out.
+        micro_batch_size: Images over all replicas to hold activations of at a time, for
+            batches that memory cannot hold. The loss and its gradient are still those of the
+            whole batch, for about a third more work; only batch norm sees a micro-batch at a
+            time. The batch must be a multiple. Defaults to the whole batch.
         seed: The run's seed; with the step and the place in the batch it decides every view.
 
     Call arguments:
@@ -45,7 +58,8 @@ class SimCLR(VersionedModel):
         Features, float32 `(N, D)`.
 
     Raises:
-        ValueError: If the encoder does not return `(N, D)`, or at `compile` if XLA is asked
+        ValueError: If the encoder does not return `(N, D)` or cannot repeat a forward pass
+            that `micro_batch_size` repeats, or at `compile` if XLA is asked
             for under several replicas, which TensorFlow cannot do.
 
     Example:
@@ -76,6 +90,7 @@ class SimCLR(VersionedModel):
         temperature: float = 0.1,
         loss: Callable | None = None,
         probe: keras.layers.Layer | None = None,
+        micro_batch_size: int | None = None,
         seed: int = 0,
         **kwargs,
     ):
@@ -92,6 +107,9 @@ class SimCLR(VersionedModel):
         self.temperature = temperature
         self.contrastive_loss = loss
         self.probe = probe
+        if micro_batch_size is not None:
+            _check_micro_batches(micro_batch_size, encoder, projection_head, probe)
+        self.micro_batch_size = micro_batch_size
         self.seed = seed
         for layer in (projection_head, probe):
             if layer is not None and not layer.built:
@@ -129,6 +147,11 @@ class SimCLR(VersionedModel):
         build_optimizer(self.optimizer, self.trainable_variables)
 
     @property
+    def steps_made(self) -> int:
+        """Batches seen so far; `int(model.step)` does not work under several replicas."""
+        return int(self.step.read_value())
+
+    @property
     def metrics(self):
         return self._means
 
@@ -137,90 +160,122 @@ class SimCLR(VersionedModel):
         return tf.cast(features, tf.float32)
 
     def train_step(self, data):
-        with tf.GradientTape() as tape:
-            to_minimise, logs = self._contrast(data, self.step, training=True)
-            to_minimise = scaled(self.optimizer, to_minimise)
-        variables = self.trainable_variables
-        gradients = tape.gradient(to_minimise, variables)
-        apply_gradients(self.optimizer, gradients, variables)
+        images, labels, _ = keras.utils.unpack_x_y_sample_weight(data)
+        if self.micro_batch_size is None:
+            gradients, logs = self._whole_batch_gradients(images, labels)
+        else:
+            gradients, logs = micro_batch_gradients(self, (images, labels))
+        apply_gradients(self.optimizer, gradients, self.trainable_variables)
         self.step.assign_add(1)
         return self._log(logs)
 
     def test_step(self, data):
-        _, logs = self._contrast(data, _VALIDATION_STEP, training=False)
-        return self._log(logs)
-
-    def _contrast(self, data, step, training: bool):
-        """One forward pass: this replica's share of what to minimise, and the global logs."""
         images, labels, _ = keras.utils.unpack_x_y_sample_weight(data)
-        count = replicas.check_even(tf.shape(images)[0])  # n: images on this replica
-        view_1, view_2 = self.augmenter(
-            images,
-            seed=(self.seed, step),
-            first_position=tf.cast(replicas.replica_id() * count, tf.int64),
-        )
-        features = self.encoder(tf.concat([view_1, view_2], axis=0), training=training)
-        projections = self.projection_head(features, training=training)  # (2n, K)
-        projections = tf.cast(projections, tf.float32)
-        # The negatives of a view are all other views of the global batch.
-        projections_1, projections_2 = (
-            replicas.gather(half) for half in (projections[:count], projections[count:])
-        )
-        total = tf.cast(count * replicas.number_of_replicas(), tf.float32)  # N
-        pair_losses = self._pair_losses(projections_1, projections_2)  # (N,)
-        loss = tf.reduce_sum(replicas.local_rows(pair_losses, count)) / total
-        # Gradients are summed over replicas, so a regulariser counts once in all.
-        regularisation = tf.add_n([0.0, *(tf.cast(x, tf.float32) for x in self.losses)])
-        to_minimise = loss + regularisation / replicas.number_of_replicas()
-        accuracy = contrastive_accuracy(projections_1, projections_2)
-        logs = [
-            replicas.global_sum(tf.stop_gradient(loss)) + regularisation,
-            tf.reduce_mean(accuracy),
-        ]
-        if self.probe is not None:
-            probe_loss, probe_logs = self._probe(features, labels, training)
-            to_minimise += probe_loss
-            logs += probe_logs
-        return to_minimise, [(value, total) for value in logs[:2]] + logs[2:]
+        return self._log(self._contrast(images, labels, _VALIDATION_STEP, training=False)[1])
 
-    def _pair_losses(self, projections_1, projections_2):
-        if self.contrastive_loss is None:
-            return nt_xent_loss(projections_1, projections_2, self.temperature)
-        losses = self.contrastive_loss(projections_1, projections_2)
+    def _whole_batch_gradients(self, images, labels):
+        with tf.GradientTape() as tape:
+            to_minimise, logs = self._contrast(images, labels, self.step, training=True)
+            to_minimise = scaled(self.optimizer, to_minimise)
+        return tape.gradient(to_minimise, self.trainable_variables), logs
+
+    def _contrast(self, images, labels, step, training: bool):
+        """One forward pass: this replica's share of what to minimise, and the global logs."""
+        count = replicas.check_even(tf.shape(images)[0])  # n: images on this replica
+        first_position = tf.cast(replicas.replica_id() * count, tf.int64)
+        features, projections = self.forward(images, first_position, step, training)
+        total = tf.cast(count * replicas.number_of_replicas(), tf.float32)  # N
+        pairs = self.contrast_pairs(projections[:count], projections[count:])
+        regularisation = self.regularisation()
+        # Gradients are summed over replicas, so a regulariser counts once in all.
+        to_minimise = tf.reduce_sum(pairs.losses) / total
+        to_minimise += regularisation / replicas.number_of_replicas()
+        labelled, probe_loss, probe_hits = self.labelled(labels), 0.0, 0.0
+        if self.probe is not None:
+            probe_loss, probe_hits = self.probe_share(features, labels, labelled, training)
+            to_minimise += probe_loss
+        return to_minimise, self.global_logs(
+            pairs, total, regularisation, probe_loss, probe_hits, labelled
+        )
+
+    # === Parts of a step, for whole batches and for micro-batches ===
+
+    def forward(self, images, first_position, step, training: bool):
+        """Features `(2n, D)` and projections `(2n, K)` of both views, in one forward pass."""
+        views = self.augmenter(images, seed=(self.seed, step), first_position=first_position)
+        features = self.encoder(tf.concat(views, axis=0), training=training)
+        return features, self.projection_head(features, training=training)
+
+    def regularisation(self) -> tf.Tensor:
+        """The sum of the penalties of the last forward pass."""
+        return tf.add_n([0.0, *(tf.cast(x, tf.float32) for x in self.losses)])
+
+    def contrast_pairs(self, projections_1, projections_2) -> Contrast:
+        """Losses and accuracy of this replica's pairs; the candidates are those of all."""
+        loss = self.contrastive_loss or NTXentLoss(self.temperature)
+        streams = isinstance(loss, NTXentLoss)
+        pairs = contrast(
+            projections_1,
+            projections_2,
+            loss.temperature if streams else self.temperature,
+            decoupled=streams and loss.decoupled,
+            across_replicas=True,
+        )
+        if streams:
+            return pairs
+        # A Keras loss is called for its values, not for their mean.
+        values = loss.call if isinstance(loss, keras.losses.Loss) else loss
+        losses = values(
+            *(replicas.gather(tf.cast(z, tf.float32)) for z in (projections_1, projections_2))
+        )
         if losses.shape.rank != 1:
             raise ValueError(
                 "`loss` must return one value per pair, shape (N,). Received: shape "
                 f"{losses.shape}"
             )
-        return losses
+        return Contrast(replicas.local_rows(losses, tf.shape(projections_1)[0]), pairs.accuracy)
 
-    def _probe(self, features, labels, training: bool):
-        """Cross entropy of the probe on the labelled images, for both of their views."""
+    def labelled(self, labels) -> tf.Tensor:
+        """Number of views of the global batch that the probe learns from."""
+        if self.probe is None:
+            return tf.constant(0.0)
         if labels is None:
             raise ValueError(
                 "The model has a probe, so every batch must be (images, labels), with label "
                 "-1 where there is none. Received: images only."
             )
+        return 2.0 * replicas.global_sum(tf.reduce_sum(tf.cast(labels >= 0, tf.float32)))
+
+    def probe_share(self, features, labels, labelled, training: bool):
+        """This part's share of the probe's loss, and its hits, over both views."""
         features = tf.stop_gradient(tf.cast(features, tf.float32))
         logits = tf.cast(self.probe(features, training=training), tf.float32)  # (2n, C)
         labels = tf.tile(tf.cast(tf.reshape(labels, [-1]), tf.int32), [2])
         known = tf.cast(labels >= 0, tf.float32)
-        total = replicas.global_sum(tf.reduce_sum(known))
         losses = tf.nn.sparse_softmax_cross_entropy_with_logits(tf.maximum(labels, 0), logits)
-        loss = tf.reduce_sum(losses * known) / tf.maximum(total, 1.0)
         hits = tf.cast(tf.argmax(logits, axis=1, output_type=tf.int32) == labels, tf.float32)
-        accuracy = replicas.global_sum(tf.reduce_sum(hits * known)) / tf.maximum(total, 1.0)
-        return loss, [
-            (replicas.global_sum(tf.stop_gradient(loss)), total),
-            (accuracy, total),
-        ]
+        loss = tf.reduce_sum(losses * known) / tf.maximum(labelled, 1.0)
+        return loss, tf.reduce_sum(hits * known)
+
+    def global_logs(self, pairs, total, regularisation, probe_loss, probe_hits, labelled):
+        """(value, weight) of each logged number, from the sums of this replica."""
+        sums = [tf.reduce_sum(pairs.losses), tf.reduce_sum(pairs.accuracy)]
+        loss, accuracy = tf.unstack(
+            replicas.global_sum(tf.stop_gradient(tf.stack(sums))) / total
+        )
+        logs = [(loss + regularisation, total), (accuracy, total)]
+        if self.probe is not None:
+            sums = tf.stop_gradient(tf.stack([probe_loss, probe_hits]))
+            probe_loss, hits = tf.unstack(replicas.global_sum(sums))
+            logs += [(probe_loss, labelled), (hits / tf.maximum(labelled, 1.0), labelled)]
+        return logs
 
     def _log(self, logs):
         for metric, (value, weight) in zip(self._means, logs):
             # Every replica adds the global value, so each adds its share of the weight.
             share = weight / replicas.number_of_replicas()
             metric.update_state(value, sample_weight=share)
-        return {metric.name: metric.result() for metric in self._means}
+        return self.logs_of_replica({metric.name: metric.result() for metric in self._means})
 
     def get_config(self):
         config = super().get_config()
@@ -232,6 +287,7 @@ class SimCLR(VersionedModel):
             temperature=self.temperature,
             loss=None if self.contrastive_loss is None else serialize(self.contrastive_loss),
             probe=None if self.probe is None else serialize(self.probe),
+            micro_batch_size=self.micro_batch_size,
             seed=self.seed,
         )
         return config
@@ -245,3 +301,16 @@ class SimCLR(VersionedModel):
                     config[name], custom_objects=custom_objects
                 )
         return cls(**config)
+
+
+def _check_micro_batches(size, *networks) -> None:
+    if size < 1:
+        raise ValueError(
+            f"`micro_batch_size` must be positive. Received: micro_batch_size={size}"
+        )
+    random = [x.name for network in networks if network for x in unrepeatable_layers(network)]
+    if random:
+        raise ValueError(
+            "`micro_batch_size` needs two equal forward passes, and on Keras 2.15 random layers "
+            f"cannot repeat their draws. Use Keras 3, or leave these out. Received: {random}"
+        )

@@ -1,28 +1,43 @@
-"""The choice of a `tf.distribute` strategy by name."""
+"""The choice of a `tf.distribute` strategy by name, and what each of its workers reads."""
+
+import os
+from collections.abc import Callable
 
 import tensorflow as tf
 
 from ..errors import InputError
+from .cluster import find_cluster, tf_config
 
-STRATEGIES = ("auto", "one", "mirrored")
+STRATEGIES = ("auto", "one", "mirrored", "multi-worker", "tpu")
 
 
 def choose_strategy(name: str = "auto") -> tf.distribute.Strategy:
-    """The strategy for this machine.
+    """The strategy for this machine, or for the cluster that this process belongs to.
+
+    Several workers must be the first thing that TensorFlow hears of: call it before anything
+    else makes a tensor.
 
     Args:
         name: `"one"` trains on one device, `"mirrored"` on every GPU of this machine (or every
-            logical CPU device when there is no GPU), `"auto"` is `"mirrored"` when there are
-            several GPUs and `"one"` otherwise.
+            logical CPU device when there is no GPU), `"multi-worker"` on every device of every
+            process of the cluster (see `find_cluster`), `"tpu"` on the TPU that `TPU_NAME`
+            names, or the one of this machine. `"auto"` is `"multi-worker"` in a cluster of
+            several, `"tpu"` where `TPU_NAME` is set, `"mirrored"` when there are several GPUs
+            and `"one"` otherwise.
 
     Returns:
         The strategy; build the model and its optimizer inside `strategy.scope()`.
 
     Raises:
-        InputError: If the name is unknown.
+        InputError: If the name is unknown, or what it needs is not there.
     """
     if name not in STRATEGIES:
         raise InputError(f"`strategy` must be one of {STRATEGIES}. Received: strategy={name!r}")
+    cluster = find_cluster() if name in ("auto", "multi-worker") else None
+    if name == "multi-worker" or (cluster and len(cluster.addresses) > 1):
+        return _multi_worker(cluster)
+    if name == "tpu" or (name == "auto" and os.environ.get("TPU_NAME")):
+        return _tpu()
     gpus = tf.config.list_logical_devices("GPU")
     if name == "mirrored" or (name == "auto" and len(gpus) > 1):
         devices = gpus or tf.config.list_logical_devices("CPU")
@@ -30,15 +45,102 @@ def choose_strategy(name: str = "auto") -> tf.distribute.Strategy:
     return tf.distribute.get_strategy()
 
 
-def check_divides(batch_size: int, strategy: tf.distribute.Strategy) -> None:
-    """Refuses a global batch that does not split evenly over the replicas.
+def is_chief(strategy: tf.distribute.Strategy) -> bool:
+    """Whether this process writes the run's files: the first worker, or the only process."""
+    if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
+        return True
+    cluster = find_cluster()
+    return cluster is None or cluster.index == 0
+
+
+def check_divides(
+    batch_size: int, strategy: tf.distribute.Strategy, micro_batch_size: int | None = None
+) -> None:
+    """Refuses a global batch that does not split evenly.
 
     Raises:
-        InputError: If `batch_size` is not a multiple of the number of replicas.
+        InputError: If `batch_size` is not a multiple of `micro_batch_size`, or one of both not
+            of the number of replicas.
     """
     count = strategy.num_replicas_in_sync
-    if batch_size % count:
+    for flag, size in (("--batch-size", batch_size), ("--micro-batch-size", micro_batch_size)):
+        if size and size % count:
+            raise InputError(
+                f"A batch of {size} does not divide over {count} replicas. Choose a "
+                f"{flag} that is a multiple of {count}."
+            )
+    if micro_batch_size and batch_size % micro_batch_size:
         raise InputError(
-            f"A batch of {batch_size} does not divide over {count} replicas. Choose a "
-            f"--batch-size that is a multiple of {count}."
+            f"A batch of {batch_size} does not divide into micro-batches of {micro_batch_size}. "
+            f"Choose a --micro-batch-size that divides {batch_size}."
         )
+
+
+def distribute_rows(
+    strategy: tf.distribute.Strategy,
+    batch_size: int,
+    dataset_of: Callable[[int, int], tf.data.Dataset],
+):
+    """Every worker reads its own rows of each global batch, every replica its part of them.
+
+    Args:
+        strategy: Where to.
+        batch_size: N, a multiple of the number of replicas.
+        dataset_of: (first row, number of rows) -> the batches of these rows of each global
+            batch. The order of the global batch must not depend on it.
+
+    Returns:
+        What `fit` takes.
+    """
+    if strategy.num_replicas_in_sync == 1:
+        return dataset_of(0, batch_size)
+
+    def dataset_of_worker(context):
+        rows = batch_size // context.num_input_pipelines
+        parts = rows * context.num_replicas_in_sync // batch_size  # replicas of this worker
+        dataset = dataset_of(context.input_pipeline_id * rows, rows)
+
+        def part_by_part(*batch):
+            split = tuple(
+                tf.reshape(x, [parts, rows // parts, *tf.unstack(tf.shape(x)[1:])])
+                for x in batch
+            )
+            return tf.data.Dataset.from_tensor_slices(split if len(split) > 1 else split[0])
+
+        return dataset.flat_map(part_by_part).prefetch(parts) if parts > 1 else dataset
+
+    return strategy.distribute_datasets_from_function(dataset_of_worker)
+
+
+def _multi_worker(cluster) -> tf.distribute.Strategy:
+    if cluster is None:
+        raise InputError(
+            "--strategy multi-worker needs to know the workers, and neither TF_CONFIG is set nor "
+            "is this a Slurm step of several tasks. Set TF_CONFIG for each worker: "
+            '{"cluster": {"worker": ["host1:2222", "host2:2222"]}, '
+            '"task": {"type": "worker", "index": 0}}'
+        )
+    os.environ["TF_CONFIG"] = tf_config(cluster)  # TensorFlow and Keras read it
+    try:
+        return tf.distribute.MultiWorkerMirroredStrategy()
+    except RuntimeError as error:
+        raise InputError(
+            f"Several workers must be set up before TensorFlow does anything else ({error}). "
+            "Begin the process with it: the command line does."
+        ) from error
+
+
+def _tpu() -> tf.distribute.Strategy:
+    name = os.environ.get("TPU_NAME", "local")
+    try:
+        # Not `TPUClusterResolver.connect`, whose call of the last is broken in TensorFlow 2.15.
+        resolver = tf.distribute.cluster_resolver.TPUClusterResolver(name)
+        if name != "local":
+            tf.config.experimental_connect_to_cluster(resolver)
+        tf.tpu.experimental.initialize_tpu_system(resolver)
+        return tf.distribute.TPUStrategy(resolver)
+    except (ValueError, tf.errors.OpError) as error:
+        raise InputError(
+            f"There is no TPU named {name!r} ({str(error).splitlines()[0]}). Set TPU_NAME, or "
+            "choose another --strategy."
+        ) from error

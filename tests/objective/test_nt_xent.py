@@ -6,7 +6,7 @@ import pytest
 import reference
 import tensorflow as tf
 
-from simclr_keras import NTXentLoss, nt_xent_loss
+from simclr_keras import NTXentLoss, decoupled_nt_xent_loss, nt_xent_loss
 from simclr_keras.objective.metrics import contrastive_accuracy
 
 
@@ -82,11 +82,112 @@ def test_zero_vectors_and_small_temperature_have_finite_gradients(rng):
         assert np.isfinite(gradient).all()
 
 
+def _whole(z1, z2, temperature, decoupled):
+    """The unstreamed loss in float64, for automatic differentiation."""
+    views = tf.math.l2_normalize(tf.cast(tf.concat([z1, z2], 0), tf.float64), 1, 1e-12)
+    logits = tf.matmul(views, views, transpose_b=True) / temperature
+    positives = tf.linalg.diag_part(tf.roll(logits, len(z1), 1))
+    logits = tf.linalg.set_diag(logits, tf.fill([len(logits)], tf.cast(-np.inf, tf.float64)))
+    if decoupled:
+        partner = tf.one_hot((np.arange(2 * len(z1)) + len(z1)) % (2 * len(z1)), 2 * len(z1))
+        logits = tf.where(partner > 0, tf.cast(-np.inf, tf.float64), logits)
+    losses = tf.reduce_logsumexp(logits, 1) - positives
+    return (losses[: len(z1)] + losses[len(z1) :]) / 2
+
+
+@pytest.mark.parametrize("decoupled", [False, True])
+@pytest.mark.parametrize(
+    "pairs, width, tile, temperature, mode",
+    [
+        (2, 3, 1, 1.0, "eager"),
+        (9, 5, 4, 0.1, "traced"),
+        (33, 16, 16, 0.01, "traced"),
+        (64, 8, 999, 0.1, "eager"),
+        (33, 16, 16, 0.1, "xla"),
+        (9, 5, 4, 0.01, "xla"),
+    ],
+)
+def test_tiles_give_the_loss_and_gradient_of_the_whole(
+    rng, pairs, width, tile, temperature, decoupled, mode
+):
+    z1, z2 = (tf.constant(z) for z in _projections(rng, pairs, width))
+    # The gradient must be right for any weighting of the pairs, also a negative one.
+    weights = tf.constant(rng.normal(size=pairs), tf.float32)
+    loss = decoupled_nt_xent_loss if decoupled else nt_xent_loss
+
+    def value_and_gradients(z1, z2):
+        with tf.GradientTape() as tape:
+            tape.watch([z1, z2])
+            losses = loss(z1, z2, temperature, tile_rows=tile)
+            total = tf.reduce_sum(losses * weights)
+        return losses, *tape.gradient(total, [z1, z2])
+
+    if mode != "eager":
+        value_and_gradients = tf.function(value_and_gradients, jit_compile=mode == "xla")
+    losses, *gradients = value_and_gradients(z1, z2)
+    with tf.GradientTape() as tape:
+        tape.watch([z1, z2])
+        expected = _whole(z1, z2, temperature, decoupled)
+        total = tf.reduce_sum(expected * tf.cast(weights, tf.float64))
+    # float32 knows a cosine to 1e-7, and so a similarity to 1e-7 / temperature.
+    limit = 4e-7 / temperature
+    np.testing.assert_allclose(losses, expected, atol=limit, rtol=1e-6)
+    for ours, theirs in zip(gradients, tape.gradient(total, [z1, z2])):
+        scale = float(tf.reduce_max(tf.abs(theirs)))
+        np.testing.assert_allclose(ours, theirs, atol=10 * limit * scale)
+
+
+def test_streamed_equals_unstreamed_to_1e_6(rng):
+    z1, z2 = (tf.constant(z) for z in _projections(rng, 1024, 64))
+    results = []
+    for tile in (100, 2048):  # 21 tiles, the last one padded, against one
+        with tf.GradientTape() as tape:
+            tape.watch([z1, z2])
+            loss = tf.reduce_mean(nt_xent_loss(z1, z2, 0.1, tile_rows=tile))
+        results.append([loss, *tape.gradient(loss, [z1, z2])])
+    for streamed, whole in zip(*results):
+        scale = float(tf.reduce_max(tf.abs(whole)))
+        np.testing.assert_allclose(streamed, whole, atol=1e-6 * scale)
+
+
+@pytest.mark.parametrize("mode", ["eager", "traced"])
+def test_decoupled_equals_plain_loops(rng, mode):
+    z1, z2 = _projections(rng, 6, 4)
+    loss = decoupled_nt_xent_loss if mode == "eager" else tf.function(decoupled_nt_xent_loss)
+    expected = reference.nt_xent(z1, z2, 0.2, decoupled=True)
+    np.testing.assert_allclose(loss(z1, z2, 0.2), expected, rtol=2e-5)
+    mean = NTXentLoss(0.2, decoupled=True)(z1, z2)
+    assert float(mean) == pytest.approx(expected.mean(), rel=1e-5)
+
+
+def test_decoupled_needs_a_negative():
+    with pytest.raises(ValueError, match=r"at least 2 pairs.*\(1, 3\)"):
+        decoupled_nt_xent_loss(tf.ones((1, 3)), tf.ones((1, 3)))
+
+
+def test_batch_of_unknown_size(rng):
+    shapes = [tf.TensorSpec([None, 4])] * 2
+    loss = tf.function(
+        lambda a, b: nt_xent_loss(a, b, 0.5, tile_rows=4), input_signature=shapes
+    )
+    for pairs in (1, 2, 7):
+        z1, z2 = _projections(rng, pairs, 4)
+        expected = reference.nt_xent(z1, z2, 0.5)
+        np.testing.assert_allclose(loss(z1, z2), expected, rtol=2e-5, atol=1e-6)
+
+
+def test_a_projection_that_is_no_number_shows(rng):
+    z1, z2 = _projections(rng, 4, 3)
+    z1[2, 1] = np.nan
+    assert np.isnan(nt_xent_loss(z1, z2, 0.1)).all()
+
+
 def test_loss_object_is_the_mean_and_keeps_its_arguments(rng):
     z1, z2 = _projections(rng, 5, 4)
-    loss = NTXentLoss(temperature=0.3)
+    loss = NTXentLoss(temperature=0.3, decoupled=True)
     revived = NTXentLoss.from_config(loss.get_config())
-    assert revived.temperature == 0.3
+    assert revived.temperature == 0.3 and revived.decoupled is True
+    revived = NTXentLoss(temperature=0.3)
     expected = reference.nt_xent(z1, z2, 0.3).mean()
     assert float(revived(z1, z2)) == pytest.approx(expected, rel=1e-5)
 
@@ -103,7 +204,7 @@ def test_shapes_must_agree():
         nt_xent_loss(tf.ones((4, 2)), tf.ones((3, 2)))
 
 
-@pytest.mark.parametrize("pairs", [2, 9])
+@pytest.mark.parametrize("pairs", [2, 9, 300])  # 600 views are two tiles
 def test_contrastive_accuracy_over_all_other_views(rng, run_mode, pairs):
     z1 = rng.normal(size=(pairs, 3)).astype("float32")
     z2 = z1 + 0.7 * rng.normal(size=(pairs, 3)).astype("float32")

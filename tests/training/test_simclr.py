@@ -6,7 +6,15 @@ import pytest
 import reference
 import tensorflow as tf
 
-from simclr_keras import LARS, ProjectionHead, SimCLR, SimCLRAugmenter, WarmupCosine
+from simclr_keras import (
+    LARS,
+    NTXentLoss,
+    ProjectionHead,
+    SimCLR,
+    SimCLRAugmenter,
+    WarmupCosine,
+    decoupled_nt_xent_loss,
+)
 from simclr_keras.objective.nt_xent import nt_xent_loss
 
 
@@ -127,6 +135,61 @@ def test_mixed_precision_stays_close_to_float32(rng, policy):
     assert np.abs(trained[0] - trained[1]).max() < 0.2 * moved
 
 
+def test_the_whole_step_compiles_with_xla(rng, tiny_encoder):
+    images, labels, start = _images(rng), np.arange(8) % 3 - 1, None
+    results = []
+    for jit in (False, True):
+        keras.utils.set_random_seed(2)
+        model = _model(
+            tiny_encoder,
+            optimizer=LARS(WarmupCosine(0.1, total_steps=4), weight_decay=1e-3),
+            probe=keras.layers.Dense(2),
+            compile_arguments={"jit_compile": jit},
+        )
+        start = start or tiny_encoder.get_weights()
+        tiny_encoder.set_weights(start)
+        logs = model.fit(images, labels, batch_size=8, epochs=3, verbose=0, shuffle=False)
+        results.append((logs.history, tiny_encoder.get_weights()))
+    for a, b in zip(results[0][1], results[1][1]):
+        np.testing.assert_allclose(a, b, atol=1e-5)
+    for name, values in results[0][0].items():
+        assert values == pytest.approx(results[1][0][name], abs=1e-4), name
+
+
+@pytest.mark.parametrize("decoupled", [False, True])
+def test_a_loss_object_counts_as_its_function(rng, tiny_encoder, decoupled):
+    images, start = _images(rng), tiny_encoder.get_weights()
+    results = []
+    for loss in (
+        NTXentLoss(0.3, decoupled=decoupled),
+        lambda a, b: _loss(decoupled)(a, b, 0.3),
+        Unstreamed(NTXentLoss(0.3, decoupled=decoupled)),
+    ):
+        tiny_encoder.set_weights(start)
+        keras.utils.set_random_seed(1)
+        model = _model(tiny_encoder, loss=loss)
+        log = float(model.train_on_batch(images, return_dict=True)["loss"])
+        results.append((log, tiny_encoder.get_weights()[0]))
+    for log, kernel in results[1:]:
+        assert log == pytest.approx(results[0][0], abs=1e-6)
+        np.testing.assert_allclose(kernel, results[0][1], atol=1e-6)
+
+
+def _loss(decoupled):
+    return decoupled_nt_xent_loss if decoupled else nt_xent_loss
+
+
+class Unstreamed(keras.losses.Loss):
+    """Another Keras loss: its values count, not their mean."""
+
+    def __init__(self, loss):
+        super().__init__()
+        self.loss = loss
+
+    def call(self, projections_1, projections_2):
+        return self.loss.call(projections_1, projections_2)
+
+
 def test_custom_loss_gets_all_projections(rng, tiny_encoder):
     images, weights = _images(rng), tiny_encoder.get_weights()
     losses = []
@@ -241,11 +304,11 @@ def test_lars_with_a_schedule_trains(rng, tiny_encoder):
 
 
 def test_saved_model_keeps_arguments_and_features(rng, tiny_encoder, tmp_path):
-    model = _model(tiny_encoder, temperature=0.4, seed=7)
+    model = _model(tiny_encoder, temperature=0.4, seed=7, micro_batch_size=4)
     model.fit(_images(rng), batch_size=8, verbose=0)
     model.save(tmp_path / "model.keras")
     loaded = keras.models.load_model(tmp_path / "model.keras", compile=False)
-    assert (loaded.temperature, loaded.seed) == (0.4, 7)
+    assert (loaded.temperature, loaded.seed, loaded.micro_batch_size) == (0.4, 7, 4)
     images = _images(rng, 3)
     np.testing.assert_allclose(loaded(images), model(images), atol=1e-6)
     for a, b in zip(loaded.projection_head.get_weights(), model.projection_head.get_weights()):

@@ -1,0 +1,18 @@
+#!/usr/bin/env bash
+# Two workers on this machine, over loopback: what several machines do, to try it on one.
+#
+#     bash examples/two_workers.sh runs/two_workers
+#
+# Each worker gets the same command; TF_CONFIG tells it who it is. The first is the chief and
+# alone writes the run directory, which all workers must be able to read. A worker that dies ends
+# the run; this script again continues it. About a minute on two CPU cores.
+set -euo pipefail
+run=${1:-runs/two_workers}
+workers='"localhost:23451", "localhost:23452"'
+for index in 0 1; do
+  TF_CONFIG='{"cluster": {"worker": ['$workers']}, "task": {"type": "worker", "index": '$index'}}' \
+    simclr-keras pretrain --dataset digits --encoder simclr_resnet18 --width-multiplier 0.125 \
+    --small-image-stem --image-size 8 --no-flip --no-blur --batch-size 64 --steps 40 \
+    --strategy multi-worker --run-dir "$run" &
+done
+wait -n && wait -n  # fails as soon as one worker does

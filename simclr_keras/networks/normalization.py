@@ -1,0 +1,79 @@
+"""`replace_batch_norm`: the same network with normalisation that does not look at the batch."""
+
+import keras
+import numpy as np
+
+from ..errors import InputError
+from ..keras_versions import clone_with
+
+NORMALIZATIONS = ("batch", "group", "frozen")
+_GROUPS = 32  # Wu & He 2018, Section 3.1
+
+
+def replace_batch_norm(network: keras.Model, normalization: str) -> keras.Model:
+    """A copy of a network, weights included, with other normalisation layers.
+
+    Batch norm sees one micro-batch at a time, so a batch in micro-batches does not train quite
+    as one that is not cut. Group norm and frozen batch norm look at each image alone: there the
+    two are the same.
+
+    Args:
+        network: Functional or sequential model. A model that has no batch norm comes back as a
+            copy.
+        normalization: `"batch"` returns the network itself. `"group"` puts group normalisation
+            in the place of each batch norm: 32 groups, or the most that divide the channels.
+            `"frozen"` keeps batch norm with its present averages, gamma and beta for good:
+            for networks that begin from trained weights.
+
+    Returns:
+        The network.
+
+    Raises:
+        InputError: If `normalization` is another.
+
+    Example:
+        >>> import simclr_keras as sk
+        >>> from simclr_keras.networks.normalization import replace_batch_norm
+        >>> encoder = sk.build_encoder("simclr_resnet18", 32, width_multiplier=0.25)
+        >>> encoder = replace_batch_norm(encoder, "group")
+        >>> encoder.get_layer("stem_norm").groups
+        16
+
+    Reference:
+        Wu & He 2018, "Group Normalization", https://arxiv.org/abs/1803.08494.
+    """
+    if normalization not in NORMALIZATIONS:
+        raise InputError(
+            f"`normalization` must be one of {NORMALIZATIONS}. "
+            f"Received: normalization={normalization!r}"
+        )
+    if normalization == "batch":
+        return network
+
+    def replace(layer):
+        if isinstance(layer, keras.Model):
+            return replace_batch_norm(layer, normalization)
+        config = layer.get_config()
+        if not isinstance(layer, keras.layers.BatchNormalization):
+            return layer.__class__.from_config(config)
+        if normalization == "frozen":
+            return layer.__class__.from_config({**config, "trainable": False})
+        kept = "name epsilon center scale gamma_initializer beta_initializer dtype".split()
+        return keras.layers.GroupNormalization(
+            groups(layer.moving_mean.shape[0]),
+            axis=int(np.ravel(config["axis"])[0]),  # Keras 2.15 has a list
+            **{name: config[name] for name in kept},
+        )
+
+    copy = clone_with(network, replace)
+    for old, new in zip(network.layers, copy.layers):
+        weights = old.get_weights()
+        if isinstance(new, keras.layers.GroupNormalization):
+            weights = weights[: len(new.get_weights())]  # gamma and beta come first
+        new.set_weights(weights)
+    return copy
+
+
+def groups(channels: int) -> int:
+    """The most groups, at most 32, that divide the channels."""
+    return max(count for count in range(1, min(_GROUPS, channels) + 1) if channels % count == 0)

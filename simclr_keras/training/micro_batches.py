@@ -1,0 +1,190 @@
+"""The gradient of a large batch from small ones: two passes, the loss over all projections.
+
+n images on this replica in M micro-batches of m, V trainable variables. As in GradCache (Gao et
+al. 2021, https://arxiv.org/abs/2101.06983): the loss L depends on the network only through the
+2N projections z, so dL/dw = sum over micro-batches of (dL/dz) dz/dw. The first pass makes all z
+and keeps no activations; dL/dz is that of the whole batch; the second pass makes each
+micro-batch's z again, now with activations, and sends dL/dz back through them.
+"""
+
+import tensorflow as tf
+
+from ..keras_versions import layers_of, scaled, tensorflow_variables
+from ..objective import replicas
+
+
+def micro_batch_gradients(model, data):
+    """Gradients and logs of one training step of a `SimCLR`, a micro-batch at a time.
+
+    Args:
+        model: A compiled `SimCLR` with `micro_batch_size`.
+        data: This replica's (images, labels); labels may be `None`.
+
+    Returns:
+        (gradients, logs), as `SimCLR` computes them from the whole batch.
+
+    Raises:
+        ValueError: If the micro-batch does not divide over the replicas, or the batch size must
+            be known and is not.
+    """
+    images, labels = data
+    count = replicas.check_even(tf.shape(images)[0])  # n
+    size = _local_size(model)  # m
+    unroll = _must_unroll(model)
+    number = _number(images, size, unroll)  # M
+    total = tf.cast(count * replicas.number_of_replicas(), tf.float32)  # N
+    variables = model.trainable_variables
+    image_blocks, label_blocks = (
+        None if rows is None else _blocks(rows, number, size) for rows in (images, labels)
+    )
+    width = model.projection_head.compute_output_shape(tuple(model.encoder.output_shape))[-1]
+
+    def forward(index):
+        first = tf.cast(replicas.replica_id() * count + index * size, tf.int64)
+        return model.forward(image_blocks[index], first, model.step, training=True)
+
+    averages, seeds = _states(model)
+    before = [tf.identity(state) for state in averages]
+    seeds_before = [tf.identity(state) for state in seeds]
+
+    def restore():
+        for state, value in zip(averages, before):
+            state.assign(value)
+
+    def project(index, projections):
+        _, z = forward(index)
+        restore()
+        return (_set_row(projections, index, tf.cast(z, tf.float32)),)
+
+    buffer = tf.zeros(tf.stack([number, 2 * size, width]))
+    (projections,) = _for_each(number, project, (buffer,), unroll)
+    halves = [_rows(half) for half in tf.split(projections, 2, axis=1)]  # (n, K) each
+    with tf.GradientTape() as tape:
+        tape.watch(halves)
+        pairs = model.contrast_pairs(*halves)
+        loss = tf.reduce_sum(pairs.losses) / total
+    towards = tape.gradient(loss, halves, unconnected_gradients="zero")
+    towards = tf.concat([_blocks(half, number, size) for half in towards], axis=1)
+    # Dropout and the like go through the same seeds again, so they draw the same.
+    for state, value in zip(seeds, seeds_before):
+        state.assign(value)
+    labelled = model.labelled(labels)
+    parts = tf.cast(number, tf.float32)
+
+    def send_back(index, gradients, moved, regularisation, probe_loss, probe_hits):
+        with tf.GradientTape() as tape:
+            features, z = forward(index)
+            penalty = model.regularisation() / parts
+            to_minimise = tf.reduce_sum(tf.cast(z, tf.float32) * towards[index])
+            to_minimise += penalty / replicas.number_of_replicas()
+            if model.probe is not None:
+                share, hits = model.probe_share(
+                    features, label_blocks[index], labelled, training=True
+                )
+                to_minimise += share
+                probe_loss, probe_hits = probe_loss + share, probe_hits + hits
+            to_minimise = scaled(model.optimizer, to_minimise)
+        new = tape.gradient(to_minimise, variables, unconnected_gradients="zero")
+        gradients = [a + tf.convert_to_tensor(b) for a, b in zip(gradients, new)]
+        # Each micro-batch moves the averages from where they were; the mean of what comes out
+        # is one update with the mean of the statistics.
+        moved = [a + state / parts for a, state in zip(moved, averages)]
+        with tf.control_dependencies(moved):
+            restore()
+        return gradients, moved, regularisation + penalty, probe_loss, probe_hits
+
+    zeros, none = ([tf.zeros(v.shape, v.dtype) for v in kind] for kind in (variables, averages))
+    carry = (zeros, none, tf.constant(0.0), tf.constant(0.0), tf.constant(0.0))
+    gradients, moved, *sums = _for_each(number, send_back, carry, unroll)
+    for state, value in zip(averages, moved):
+        state.assign(value)
+    return gradients, model.global_logs(pairs, total, *sums, labelled)
+
+
+def _local_size(model) -> int:
+    count = replicas.number_of_replicas()
+    if model.micro_batch_size % count:
+        raise ValueError(
+            "`micro_batch_size` counts the images of all replicas and must be a multiple of "
+            f"their number. Received: micro_batch_size={model.micro_batch_size} with {count} "
+            "replicas"
+        )
+    return model.micro_batch_size // count
+
+
+def _must_unroll(model) -> bool:
+    """Whether the passes must be written out: most strategies cannot communicate in a loop."""
+    strategy = tf.distribute.get_strategy()
+    if strategy.num_replicas_in_sync == 1 or isinstance(strategy, tf.distribute.TPUStrategy):
+        return False
+    return any(_states(model))
+
+
+def _number(images, size: int, unroll: bool):
+    """M, after a check that micro-batches fill the batch."""
+    known = images.shape[0]
+    message = (
+        f"The batch on a replica must be a multiple of its micro-batch of {size} images; "
+        "drop_remainder=True leaves out a smaller last batch."
+    )
+    if known is not None:
+        if known % size:
+            raise ValueError(f"{message} Received: images.shape={images.shape}")
+        return known // size
+    if unroll:
+        raise ValueError(
+            "Micro-batches with batch norm over several replicas need batches of a known size: "
+            "batch(..., drop_remainder=True), or group norm. Received: images.shape="
+            f"{images.shape}"
+        )
+    rows = tf.shape(images)[0]
+    checked = tf.debugging.assert_equal(rows % size, 0, message=message)
+    with tf.control_dependencies([checked] if checked is not None else []):  # None when eager
+        return tf.identity(rows // size)
+
+
+def _for_each(number, body, carry, unroll: bool):
+    """carry = body(index, *carry) for each index in turn, never two at a time."""
+    if not unroll:
+        result = tf.while_loop(
+            lambda index, *_: index < number,
+            lambda index, *carry: (index + 1, *body(index, *carry)),
+            (tf.constant(0), *carry),
+            parallel_iterations=1,
+        )
+        return result[1:]
+    for index in range(number):
+        # TensorFlow would run independent micro-batches at once, which saves no memory.
+        with tf.control_dependencies([x for x in tf.nest.flatten(carry) if tf.is_tensor(x)]):
+            index = tf.constant(index)
+        carry = body(index, *carry)
+    return carry
+
+
+def _states(model) -> tuple[list[tf.Variable], list[tf.Variable]]:
+    """What a training call of the networks changes: moving averages, and seeds of draws."""
+    networks = [n for n in (model.encoder, model.projection_head, model.probe) if n is not None]
+    layers = [layer for network in networks for layer in layers_of(network)]
+    # A model counts the weights of its frozen layers as its own non-trainable ones.
+    frozen = {
+        id(v) for x in layers if not x.trainable for v in tensorflow_variables(x.variables)
+    }
+    states = {id(v): v for x in layers for v in tensorflow_variables(x.non_trainable_variables)}
+    states = [state for key, state in states.items() if key not in frozen]
+    averages = [state for state in states if state.dtype.is_floating]
+    return averages, [state for state in states if not state.dtype.is_floating]
+
+
+def _blocks(rows, number, size: int):
+    """`(n, ...)` -> `(M, m, ...)`."""
+    shape = tf.concat([[number, size], tf.shape(rows)[1:]], axis=0)
+    return tf.ensure_shape(tf.reshape(rows, shape), [None, size, *rows.shape[1:]])
+
+
+def _rows(blocks):
+    """`(M, m, K)` -> `(n, K)`."""
+    return tf.reshape(blocks, [-1, blocks.shape[-1]])
+
+
+def _set_row(blocks, index, value):
+    return tf.tensor_scatter_nd_update(blocks, [[index]], value[None])

@@ -1,0 +1,138 @@
+"""Several workers: two processes on this machine that talk over loopback."""
+
+import csv
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from conftest import ROOT
+
+SETTINGS = (
+    "--dataset digits --encoder simclr_resnet18 --width-multiplier 0.125 --small-image-stem "
+    "--image-size 8 --batch-size 16 --probe --optimizer sgd --learning-rate 0.002 "
+    "--temperature 0.5"
+).split()
+READ = """
+import json, sys
+from simclr_keras.runs.directory import RunDirectory
+print(json.dumps([w.tolist() for w in RunDirectory(sys.argv[1]).load_encoder().get_weights()]))
+"""
+
+
+def _start(run, *arguments, environments=({},)):
+    return [
+        subprocess.Popen(
+            [sys.executable, "-m", "simclr_keras", "pretrain", "--run-dir", str(run)]
+            + [*SETTINGS, *arguments],
+            cwd=ROOT,
+            env={**os.environ, "CUDA_VISIBLE_DEVICES": "", **environment},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        for environment in environments
+    ]
+
+
+def _finish(processes, timeout=300):
+    outputs = [process.communicate(timeout=timeout)[0] for process in processes]
+    return [(process.returncode, text) for process, text in zip(processes, outputs)]
+
+
+def _tf_configs():
+    sockets = [socket.socket() for _ in range(2)]
+    for each in sockets:
+        each.bind(("localhost", 0))
+    workers = [f"localhost:{each.getsockname()[1]}" for each in sockets]
+    for each in sockets:
+        each.close()
+    return [
+        {
+            "TF_CONFIG": json.dumps(
+                {"cluster": {"worker": workers}, "task": {"type": "worker", "index": index}}
+            )
+        }
+        for index in range(2)
+    ]
+
+
+def _slurm_steps():
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        job = free.getsockname()[1] % 1000
+    step = {
+        "SLURM_STEP_NUM_TASKS": "2",
+        "SLURM_STEP_NODELIST": "localhost",
+        "SLURM_STEP_TASKS_PER_NODE": "2",
+        "SLURM_JOB_ID": str(job),
+    }
+    return [{**step, "SLURM_PROCID": str(index)} for index in range(2)]
+
+
+def _rows(run):
+    with (run / "history.csv").open() as file:
+        return list(csv.DictReader(file))
+
+
+def _equal(run_python, one, two):
+    weights = [json.loads(run_python(READ, str(run)).splitlines()[-1]) for run in (one, two)]
+    for a, b in zip(*weights):
+        np.testing.assert_allclose(a, b, atol=1e-5)
+    assert [row["step"] for row in _rows(one)] == [row["step"] for row in _rows(two)]
+    for a, b in zip(_rows(one), _rows(two)):
+        for name in ("loss", "contrastive_accuracy", "probe_loss", "probe_accuracy"):
+            assert float(a[name]) == pytest.approx(float(b[name]), abs=1e-4), name
+
+
+def test_two_workers_train_as_one_process(tmp_path, run_python):
+    steps = ("--steps", "4", "--checkpoint-every", "2")
+    results = _finish(_start(tmp_path / "one", *steps))
+    results += _finish(_start(tmp_path / "two", *steps, environments=_tf_configs()))
+    for code, text in results:
+        assert code == 0, text[-3000:]
+    assert "2 replicas" in results[1][1]
+    # The chief writes; the other says nothing of steps and leaves no file.
+    assert "step 4/4" in results[1][1] and "step 4/4" not in results[2][1]
+    assert sorted(os.listdir(tmp_path)) == ["one", "two"]
+    names = [sorted(os.listdir(tmp_path / run)) for run in ("one", "two")]
+    assert names[0] == names[1]
+    _equal(run_python, tmp_path / "one", tmp_path / "two")
+
+
+@pytest.mark.slow
+def test_a_worker_that_dies_and_comes_back(tmp_path, run_python):
+    steps = ("--steps", "40", "--checkpoint-every", "10")
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    for code, text in _finish(_start(whole, *steps)):
+        assert code == 0, text[-3000:]
+    # A run long enough to die in; its settings are those of the whole one.
+    workers = _start(broken, *steps, environments=_slurm_steps())
+    deadline = time.monotonic() + 200
+    while not (broken / "checkpoints" / "ckpt-10.index").exists():
+        assert time.monotonic() < deadline and workers[1].poll() is None, _finish(workers)
+        time.sleep(0.02)
+    workers[1].send_signal(signal.SIGKILL)
+    (code, text), _ = _finish(workers)
+    assert code == 1, text[-3000:]
+    assert "simclr-keras: Another worker is gone" in text and "Traceback" not in text
+    assert not (broken / "encoder.keras").exists()
+    results = _finish(_start(broken, *steps, environments=_slurm_steps()))
+    for code, text in results:
+        assert code == 0, text[-3000:]
+    assert "Continuing at step" in results[0][1]
+    _equal(run_python, whole, broken)
+
+
+@pytest.mark.slow
+def test_workers_with_other_settings_are_stopped(tmp_path):
+    environments = _tf_configs()
+    workers = _start(tmp_path / "run", "--steps", "2", environments=environments[:1])
+    workers += _start(tmp_path / "run", "--steps", "3", environments=environments[1:])
+    for code, text in _finish(workers):
+        assert code == 2 and "The workers have different settings" in text, text[-3000:]
