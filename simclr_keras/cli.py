@@ -4,10 +4,8 @@ Results go to standard output, logs to standard error. TensorFlow is imported by
 that need it, so that `--help` answers at once.
 """
 
-import contextlib
 import dataclasses
 import inspect
-import json
 import logging
 import os
 import sys
@@ -16,6 +14,8 @@ from typing import Annotated
 
 import typer
 
+from .cli_models import embed, export, search
+from .cli_options import BatchSize, Json, Official, OfficialSize, Run, RunOrOfficial, print_json
 from .errors import InputError, RunFailure
 from .runs.config import PretrainConfig
 
@@ -26,24 +26,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 _state = {"json": False, "debug": False}
-
-_Json = Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")]
-_Run = Annotated[str, typer.Argument(metavar="RUN", help="A run directory.")]
-_RunOrOfficial = Annotated[
-    str | None, typer.Argument(metavar="RUN", help="A run directory (or use --official).")
-]
-_Official = Annotated[
-    str | None,
-    typer.Option(
-        metavar="PATH", help="A checkpoint of the original SimCLR release, instead of RUN."
-    ),
-]
-_OfficialSize = Annotated[
-    int | None,
-    typer.Option(min=1, help="Image size of --official; default: 224, or 32 by its stem."),
-]
-_Batch = Annotated[int, typer.Option(min=1, help="Images per forward pass.")]
-_PARTLY_UNREADABLE = 3
 _VARIABLES_SHOWN = 10
 
 
@@ -60,7 +42,7 @@ def quickstart(
     output: Annotated[
         str, typer.Option(help="Folder of the exported model.")
     ] = "saved_models/digits",
-    json: _Json = False,
+    json: Json = False,
 ):
     """The whole line on handwritten digits, without a download: minutes on two CPU cores."""
     from .runs.quickstart import quickstart as run
@@ -82,7 +64,7 @@ def quickstart(
         )
     typer.echo(f"\nExported model: {results['export']}")
     typer.echo(f"Pairs of views: {results['picture']}")
-    _print_json(json, results)
+    print_json(json, results)
 
 
 def _pretrain(**settings):
@@ -97,7 +79,7 @@ def _pretrain(**settings):
     else:
         typer.echo(f"Pretrained {result.steps} steps, loss {result.loss:.4f}.")
     typer.echo(f"Encoder: {os.path.join(result.run_dir, 'encoder.keras')}")
-    _print_json(as_json, dataclasses.asdict(result))
+    print_json(as_json, dataclasses.asdict(result))
 
 
 def _signature_of_config() -> inspect.Signature:
@@ -121,7 +103,7 @@ def _signature_of_config() -> inspect.Signature:
     ]
     parameters.append(
         inspect.Parameter(
-            "json", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=_Json
+            "json", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=Json
         )
     )
     return inspect.Signature(parameters)
@@ -136,7 +118,7 @@ app.command("pretrain")(_pretrain)
 
 @app.command()
 def evaluate(
-    run: _RunOrOfficial = None,
+    run: RunOrOfficial = None,
     dataset: Annotated[
         str | None, typer.Option(help="Labelled data; default: the run's.")
     ] = None,
@@ -144,13 +126,13 @@ def evaluate(
         str | None, typer.Option(help="Another dataset to measure on.")
     ] = None,
     data_dir: Annotated[str | None, typer.Option(help="Folder of TFDS data.")] = None,
-    batch_size: _Batch = 256,
+    batch_size: BatchSize = 256,
     compare_random: Annotated[
         bool, typer.Option(help="Measure the encoder with random weights too.")
     ] = False,
-    official: _Official = None,
-    image_size: _OfficialSize = None,
-    json: _Json = False,
+    official: Official = None,
+    image_size: OfficialSize = None,
+    json: Json = False,
 ):
     """Weighted kNN and linear evaluation of frozen features; writes RUN/evaluation.json."""
     from .runs.evaluate import evaluate as measure
@@ -159,165 +141,22 @@ def evaluate(
         run, dataset, eval_dataset, data_dir, batch_size, compare_random, official, image_size
     )
     _print_accuracies(results)
-    _print_json(json, results)
+    print_json(json, results)
 
 
 @app.command()
-def report(run: _Run, json: _Json = False):
+def report(run: Run, json: Json = False):
     """Pictures of a run: views as trained on, what was drawn, curves; in RUN/report."""
     from .runs.report import report as draw
 
     paths = draw(run)
     for path in paths.values():
         typer.echo(path)
-    _print_json(json, paths)
+    print_json(json, paths)
 
 
-@app.command()
-def export(
-    output: Annotated[str, typer.Option(help="Folder of the model: saved_models/NAME.")],
-    run: _RunOrOfficial = None,
-    version: Annotated[
-        int | None, typer.Option(min=1, help="Version number; default: the next free one.")
-    ] = None,
-    official: _Official = None,
-    image_size: _OfficialSize = None,
-    l2_normalise: Annotated[
-        bool, typer.Option(help="Divide embeddings by their length.")
-    ] = False,
-    weights_dtype: Annotated[
-        str, typer.Option(help="float32, or float16 or bfloat16: half the size, to serve only.")
-    ] = "float32",
-    licence: Annotated[
-        str | None, typer.Option(help="Licence of the weights, kept in metadata.json.")
-    ] = None,
-    json: _Json = False,
-):
-    """Write a SavedModel for TensorFlow Serving and for reuse."""
-    from .runs.export import export as write
-
-    path = write(
-        run,
-        output,
-        version,
-        official,
-        image_size,
-        l2_normalise=l2_normalise,
-        weights_dtype=weights_dtype,
-        licence=licence,
-    )
-    typer.echo(f"Exported model: {path}")
-    _print_json(json, {"path": str(path)})
-
-
-@app.command()
-def embed(
-    model: Annotated[str, typer.Argument(metavar="MODEL", help="An exported model.")],
-    images: Annotated[
-        list[str],
-        typer.Argument(
-            metavar="IMAGES...",
-            help="A folder, images, a .txt file of paths, or a dataset's name.",
-        ),
-    ],
-    output: Annotated[str, typer.Option(help="File to write: .npz or .parquet.")],
-    batch_size: _Batch = 64,
-    split: Annotated[
-        str | None, typer.Option(help="train or test, of a dataset by name.")
-    ] = None,
-    data_dir: Annotated[str | None, typer.Option(help="Folder of TFDS data.")] = None,
-    json: _Json = False,
-):
-    """Embeddings of a folder of images; exit code 3: some could not be read."""
-    from .serving.embed import embed_images
-
-    with _progress("Embedding") as progress:
-        result = embed_images(
-            model,
-            images[0] if len(images) == 1 else images,
-            output,
-            batch_size=batch_size,
-            split=split,
-            data_dir=data_dir,
-            progress=progress,
-        )
-    typer.echo(f"{result.count} embeddings of {result.dimension} numbers: {output}")
-    for name, why in result.reasons.items():
-        typer.echo(f"unreadable: {name} ({why})", err=True)
-    _print_json(
-        json,
-        {
-            "output": output,
-            "embeddings": result.count,
-            "dimension": result.dimension,
-            "unreadable": result.unreadable,
-        },
-    )
-    if result.reasons:
-        raise typer.Exit(_PARTLY_UNREADABLE)
-
-
-@app.command()
-def search(
-    embeddings: Annotated[
-        str, typer.Argument(metavar="EMBEDDINGS", help="A file that embed wrote.")
-    ],
-    queries: Annotated[
-        list[str] | None,
-        typer.Argument(metavar="QUERY...", help="Images, of the file or new ones."),
-    ] = None,
-    neighbours: Annotated[
-        int, typer.Option("-k", "--neighbours", min=1, help="Neighbours of each query.")
-    ] = 10,
-    duplicates: Annotated[
-        bool, typer.Option("--duplicates", help="Pairs of near-duplicates, instead of a query.")
-    ] = False,
-    threshold: Annotated[
-        float, typer.Option(help="Least cosine similarity of near-duplicates.")
-    ] = 0.98,
-    model: Annotated[
-        str | None, typer.Option(help="Model for new queries; default: the one of the file.")
-    ] = None,
-    images: Annotated[
-        str | None, typer.Option(help="Folder of the images; default: the one of the file.")
-    ] = None,
-    page: Annotated[
-        str | None, typer.Option(help="HTML page to write; default: beside EMBEDDINGS.")
-    ] = None,
-    json: _Json = False,
-):
-    """Nearest neighbours of images, or near-duplicates: as text and as a page of pictures."""
-    from .runs.search import find_duplicates, find_neighbours
-
-    if duplicates == bool(queries):
-        raise InputError("Name images to search for, or pass --duplicates, but not both.")
-    if duplicates:
-        result = find_duplicates(embeddings, threshold, images, page)
-    else:
-        result = find_neighbours(embeddings, queries, neighbours, model, images, page)
-    for row in result["rows"]:
-        if not duplicates:
-            typer.echo(row["query"])
-        for match in row["matches"]:
-            other = f"{row['query']}  " if duplicates else ""
-            typer.echo(f"  {match['cosine']:.4f}  {other}{match['path']}")
-    if duplicates:
-        typer.echo(f"{result['pairs']} pairs with a cosine of at least {threshold:g}")
-    typer.echo(f"Page: {result['page']}")
-    _print_json(json, result)
-
-
-@contextlib.contextmanager
-def _progress(text: str):
-    """A bar on standard error, where that is a terminal: `(done, in all)` moves it."""
-    from rich.console import Console
-    from rich.progress import MofNCompleteColumn, Progress, TimeRemainingColumn
-
-    console = Console(stderr=True)
-    columns = (*Progress.get_default_columns()[:2], MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
-        task = bar.add_task(text, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
+for _command in (export, embed, search):
+    app.command()(_command)
 
 
 @app.command("verify-replicas")
@@ -339,7 +178,7 @@ def verify_replicas(
     learning_rate: Annotated[float, typer.Option(help="Its learning rate.")] = 1e-3,
     l2: Annotated[float, typer.Option(help="L2 penalty to put on every kernel.")] = 0.0,
     tolerance: Annotated[float, typer.Option(help="Largest difference that passes.")] = 1e-5,
-    json: _Json = False,
+    json: Json = False,
 ):
     """Check that N replicas train an encoder as one does; exit code 1: they do not."""
     from .runs.verify_replicas import encoder_builder
@@ -367,7 +206,7 @@ def verify_replicas(
         typer.echo(f"  {finding}")
     verdict = "train as one" if report.passed else "do NOT train as one"
     typer.echo(f"{replicas} replicas {verdict}.")
-    _print_json(json, {"passed": report.passed, **dataclasses.asdict(report)})
+    print_json(json, {"passed": report.passed, **dataclasses.asdict(report)})
     if not report.passed:
         raise typer.Exit(1)
 
@@ -384,11 +223,6 @@ def _print_accuracies(results: dict) -> None:
                 f"  {name:<16} kNN {100 * row['knn_accuracy']:.1f} %   "
                 f"linear {100 * row['linear_accuracy']:.1f} %"
             )
-
-
-def _print_json(wanted: bool, content: dict) -> None:
-    if wanted:
-        typer.echo(json.dumps(content))
 
 
 def main() -> None:
