@@ -211,6 +211,8 @@ def _model(build, image_size: int, seed: int, l2: float) -> SimCLR:
 def _with_penalty(l2: float):
     def clone(layer):
         config = layer.get_config()
+        if isinstance(layer, keras.layers.BatchNormalization):
+            config["synchronized"] = layer.synchronized  # Keras 2.15 leaves it out
         for name in ("kernel_regularizer", "depthwise_regularizer"):
             if name in config:
                 config[name] = keras.regularizers.serialize(keras.regularizers.L2(l2))
