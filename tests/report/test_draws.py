@@ -1,0 +1,24 @@
+import numpy as np
+import pytest
+
+from simclr_keras import SimCLRAugmenter
+from simclr_keras.report.draws import collect_draws
+
+
+def test_what_is_drawn_lies_where_it_is_meant_to():
+    augmenter = SimCLRAugmenter(32, color_jitter_strength=0.5)
+    drawn, intended, shares = collect_draws(augmenter, 0, 250, [(400, 400), (300, 600)])
+    assert intended["brightness"] == (0.6, 1.4) and intended["hue"] == (-0.1, 0.1)
+    for name, (low, high) in intended.items():
+        rounding = 0.02 if name.startswith(("crop", "log")) else 1e-6  # to whole pixels
+        assert low - rounding <= drawn[name].min() and drawn[name].max() <= high + rounding
+    for applied, share in shares.values():
+        assert applied == pytest.approx(share, abs=0.02)
+    assert np.unique(drawn["order"]).tolist() == list(range(24))
+
+
+def test_what_is_off_is_not_drawn():
+    augmenter = SimCLRAugmenter(32, color_jitter_strength=0, blur=False)
+    drawn, intended, shares = collect_draws(augmenter, 0, 250, [(40, 40)])
+    assert not len(drawn["hue"]) and not len(drawn["sigma"]) and "hue" not in intended
+    assert shares["jitter"] == shares["blur"] == (0, 0)
