@@ -40,8 +40,10 @@ def extract_features(
     if not isinstance(dataset, tf.data.Dataset):
         dataset = tf.data.Dataset.from_tensor_slices(dataset).batch(batch_size)
     has_labels = isinstance(dataset.element_spec, tuple)
+    spec = dataset.element_spec[0] if has_labels else dataset.element_spec
+    any_count = tf.TensorSpec([None, *spec.shape[1:]], spec.dtype)  # the last batch is smaller
 
-    @tf.function(reduce_retracing=True)
+    @tf.function(input_signature=[any_count])
     def forward(images):
         return tf.cast(encoder(to_unit_range(images), training=False), tf.float32)
 

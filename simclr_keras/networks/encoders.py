@@ -106,6 +106,8 @@ def build_encoder(
     label = name.name if is_model else name.lower()
     options = (width_multiplier != 1.0, small_image_stem, selective_kernel)
     if is_model or not label.startswith(_RESNET_PREFIX):
+        if not is_model and not label.startswith(_KERAS_CV_PREFIX):
+            _application(label)  # a misspelt name before an option that does not suit it
         if any(options):
             raise InputError(
                 "`width_multiplier`, `small_image_stem` and `selective_kernel` change the SimCLR "
@@ -146,11 +148,16 @@ def _simclr_resnet(label, channels, weights, width_multiplier, small_image_stem,
     return encoder
 
 
-def _from_applications(label, image_size, channels, weights) -> PreparedEncoder:
+def _application(label: str):
+    """(module, function) of keras.applications."""
     applications = _applications()
     if label not in applications:
         raise InputError(_unknown(label))
-    module, function = applications[label]
+    return applications[label]
+
+
+def _from_applications(label, image_size, channels, weights) -> PreparedEncoder:
+    module, function = _application(label)
     try:
         backbone = function(
             include_top=False,
