@@ -22,6 +22,7 @@ _MODULE_OF = {
     "export_encoder": "serving.export",
     "extract_features": "evaluation.features",
     "knn_accuracy": "evaluation.knn",
+    "load_encoder": "networks.saved_encoder",
     "load_exported": "serving.versions",
     "load_official_checkpoint": "networks.official_checkpoints",
     "nt_xent_loss": "objective.nt_xent",

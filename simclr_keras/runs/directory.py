@@ -9,6 +9,7 @@ import keras
 
 from ..errors import InputError, RunFailure
 from ..keras_versions import KERAS_3
+from ..networks.saved_encoder import load_encoder
 from .config import PretrainConfig
 
 _GENERATION = 3 if KERAS_3 else 2
@@ -112,7 +113,7 @@ class RunDirectory:
                 f"The run in {self.path} is not finished (no encoder.keras). Repeat its "
                 "pretrain command to continue it."
             )
-        return keras.models.load_model(self.encoder_file, compile=False)
+        return load_encoder(self.encoder_file)
 
 
 def write_json(path: pathlib.Path, content: dict) -> None:

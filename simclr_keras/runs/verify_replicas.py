@@ -13,6 +13,7 @@ from ..errors import InputError
 from ..keras_versions import lamb
 from ..networks.encoders import build_encoder
 from ..networks.projection_head import ProjectionHead
+from ..networks.saved_encoder import load_encoder
 from ..training.lars import LARS
 from ..training.simclr import SimCLR
 from ..views.augmenter import SimCLRAugmenter
@@ -76,7 +77,7 @@ def encoder_builder(name: str, image_size: int, **options) -> Callable[[], keras
     if name.endswith(".keras"):
         if not os.path.exists(name):
             raise InputError(f"There is no file {name}. Name a model that Keras saved.")
-        return lambda: keras.models.load_model(name, compile=False)
+        return lambda: load_encoder(name)
     if ":" in name and not name.startswith("keras_cv:"):
         module, _, function = name.partition(":")
         try:

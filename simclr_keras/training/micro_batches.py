@@ -37,7 +37,7 @@ def micro_batch_gradients(model, data):
     image_blocks, label_blocks = (
         None if rows is None else _blocks(rows, number, size) for rows in (images, labels)
     )
-    width = model.projection_head.compute_output_shape(tuple(model.encoder.output_shape))[-1]
+    width = _projection_dim(model)
 
     def forward(index):
         first = tf.cast(replicas.replica_id() * count + index * size, tf.int64)
@@ -188,3 +188,10 @@ def _rows(blocks):
 
 def _set_row(blocks, index, value):
     return tf.tensor_scatter_nd_update(blocks, [[index]], value[None])
+
+
+def _projection_dim(model) -> int:
+    """K of any projection head: found by tracing, since not every layer can say its shape."""
+    features = tf.TensorSpec(model.encoder.output_shape, tf.float32)
+    project = tf.function(lambda x: model.projection_head(x, training=False), autograph=False)
+    return project.get_concrete_function(features).structured_outputs.shape[-1]

@@ -1,7 +1,10 @@
 """Crops cut while decoding: for images of many sizes, from their full resolution."""
 
+import functools
+
 import tensorflow as tf
 
+from ..data.headers import begins_with, file_start, is_decodable_png
 from ..data.images import decode_image, to_unit_range
 from . import crops
 from .augmenter import SimCLRAugmenter
@@ -63,37 +66,67 @@ class CropCutter:
             uint8 `(2, S, S, C)`.
         """
 
-        def boxes(height, width):
-            return crops.crop_boxes(candidates, height, width, self._policy.crop_aspect)
+        def boxes(sides):
+            return crops.crop_boxes(candidates, sides[0], sides[1], self._policy.crop_aspect)
 
         size, interpolation = self._policy.image_size, self._policy.interpolation
-        if image.dtype != tf.string:
-            pixels = tf.cast(tf.round(to_unit_range(image) * 255.0), tf.uint8)
-            cut = boxes(tf.shape(image)[0], tf.shape(image)[1])
+        if image.dtype == tf.string:
+            pixels, sides, reduction = _decode(image, boxes, size)
+            cut = boxes(sides) / reduction
         else:
-            pixels, cut = tf.cond(
-                tf.strings.substr(image, 0, 3) == b"\xff\xd8\xff",
-                lambda: _decode_jpeg(image, boxes, size),
-                lambda: _decode(image, boxes),
-            )
+            pixels = tf.cast(tf.round(to_unit_range(image) * 255.0), tf.uint8)
+            cut = boxes(tf.shape(image))
         return tf.stack([_resized(pixels, cut[view], size, interpolation) for view in (0, 1)])
 
 
-def _decode(image_bytes, boxes):
-    image = decode_image(image_bytes)
-    return image, boxes(tf.shape(image)[0], tf.shape(image)[1])
+def _decode(image_bytes, boxes, size):
+    """The image, (height, width) of the file, and how many times smaller it was decoded.
 
-
-def _decode_jpeg(image_bytes, boxes, size):
-    shape = tf.io.extract_jpeg_shape(image_bytes)
-    cut = boxes(shape[0], shape[1])
-    least = tf.cast(tf.reduce_min(cut[:, 2:]), tf.int32)
+    The operation for JPEGs decodes PNGs too.
+    """
+    start = file_start(image_bytes)
+    is_jpeg = begins_with(start, b"\xff\xd8\xff")
+    jpeg_sides = tf.io.extract_jpeg_shape(tf.where(is_jpeg, image_bytes, _small_jpeg()))[:2]
+    least = tf.cast(tf.reduce_min(boxes(jpeg_sides)[:, 2:]), tf.int32)
     which = sum(tf.cast(least >= size * r, tf.int32) for r in _REDUCTIONS[1:])
+    which = tf.where(is_jpeg, which, tf.where(is_decodable_png(start), 0, len(_REDUCTIONS)))
     image = tf.switch_case(
         which,
-        [lambda r=r: tf.io.decode_jpeg(image_bytes, channels=3, ratio=r) for r in _REDUCTIONS],
+        [
+            *(
+                lambda r=r: tf.io.decode_jpeg(image_bytes, channels=3, ratio=r)
+                for r in _REDUCTIONS
+            ),
+            lambda: _decode_other(image_bytes),
+        ],
     )
-    return image, cut / tf.cast(tf.gather(_REDUCTIONS, which), tf.float32)
+    image = tf.ensure_shape(image, [None, None, 3])
+    sides = tf.where(is_jpeg, jpeg_sides, tf.shape(image)[:2])
+    return image, sides, tf.gather([*map(float, _REDUCTIONS), 1.0], which)
+
+
+def _decode_other(image_bytes):
+    """GIF, BMP, and what is no image.
+
+    In Python: `tf.data` passes through all the control flow of a branch that is not taken, and
+    these formats need so much of it that every JPEG would take twice its time.
+    """
+
+    def decode(content):
+        try:
+            return decode_image(content)
+        except tf.errors.OpError as error:
+            raise ValueError(error.message) from None  # an InvalidArgumentError outside
+
+    return tf.py_function(decode, [image_bytes], tf.uint8)
+
+
+@functools.cache
+def _small_jpeg() -> bytes:
+    """Stands for a file of another format where a JPEG is asked for its size."""
+    # Not at import: several workers must be set up before TensorFlow does anything.
+    with tf.init_scope():
+        return tf.io.encode_jpeg(tf.zeros([1, 1, 3], tf.uint8)).numpy()
 
 
 def _resized(image, box, size, interpolation):
@@ -106,25 +139,16 @@ def _resized(image, box, size, interpolation):
     last = tf.minimum(tf.math.ceil(corner + extent), tf.cast(tf.shape(image)[:2], tf.float32))
     (top, left), (bottom, right) = (tf.unstack(tf.cast(x, tf.int32)) for x in (first, last))
     part = image[None, top:bottom, left:right]
-    side = tf.constant([size, size])
-
-    def antialiased():
-        scale = tf.cast(side, tf.float32) / extent
-        return tf.raw_ops.ScaleAndTranslate(
-            images=part,
-            size=side,
-            scale=scale,
-            translation=(first - corner) * scale,
-            kernel_type=_KERNELS[interpolation],
-            antialias=True,
-        )
-
-    def enlarged():  # the same numbers in a quarter of the time
-        return tf.raw_ops.ResizeBilinear(images=part, size=side, half_pixel_centers=True)
-
-    if interpolation == "bilinear":
-        square = tf.cond(tf.reduce_max(extent) < size, enlarged, antialiased)
-    else:
-        square = tf.clip_by_value(antialiased(), 0.0, 255.0)  # bicubic weights overshoot
+    scale = size / extent
+    square = tf.raw_ops.ScaleAndTranslate(
+        images=part,
+        size=[size, size],
+        scale=scale,
+        translation=(first - corner) * scale,
+        kernel_type=_KERNELS[interpolation],
+        antialias=True,
+    )
+    if interpolation == "bicubic":
+        square = tf.clip_by_value(square, 0.0, 255.0)  # its weights overshoot
     square = tf.cast(square[0] + 0.5, tf.uint8)
     return tf.ensure_shape(square, [size, size, image.shape[2]])

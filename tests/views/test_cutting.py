@@ -1,8 +1,12 @@
+import io
+
 import numpy as np
 import pytest
 import tensorflow as tf
+from PIL import Image
 
 from simclr_keras import SimCLRAugmenter
+from simclr_keras.data.images import decode_image
 from simclr_keras.views.cutting import CropCutter
 
 PLAIN = {"color_jitter_strength": 0, "grayscale_probability": 0, "blur": False}
@@ -41,14 +45,29 @@ def test_colour_and_flip_follow_on_the_device(rng):
         assert np.abs(a - b).mean() < 0.01
 
 
-@pytest.mark.parametrize("encode", [tf.io.encode_png, tf.io.encode_jpeg])
+def _encode_bmp(image):
+    stream = io.BytesIO()
+    Image.fromarray(image.numpy()).convert("P").save(stream, "BMP")  # with a palette
+    return tf.constant(stream.getvalue())
+
+
+def _encode_gif(image):
+    stream = io.BytesIO()
+    frame = Image.fromarray(image.numpy())
+    frame.save(stream, "GIF", save_all=True, append_images=[frame.rotate(90)])
+    return tf.constant(stream.getvalue())
+
+
+@pytest.mark.parametrize(
+    "encode", [tf.io.encode_png, tf.io.encode_jpeg, _encode_bmp, _encode_gif]
+)
 def test_encoded_images_in_a_dataset(rng, encode):
     image = _smooth(rng, 40, 52)
     cutter = CropCutter(SimCLRAugmenter(24, **PLAIN), seed=1)
     encoded = encode(image)
     drawn = cutter.draw(tf.constant(3, tf.int64), tf.range(4, dtype=tf.int64))
     dataset = tf.data.Dataset.from_tensor_slices(drawn).map(lambda d: cutter.cut(encoded, d))
-    decoded = tf.io.decode_image(encoded)
+    decoded = decode_image(encoded)
     for row, cut in zip(drawn, dataset):
         np.testing.assert_array_equal(cut, cutter.cut(decoded, row))
 
@@ -85,8 +104,14 @@ def test_the_smaller_crop_decides_the_scale(monkeypatch, rng):
         assert ratios.pop() == expected and not ratios
 
 
-def test_broken_images_are_errors():
+@pytest.mark.parametrize("content", [b"\xff\xd8\xff broken", b"no image", b"", "bomb"])
+def test_broken_images_are_errors(content):
     cutter = CropCutter(SimCLRAugmenter(16), seed=0)
-    for content in (b"\xff\xd8\xff broken", b"no image", b""):
-        with pytest.raises(tf.errors.InvalidArgumentError):
-            _cut(cutter, tf.constant(content))
+    if content == "bomb":  # a PNG that declares 2^32 pixels
+        content = bytearray(tf.io.encode_png(tf.zeros([4, 4, 3], tf.uint8)).numpy())
+        content[16:24] = (65536).to_bytes(4, "big") * 2
+        content = bytes(content)
+    drawn = cutter.draw(tf.constant(0, tf.int64), tf.range(1, dtype=tf.int64))
+    dataset = tf.data.Dataset.from_tensor_slices(drawn)
+    with pytest.raises(tf.errors.InvalidArgumentError):
+        list(dataset.map(lambda row: cutter.cut(tf.constant(content), row)))
