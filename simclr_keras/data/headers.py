@@ -28,19 +28,9 @@ def check_png_size(start: tf.Tensor) -> tf.Operation | None:
     TensorFlow's decoders have limits too, 2^29 bytes for JPEG and PNG and 2^30 for BMP: a
     JPEG's size, which can stand anywhere, is left to them.
     """
-    is_png, height, width = _png(start)
-    return _check_size(tf.where(is_png, height, 1), tf.where(is_png, width, 1))
-
-
-def is_decodable_png(start: tf.Tensor) -> tf.Tensor:
-    """Whether a file is a PNG that declares a size it may have: bool scalar."""
-    is_png, height, width = _png(start)
-    return is_png & _fits(height, width)
-
-
-def _png(start):
     is_png = begins_with(start, b"\x89PNG\r\n\x1a\n")
-    return is_png, _number(start[20:24][::-1]), _number(start[16:20][::-1])
+    height, width = _number(start[20:24][::-1]), _number(start[16:20][::-1])
+    return _check_size(tf.where(is_png, height, 1), tf.where(is_png, width, 1))
 
 
 def check_bmp_size(start: tf.Tensor) -> tf.Operation | None:
@@ -79,8 +69,9 @@ def dependencies(*checks: tf.Operation | None):
 
 
 def _check_size(height, width):
+    fits = (height > 0) & (width > 0) & (height <= MAX_PIXELS) & (width <= MAX_PIXELS)
     return tf.debugging.Assert(
-        _fits(height, width),
+        fits & (height * width <= MAX_PIXELS),
         [
             f"The image declares no pixels or more than {MAX_PIXELS}. Make it smaller. "
             "Received: height, width =",
@@ -88,11 +79,6 @@ def _check_size(height, width):
             width,
         ],
     )
-
-
-def _fits(height, width):
-    sides = (height > 0) & (width > 0) & (height <= MAX_PIXELS) & (width <= MAX_PIXELS)
-    return sides & (height * width <= MAX_PIXELS)
 
 
 def _number(values: tf.Tensor) -> tf.Tensor:

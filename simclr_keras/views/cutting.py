@@ -4,7 +4,6 @@ import functools
 
 import tensorflow as tf
 
-from ..data.headers import begins_with, file_start, is_decodable_png
 from ..data.images import decode_image, to_unit_range
 from . import crops
 from .augmenter import SimCLRAugmenter
@@ -71,8 +70,7 @@ class CropCutter:
 
         size, interpolation = self._policy.image_size, self._policy.interpolation
         if image.dtype == tf.string:
-            pixels, sides, reduction = _decode(image, boxes, size)
-            cut = boxes(sides) / reduction
+            pixels, cut = _decode(image, boxes, size)
         else:
             pixels = tf.cast(tf.round(to_unit_range(image) * 255.0), tf.uint8)
             cut = boxes(tf.shape(image))
@@ -80,29 +78,31 @@ class CropCutter:
 
 
 def _decode(image_bytes, boxes, size):
-    """The image, (height, width) of the file, and how many times smaller it was decoded.
+    """The image and its boxes, in pixels of the scale that it was decoded at."""
+    is_jpeg = tf.strings.substr(image_bytes, 0, 3) == b"\xff\xd8\xff"
+    is_png = tf.strings.substr(image_bytes, 0, 4) == b"\x89PNG"
+    cut = boxes(tf.io.extract_jpeg_shape(tf.where(is_jpeg, image_bytes, _small_jpeg())))
+    least = tf.cast(tf.reduce_min(cut[:, 2:]), tf.int32)
+    which = tf.reduce_sum(tf.cast(least >= [size * r for r in _REDUCTIONS[1:]], tf.int32))
+    which = tf.where(is_jpeg, which, len(_REDUCTIONS) + tf.where(is_png, 0, 1))
 
-    The operation for JPEGs decodes PNGs too.
-    """
-    start = file_start(image_bytes)
-    is_jpeg = begins_with(start, b"\xff\xd8\xff")
-    jpeg_sides = tf.io.extract_jpeg_shape(tf.where(is_jpeg, image_bytes, _small_jpeg()))[:2]
-    least = tf.cast(tf.reduce_min(boxes(jpeg_sides)[:, 2:]), tf.int32)
-    which = sum(tf.cast(least >= size * r, tf.int32) for r in _REDUCTIONS[1:])
-    which = tf.where(is_jpeg, which, tf.where(is_decodable_png(start), 0, len(_REDUCTIONS)))
-    image = tf.switch_case(
+    def jpeg(reduction):
+        image = tf.io.decode_jpeg(image_bytes, channels=3, ratio=reduction)
+        return image, cut / reduction
+
+    def other(decode):
+        image = tf.ensure_shape(decode(image_bytes), [None, None, 3])
+        return image, boxes(tf.shape(image))
+
+    return tf.switch_case(
         which,
         [
-            *(
-                lambda r=r: tf.io.decode_jpeg(image_bytes, channels=3, ratio=r)
-                for r in _REDUCTIONS
-            ),
-            lambda: _decode_other(image_bytes),
+            *(lambda r=r: jpeg(r) for r in _REDUCTIONS),
+            # TensorFlow refuses PNGs of more than 2^29 bytes before it decodes them.
+            lambda: other(lambda content: tf.io.decode_png(content, channels=3)),
+            lambda: other(_decode_other),
         ],
     )
-    image = tf.ensure_shape(image, [None, None, 3])
-    sides = tf.where(is_jpeg, jpeg_sides, tf.shape(image)[:2])
-    return image, sides, tf.gather([*map(float, _REDUCTIONS), 1.0], which)
 
 
 def _decode_other(image_bytes):
