@@ -5,7 +5,7 @@
 #
 # Each worker gets the same command; TF_CONFIG tells it who it is. The first is the chief and
 # alone writes the run directory, which all workers must be able to read. A worker that dies ends
-# the run; this script again continues it. About a minute on two CPU cores.
+# the run; this script again continues it.
 set -euo pipefail
 run=${1:-runs/two_workers}
 workers='"localhost:23451", "localhost:23452"'
