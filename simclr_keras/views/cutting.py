@@ -72,7 +72,9 @@ class CropCutter:
         if image.dtype == tf.string:
             pixels, cut = _decode(image, boxes, size)
         else:
-            pixels = tf.cast(tf.round(to_unit_range(image) * 255.0), tf.uint8)
+            pixels = image
+            if image.dtype != tf.uint8:
+                pixels = tf.cast(tf.round(to_unit_range(image) * 255.0), tf.uint8)
             cut = boxes(tf.shape(image))
         return tf.stack([_resized(pixels, cut[view], size, interpolation) for view in (0, 1)])
 
