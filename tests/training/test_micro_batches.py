@@ -83,7 +83,9 @@ def test_8_micro_batches_of_32_give_the_gradient_of_256(rng, compile_arguments):
 
 
 @pytest.mark.parametrize(
-    "loss", [NTXentLoss(0.5, decoupled=True), lambda a, b: nt_xent_loss(a, b, 0.7)], ids=str
+    "loss",
+    [NTXentLoss(0.5, decoupled=True), lambda a, b: nt_xent_loss(a, b, 0.7)],
+    ids=["decoupled", "callable"],
 )
 def test_other_losses(rng, loss):
     images, labels = _data(rng, 12)
