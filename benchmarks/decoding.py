@@ -5,10 +5,11 @@
 All cut the same two boxes of each file and resize them to 224 pixels with antialiasing, in
 `tf.data` with as many calls at a time as there are cores; rounds are interleaved.
 
-- `ours`: decodes once, at a smaller scale where both crops stay large enough.
+- `ours`: decodes once; images of at least twice the views' side at a smaller scale where both
+  crops stay large enough (what `pretrain` chooses by the data).
 - `once`: decodes once at full scale, then cuts.
 - `twice`: `decode_and_crop_jpeg` for each crop.
-- `twice, reduced`: as ours, but each crop has a decoding and a scale of its own.
+- `twice, reduced`: each crop has a decoding and, where images are large, a scale of its own.
 - `decode`: the bare decoder, for comparison; nothing is cut.
 """
 
@@ -91,11 +92,12 @@ def main():
     parser.add_argument("--rounds", type=int, default=5)
     arguments = parser.parse_args()
     draw = np.random.default_rng(0)
-    cutter = cutting.CropCutter(sk.SimCLRAugmenter(SIZE), seed=0)
+    augmenter = sk.SimCLRAugmenter(SIZE)
     print(f"TensorFlow {tf.__version__}, {os.cpu_count()} cores; medians, two crops an image")
     print(f"{'image':>12}{'KB':>7}{'way':>16}{'images/s':>10}{'ours is':>9}")
     for name, (height, width, count) in SHAPES.items():
         files = tf.stack([photo(draw, height, width) for _ in range(count)])
+        cutter = cutting.CropCutter(augmenter, 0, reduced_scales=min(height, width) >= 2 * SIZE)
         positions = tf.range(count, dtype=tf.int64)
         candidates = cutter.draw(tf.constant(0, tf.int64), positions)
         sources = tf.data.Dataset.from_tensor_slices((files, candidates))

@@ -32,6 +32,7 @@ def encoded_images():
         "bmp": encode("BMP", (25, 31)),
         "1x1_png": encode("PNG", (1, 1)),
         "1x1_jpeg": encode("JPEG", (1, 1)),
+        "large_jpeg": encode("JPEG", (90, 70)),  # decoded smaller for 16 pixels
         "long_jpeg": encode("JPEG", (3000, 2)),
         "tall_png": encode("PNG", (1, 5000)),
     }

@@ -157,7 +157,9 @@ def pretraining_dataset(
     def decoded_example(index, drawn):
         if cutter is not None:
             return finish(cutter.cut(source.read(index), drawn), index)
-        image = tf.round(resize_and_center_crop(source.load(index), image_size) * 255.0)
+        image = tf.round(
+            resize_and_center_crop(source.load(index, image_size), image_size) * 255.0
+        )
         return finish(tf.cast(image, tf.uint8), index)
 
     steps = step_indices(
@@ -198,7 +200,7 @@ def evaluation_dataset(
     labels = tf.constant(source.labels)
 
     def load(index):
-        images = resize_and_center_crop(source.load(index), image_size)
+        images = resize_and_center_crop(source.load(index, image_size), image_size)
         return images, tf.gather(labels, index)
 
     dataset = tf.data.Dataset.range(len(source))

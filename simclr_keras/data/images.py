@@ -1,15 +1,6 @@
-"""Encoded bytes to RGB, the range of images, and the one resize of the package."""
+"""The range of images, and the one resize of the package."""
 
 import tensorflow as tf
-
-from .headers import (
-    begins_with,
-    check_bmp_size,
-    check_png_size,
-    dependencies,
-    file_start,
-    first_frame,
-)
 
 _TOLERANCE = 1e-3  # what resampling and half precision may add
 _RANGE_MESSAGE = (
@@ -17,84 +8,6 @@ _RANGE_MESSAGE = (
     "`image_dataset_from_directory`, which yields floating-point images in 0-255; mend it "
     "with `dataset.map(lambda images: images / 255.0)`."
 )
-
-
-def decode_image(image_bytes: tf.Tensor) -> tf.Tensor:
-    """Decodes JPEG, PNG, GIF (first frame) or BMP to RGB, eagerly or in a graph.
-
-    Gray is repeated, CMYK is converted, alpha is dropped, 16 bits become 8, and the EXIF
-    orientation is ignored: in training and serving alike.
-
-    Args:
-        image_bytes: string scalar, the encoded file.
-
-    Returns:
-        uint8 `(H, W, 3)`.
-
-    Raises:
-        tf.errors.InvalidArgumentError: If the bytes are no such image, end too early, or
-            declare more pixels than `headers.MAX_PIXELS`, which is found before decoding (of
-            a JPEG, more than 2^29 bytes).
-
-    Example:
-        >>> import tensorflow as tf
-        >>> from simclr_keras.data.images import decode_image
-        >>> encoded = tf.io.encode_png(tf.zeros((4, 6, 1), tf.uint8))
-        >>> tuple(decode_image(encoded).shape)
-        (4, 6, 3)
-    """
-    image_bytes = tf.convert_to_tensor(image_bytes)
-    start = file_start(image_bytes)
-    # One branch at most on the way of nearly every file: each costs time in `tf.data`.
-    image = tf.cond(
-        begins_with(start, b"\xff\xd8\xff") | begins_with(start, b"\x89PNG\r\n\x1a\n"),
-        lambda: _decode_jpeg_or_png(image_bytes, start),
-        lambda: _decode_gif_or_bmp(image_bytes, start),
-    )
-    return tf.ensure_shape(image, [None, None, 3])
-
-
-def _decode_jpeg_or_png(image_bytes: tf.Tensor, start: tf.Tensor) -> tf.Tensor:
-    with dependencies(check_png_size(start)):
-        return tf.io.decode_image(image_bytes, channels=3, expand_animations=False)
-
-
-def _decode_gif_or_bmp(image_bytes: tf.Tensor, start: tf.Tensor) -> tf.Tensor:
-    is_gif, is_bmp = begins_with(start, b"GIF8"), begins_with(start, b"BM")
-    # Newer versions of TensorFlow decode WebP too, older ones do not.
-    message = "Not an image: expected the bytes of a JPEG, PNG, GIF or BMP file."
-    with dependencies(tf.debugging.Assert(is_gif | is_bmp, [message])):
-        return tf.cond(
-            is_gif,
-            lambda: tf.io.decode_image(
-                first_frame(image_bytes, start), channels=3, expand_animations=False
-            ),
-            lambda: _decode_bmp(image_bytes, start),
-        )
-
-
-def _decode_bmp(image_bytes: tf.Tensor, start: tf.Tensor) -> tf.Tensor:
-    # TensorFlow's decoder refuses channels=3 unless the file has 24 bits per pixel, and
-    # gives the palette's indices, not its colours, for 8 bits.
-    with dependencies(check_bmp_size(start)):
-        image = tf.io.decode_bmp(image_bytes, channels=0)
-    return tf.cond(
-        tf.shape(image)[2] == 1,
-        lambda: tf.gather(_bmp_palette(image_bytes), tf.cast(image[:, :, 0], tf.int32)),
-        lambda: image[:, :, :3],
-    )
-
-
-def _bmp_palette(image_bytes: tf.Tensor) -> tf.Tensor:
-    """The colours of an 8-bit BMP, uint8 `(colours, 3)`."""
-
-    def number(place: int) -> tf.Tensor:
-        return tf.io.decode_raw(tf.strings.substr(image_bytes, place, 4), tf.int32)[0]
-
-    # After 14 bytes of file header and the image header, up to the pixels: B, G, R, 0.
-    start, pixels = 14 + number(14), number(10)
-    table = tf.strings.substr(image_bytes, start, (pixels - start) // 4 * 4)
-    return tf.reshape(tf.io.decode_raw(table, tf.uint8), [-1, 4])[:, 2::-1]
 
 
 def to_unit_range(images: tf.Tensor) -> tf.Tensor:

@@ -6,7 +6,7 @@ import os
 import numpy as np
 import tensorflow as tf
 
-from .images import decode_image
+from .decoding import decode_image, decode_in_pipeline
 
 
 class ImageSource:
@@ -106,17 +106,38 @@ class ImageSource:
         stored = tf.gather(self._in_memory(), index)
         return stored if self.paths is None else tf.io.read_file(stored)
 
-    def load(self, index: tf.Tensor) -> tf.Tensor:
+    def load(self, index: tf.Tensor, least_side: int | None = None) -> tf.Tensor:
         """One image; for use in `tf.data`.
 
         Args:
             index: int64 scalar (of any shape, for an array source).
+            least_side: As for `decoding.decode_image`.
 
         Returns:
             `(H, W, C)`; decoded images are uint8 and RGB.
         """
         image = self.read(index)
-        return image if self.images is not None else decode_image(image)
+        return image if self.images is not None else decode_in_pipeline(image, least_side)
+
+    def typical_side(self, count: int = 32) -> int | None:
+        """The median of the shorter sides of some JPEGs, spread over the source.
+
+        Args:
+            count: How many to look at; only their headers are read.
+
+        Returns:
+            Pixels, or `None` of a source that is an array or has no JPEG there.
+        """
+        if self.images is not None or not len(self):
+            return None
+        sides = []
+        for index in np.unique(np.linspace(0, len(self) - 1, count).astype(int)):
+            try:
+                shape = tf.io.extract_jpeg_shape(self.read(int(index)))
+            except tf.errors.OpError:  # of another format, or broken: found where it is decoded
+                continue
+            sides.append(int(tf.reduce_min(shape[:2])))
+        return int(np.median(sides)) if sides else None
 
     def find_unreadable(self) -> list[tuple[str, str]]:
         """See the function `find_unreadable`."""

@@ -9,7 +9,8 @@ from collections.abc import Sequence
 import numpy as np
 import tensorflow as tf
 
-from ..data.images import decode_image, resize_and_center_crop
+from ..data.decoding import decode_image
+from ..data.images import resize_and_center_crop
 from ..errors import InputError
 from ..report.page import thumbnail, write_page
 from ..serving.embed import embed_images
@@ -181,7 +182,7 @@ class _Pictures:
         path = name if is_file else os.path.join(self.root, name)
         if path not in self.known:
             try:
-                image = decode_image(tf.io.read_file(os.fsencode(path)))
+                image = decode_image(tf.io.read_file(os.fsencode(path)), _SIDE)
                 self.known[path] = thumbnail(resize_and_center_crop(image, _SIDE))
             except tf.errors.OpError:
                 self.known[path] = None

@@ -166,7 +166,7 @@ def _batches(source: ImageSource, image_size: int, batch_size: int):
     """(int64 `(n,)` indices, float32 `(n, S, S, 3)`) of those that can be read, in order."""
 
     def load(index):
-        image = resize_and_center_crop(source.load(index), image_size)
+        image = resize_and_center_crop(source.load(index, image_size), image_size)
         return index, tf.ensure_shape(image, [image_size, image_size, None])
 
     # tf.data.AUTOTUNE begins with one image at a time, and a folder is over before it has learned.

@@ -5,7 +5,8 @@ import contextlib
 import keras
 import tensorflow as tf
 
-from ..data.images import decode_image, resize_and_center_crop, to_unit_range
+from ..data.decoding import decode_image
+from ..data.images import resize_and_center_crop, to_unit_range
 from ..errors import InputError
 from ..keras_versions import replaced_weights, tensorflow_variables
 
@@ -65,7 +66,9 @@ def reusable(
     @tf.function(input_signature=[tf.TensorSpec([None], tf.string, "image_bytes")])
     def serve_bytes(image_bytes):
         images = tf.map_fn(
-            lambda encoded: resize_and_center_crop(decode_image(encoded), image_size),
+            lambda encoded: resize_and_center_crop(
+                decode_image(encoded, image_size), image_size
+            ),
             image_bytes,
             fn_output_signature=tf.TensorSpec([image_size, image_size, 3], tf.float32),
         )

@@ -1,15 +1,19 @@
 """Crops cut while decoding: for images of many sizes, from their full resolution."""
 
-import functools
-
 import tensorflow as tf
 
-from ..data.images import decode_image, to_unit_range
+from ..data.decoding import (
+    REDUCTIONS,
+    call_python,
+    decode_in_pipeline,
+    is_jpeg,
+    jpeg_sides,
+)
+from ..data.images import to_unit_range
 from . import crops
 from .augmenter import SimCLRAugmenter
 from .uniforms import uniforms
 
-_REDUCTIONS = (1, 2, 4, 8)  # what a JPEG decoder can leave out: the transform's fine detail
 _KERNELS = {"bilinear": "triangle", "bicubic": "keyscubic"}
 
 
@@ -22,11 +26,15 @@ class CropCutter:
     Args:
         augmenter: Whose crops to cut.
         seed: The run's seed.
+        reduced_scales: Decode a JPEG at a half, quarter or eighth of its scale when both crops
+            keep the view's side in pixels. The choice costs every image a millisecond, and
+            images less than twice as large as the views never gain it back. Defaults to True.
     """
 
-    def __init__(self, augmenter: SimCLRAugmenter, seed: int):
+    def __init__(self, augmenter: SimCLRAugmenter, seed: int, reduced_scales: bool = True):
         self._policy = augmenter.policy
         self._seed = seed
+        self._reduced_scales = reduced_scales
 
     def draw(self, step: tf.Tensor, positions: tf.Tensor) -> tf.Tensor:
         """What depends on the step and the place in the batch, for a whole batch at once.
@@ -54,8 +62,7 @@ class CropCutter:
     def cut(self, image: tf.Tensor, candidates: tf.Tensor) -> tf.Tensor:
         """The two crops of one image of any size.
 
-        The image is decoded once. A JPEG whose crops are both at least twice the view's side
-        is decoded at a half, quarter or eighth of its scale, so that each keeps that side.
+        The image is decoded once, at the smaller scale with `reduced_scales`.
 
         Args:
             image: The encoded file, a string scalar, or uint8 or floating `(H, W, C)`.
@@ -65,70 +72,43 @@ class CropCutter:
             uint8 `(2, S, S, C)`.
         """
 
-        def boxes(sides):
+        def boxes(sides, candidates=candidates):
             return crops.crop_boxes(candidates, sides[0], sides[1], self._policy.crop_aspect)
 
         size, interpolation = self._policy.image_size, self._policy.interpolation
-        if image.dtype == tf.string:
-            pixels, cut = _decode(image, boxes, size)
+        if image.dtype == tf.string and self._reduced_scales:
+            pixels, cut = _decode_reduced(image, candidates, boxes, size)
         else:
-            pixels = image
-            if image.dtype != tf.uint8:
-                pixels = tf.cast(tf.round(to_unit_range(image) * 255.0), tf.uint8)
-            cut = boxes(tf.shape(image))
+            pixels = decode_in_pipeline(image) if image.dtype == tf.string else image
+            if pixels.dtype != tf.uint8:
+                pixels = tf.cast(tf.round(to_unit_range(pixels) * 255.0), tf.uint8)
+            cut = boxes(tf.shape(pixels))
         return tf.stack([_resized(pixels, cut[view], size, interpolation) for view in (0, 1)])
 
 
-def _decode(image_bytes, boxes, size):
+def _decode_reduced(image_bytes, candidates, boxes, size):
     """The image and its boxes, in pixels of the scale that it was decoded at."""
-    is_jpeg = tf.strings.substr(image_bytes, 0, 3) == b"\xff\xd8\xff"
-    is_png = tf.strings.substr(image_bytes, 0, 4) == b"\x89PNG"
-    cut = boxes(tf.io.extract_jpeg_shape(tf.where(is_jpeg, image_bytes, _small_jpeg())))
+    cut = boxes(jpeg_sides(image_bytes))
     least = tf.cast(tf.reduce_min(cut[:, 2:]), tf.int32)
-    which = tf.reduce_sum(tf.cast(least >= [size * r for r in _REDUCTIONS[1:]], tf.int32))
-    which = tf.where(is_jpeg, which, len(_REDUCTIONS) + tf.where(is_png, 0, 1))
+    which = tf.reduce_sum(tf.cast(least >= [size * r for r in REDUCTIONS[1:]], tf.int32))
 
     def jpeg(reduction):
         image = tf.io.decode_jpeg(image_bytes, channels=3, ratio=reduction)
         return image, cut / reduction
 
-    def other(decode):
-        image = tf.ensure_shape(decode(image_bytes), [None, None, 3])
-        return image, boxes(tf.shape(image))
+    def other():
+        def decode(content, candidates):  # in Python: ops here would cost every JPEG time
+            image = decode_in_pipeline(content)
+            return image, boxes(tf.shape(image), candidates)
+
+        inputs = [image_bytes, candidates]
+        image, cut = call_python(decode, inputs, [tf.uint8, tf.float32])
+        return tf.ensure_shape(image, [None, None, 3]), tf.ensure_shape(cut, [2, 4])
 
     return tf.switch_case(
-        which,
-        [
-            *(lambda r=r: jpeg(r) for r in _REDUCTIONS),
-            # TensorFlow refuses PNGs of more than 2^29 bytes before it decodes them.
-            lambda: other(lambda content: tf.io.decode_png(content, channels=3)),
-            lambda: other(_decode_other),
-        ],
+        tf.where(is_jpeg(image_bytes), which, len(REDUCTIONS)),
+        [*(lambda r=r: jpeg(r) for r in REDUCTIONS), other],
     )
-
-
-def _decode_other(image_bytes):
-    """GIF, BMP, and what is no image.
-
-    In Python: `tf.data` passes through all the control flow of a branch that is not taken, and
-    these formats need so much of it that every JPEG would take twice its time.
-    """
-
-    def decode(content):
-        try:
-            return decode_image(content)
-        except tf.errors.OpError as error:
-            raise ValueError(error.message) from None  # an InvalidArgumentError outside
-
-    return tf.py_function(decode, [image_bytes], tf.uint8)
-
-
-@functools.cache
-def _small_jpeg() -> bytes:
-    """Stands for a file of another format where a JPEG is asked for its size."""
-    # Not at import: several workers must be set up before TensorFlow does anything.
-    with tf.init_scope():
-        return tf.io.encode_jpeg(tf.zeros([1, 1, 3], tf.uint8)).numpy()
 
 
 def _resized(image, box, size, interpolation):
@@ -142,14 +122,28 @@ def _resized(image, box, size, interpolation):
     (top, left), (bottom, right) = (tf.unstack(tf.cast(x, tf.int32)) for x in (first, last))
     part = image[None, top:bottom, left:right]
     scale = size / extent
-    square = tf.raw_ops.ScaleAndTranslate(
-        images=part,
-        size=[size, size],
-        scale=scale,
-        translation=(first - corner) * scale,
-        kernel_type=_KERNELS[interpolation],
-        antialias=True,
-    )
+
+    def reduced():
+        return tf.raw_ops.ScaleAndTranslate(
+            images=part,
+            size=[size, size],
+            scale=scale,
+            translation=(first - corner) * scale,
+            kernel_type=_KERNELS[interpolation],
+            antialias=True,
+        )
+
+    def enlarged():
+        return tf.raw_ops.ResizeBilinear(
+            images=tf.cast(part, tf.float32), size=[size, size], half_pixel_centers=True
+        )
+
+    if interpolation == "bilinear":
+        # Enlarging needs no antialiasing, and this op takes a third of the time. Such a box
+        # is of whole pixels: nothing is decoded smaller than its view.
+        square = tf.cond(tf.reduce_max(extent) < size, enlarged, reduced)
+    else:
+        square = reduced()
     if interpolation == "bicubic":
         square = tf.clip_by_value(square, 0.0, 255.0)  # its weights overshoot
     square = tf.cast(square[0] + 0.5, tf.uint8)

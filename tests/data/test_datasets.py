@@ -10,7 +10,8 @@ from simclr_keras.data.datasets import (
     load_source,
     pretraining_dataset,
 )
-from simclr_keras.data.images import decode_image, resize_and_center_crop
+from simclr_keras.data.decoding import decode_image
+from simclr_keras.data.images import resize_and_center_crop
 from simclr_keras.data.sources import ImageSource, source_from_arrays
 from simclr_keras.errors import InputError
 
@@ -268,3 +269,17 @@ def test_floating_point_arrays_in_0_255_are_refused():
     source = source_from_arrays(np.full((2, 4, 4, 3), 200.0, "float32"))
     with pytest.raises(tf.errors.InvalidArgumentError, match="image_dataset_from_dire"):
         next(iter(evaluation_dataset(source, 4, 2)))
+
+
+def test_the_typical_side_is_read_from_the_headers_of_jpegs(tmp_path, arrays, image_folder):
+    for index, (height, width) in enumerate([(10, 90), (40, 30), (50, 70)]):
+        content = tf.io.encode_jpeg(np.zeros((height, width, 3), "uint8"))
+        (tmp_path / f"{index}.jpg").write_bytes(content.numpy())
+    (tmp_path / "3.jpg").write_bytes(b"\xff\xd8\xff broken")
+    source = ImageSource(
+        "some", np.full(4, -1), paths=("0.jpg", "1.jpg", "2.jpg", "3.jpg"), root=str(tmp_path)
+    )
+    assert source.typical_side() == 30
+    assert source.typical_side(count=1) == 10
+    assert arrays.typical_side() is None
+    assert load_source(str(image_folder), "all").typical_side() is None  # of PNGs

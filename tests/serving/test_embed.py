@@ -7,7 +7,8 @@ from encoded import zip_bomb
 
 from simclr_keras import export_encoder, extract_features
 from simclr_keras.data.datasets import evaluation_dataset, load_source
-from simclr_keras.data.images import decode_image, resize_and_center_crop
+from simclr_keras.data.decoding import decode_image
+from simclr_keras.data.images import resize_and_center_crop
 from simclr_keras.errors import InputError
 from simclr_keras.serving.embed import embed_images
 from simclr_keras.serving.embeddings import read_info
@@ -37,7 +38,7 @@ def test_paths_and_vectors_belong_together(
     assert seen[-1] == (result.count, result.count) and len(seen) > 3
     assert result.embeddings.dtype == np.float32 and result.dimension == 8
     for path, vector in zip(result.paths, result.embeddings):
-        image = decode_image((image_folder / path).read_bytes())
+        image = decode_image((image_folder / path).read_bytes(), 16)
         expected = tiny_encoder(resize_and_center_crop(image, 16)[None], training=False)[0]
         np.testing.assert_allclose(vector, expected, atol=1e-5, err_msg=path)
 

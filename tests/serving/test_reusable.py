@@ -9,7 +9,8 @@ import tensorflow as tf
 from encoded import many_frames, zip_bomb
 
 from simclr_keras import build_encoder, export_encoder, load_exported
-from simclr_keras.data.images import decode_image, resize_and_center_crop
+from simclr_keras.data.decoding import decode_image
+from simclr_keras.data.images import resize_and_center_crop
 
 FRESH = """
 import base64, json, sys
@@ -62,7 +63,7 @@ def test_a_fresh_process_without_this_package(
     expected = encoder(images, training=False)
     np.testing.assert_allclose(result["floats"], expected, atol=1e-5)
     np.testing.assert_allclose(result["one"], expected[:1], atol=1e-5)
-    ready = [resize_and_center_crop(decode_image(b), 16) for b in encoded_images.values()]
+    ready = [resize_and_center_crop(decode_image(b, 16), 16) for b in encoded_images.values()]
     for name, served, image in zip(encoded_images, result["bytes"], ready):
         expected = encoder(image[None], training=False)[0]
         np.testing.assert_allclose(served, expected, atol=1e-5, err_msg=name)
@@ -207,7 +208,7 @@ def test_the_session_loader_of_the_server(rng, tiny_encoder, encoded_images, dty
         }
     expected = tiny_encoder(images, training=False)
     np.testing.assert_allclose(served["serving_default"], expected, atol=atol)
-    ready = resize_and_center_crop(decode_image(encoded_images["png"]), 16)[None]
+    ready = resize_and_center_crop(decode_image(encoded_images["png"], 16), 16)[None]
     expected = tiny_encoder(ready, training=False)
     np.testing.assert_allclose(served["serving_bytes"], expected, atol=atol)
 

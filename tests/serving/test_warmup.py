@@ -10,7 +10,8 @@ import pytest
 import tensorflow as tf
 
 from simclr_keras import export_encoder, load_exported
-from simclr_keras.data.images import decode_image, resize_and_center_crop
+from simclr_keras.data.decoding import decode_image
+from simclr_keras.data.images import resize_and_center_crop
 from simclr_keras.serving.versions import read_metadata
 from simclr_keras.serving.warmup import WARMUP_FILE
 
@@ -94,7 +95,7 @@ def test_grpc_requests_fit_the_signatures(path, rng, encoded_images, tiny_encode
     answer = apis.PredictResponse.FromString(response.SerializeToString())
     embedding = tf.make_ndarray(answer.outputs["embedding"])
     images = [encoded_images[name] for name in ("jpeg", "bmp")]
-    ready = np.stack([resize_and_center_crop(decode_image(b), 16) for b in images])
+    ready = np.stack([resize_and_center_crop(decode_image(b, 16), 16) for b in images])
     np.testing.assert_allclose(embedding, tiny_encoder(ready, training=False), atol=1e-5)
 
 

@@ -6,7 +6,7 @@ import tensorflow as tf
 from PIL import Image
 
 from simclr_keras import SimCLRAugmenter
-from simclr_keras.data.images import decode_image
+from simclr_keras.data.decoding import decode_image
 from simclr_keras.views.cutting import CropCutter
 
 PLAIN = {"color_jitter_strength": 0, "grayscale_probability": 0, "blur": False}

@@ -1,0 +1,171 @@
+"""Encoded bytes to RGB."""
+
+import functools
+
+import tensorflow as tf
+
+from .headers import (
+    begins_with,
+    check_bmp_size,
+    check_png_size,
+    dependencies,
+    file_start,
+    first_frame,
+)
+
+JPEG_START, PNG_START = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"
+REDUCTIONS = (1, 2, 4, 8)  # a JPEG decoder can leave out fine detail of the transform
+
+
+def decode_image(image_bytes: tf.Tensor, least_side: int | None = None) -> tf.Tensor:
+    """Decodes JPEG, PNG, GIF (first frame) or BMP to RGB, eagerly or in a graph.
+
+    Gray is repeated, CMYK is converted, alpha is dropped, 16 bits become 8, and the EXIF
+    orientation is ignored: in training and serving alike.
+
+    Args:
+        image_bytes: string scalar, the encoded file.
+        least_side: For an image that is made smaller afterwards: a JPEG is decoded at a half,
+            quarter or eighth of its scale, as long as its shorter side keeps this number of
+            pixels. Defaults to full scale.
+
+    Returns:
+        uint8 `(H, W, 3)`.
+
+    Raises:
+        tf.errors.InvalidArgumentError: If the bytes are no such image, end too early, or
+            declare more pixels than `headers.MAX_PIXELS`, which is found before decoding (of
+            a JPEG, more than 2^29 bytes).
+
+    Example:
+        >>> import tensorflow as tf
+        >>> from simclr_keras.data.decoding import decode_image
+        >>> encoded = tf.io.encode_jpeg(tf.zeros((40, 60, 3), tf.uint8))
+        >>> tuple(decode_image(encoded).shape), tuple(decode_image(encoded, 16).shape)
+        ((40, 60, 3), (20, 30, 3))
+    """
+    image_bytes = tf.convert_to_tensor(image_bytes)
+    start = file_start(image_bytes)
+    with dependencies(check_png_size(start)):
+        image_bytes = tf.identity(image_bytes)
+    image = _by_format(image_bytes, least_side, lambda: _decode_gif_or_bmp(image_bytes, start))
+    return tf.ensure_shape(image, [None, None, 3])
+
+
+def decode_in_pipeline(image_bytes: tf.Tensor, least_side: int | None = None) -> tf.Tensor:
+    """`decode_image` for `tf.data` pipelines of this process: the same pixels, and faster.
+
+    A pipeline passes through all the control flow of a branch that is not taken, and GIF and
+    BMP need so much of it that every JPEG would wait for it: here they go through Python,
+    which graphs that are saved cannot.
+
+    Args:
+        image_bytes: string scalar, the encoded file.
+        least_side: As for `decode_image`.
+
+    Returns:
+        uint8 `(H, W, 3)`.
+
+    Raises:
+        tf.errors.InvalidArgumentError: As `decode_image`.
+    """
+    # TensorFlow refuses a PNG of more than `headers.MAX_PIXELS` before it decodes it.
+    image = _by_format(
+        image_bytes, least_side, lambda: call_python(decode_image, [image_bytes], tf.uint8)
+    )
+    return tf.ensure_shape(image, [None, None, 3])
+
+
+def call_python(function, inputs: list, dtypes):
+    """`tf.py_function` whose errors are those that the same ops raise in a graph."""
+
+    def call(*arguments):
+        try:
+            return function(*arguments)
+        except tf.errors.OpError as error:
+            raise ValueError(error.message) from None  # an InvalidArgumentError outside
+
+    return tf.py_function(call, inputs, dtypes)
+
+
+def is_jpeg(image_bytes: tf.Tensor) -> tf.Tensor:
+    """Whether a file begins as JPEGs do: bool scalar."""
+    return tf.strings.substr(image_bytes, 0, len(JPEG_START)) == JPEG_START
+
+
+def is_png(image_bytes: tf.Tensor) -> tf.Tensor:
+    """Whether a file begins as PNGs do: bool scalar."""
+    return tf.strings.substr(image_bytes, 0, len(PNG_START)) == PNG_START
+
+
+def jpeg_sides(image_bytes: tf.Tensor) -> tf.Tensor:
+    """What a JPEG's header says: int32 (height, width); (1, 1) of another format."""
+    known = tf.where(is_jpeg(image_bytes), image_bytes, _small_jpeg())
+    return tf.io.extract_jpeg_shape(known)[:2]
+
+
+def _by_format(image_bytes, least_side, other):
+    """One switch for all formats and scales: `other` decodes what is no JPEG and no PNG."""
+
+    def at_full_scale():
+        return tf.io.decode_image(image_bytes, channels=3, expand_animations=False)
+
+    if least_side is None:
+        return tf.cond(is_jpeg(image_bytes) | is_png(image_bytes), at_full_scale, other)
+    shorter = tf.reduce_min(jpeg_sides(image_bytes))
+    which = tf.reduce_sum(
+        tf.cast(shorter >= [least_side * r for r in REDUCTIONS[1:]], tf.int32)
+    )
+    known = is_jpeg(image_bytes) | is_png(image_bytes)
+    reduced = (
+        lambda r=r: tf.io.decode_jpeg(image_bytes, channels=3, ratio=r) for r in REDUCTIONS[1:]
+    )
+    return tf.switch_case(
+        tf.where(known, which, len(REDUCTIONS)), [at_full_scale, *reduced, other]
+    )
+
+
+def _decode_gif_or_bmp(image_bytes: tf.Tensor, start: tf.Tensor) -> tf.Tensor:
+    is_gif, is_bmp = begins_with(start, b"GIF8"), begins_with(start, b"BM")
+    # Newer versions of TensorFlow decode WebP too, older ones do not.
+    message = "Not an image: expected the bytes of a JPEG, PNG, GIF or BMP file."
+    with dependencies(tf.debugging.Assert(is_gif | is_bmp, [message])):
+        return tf.cond(
+            is_gif,
+            lambda: tf.io.decode_image(
+                first_frame(image_bytes, start), channels=3, expand_animations=False
+            ),
+            lambda: _decode_bmp(image_bytes, start),
+        )
+
+
+def _decode_bmp(image_bytes: tf.Tensor, start: tf.Tensor) -> tf.Tensor:
+    # TensorFlow's decoder refuses channels=3 unless the file has 24 bits per pixel, and
+    # gives the palette's indices, not its colours, for 8 bits.
+    with dependencies(check_bmp_size(start)):
+        image = tf.io.decode_bmp(image_bytes, channels=0)
+    return tf.cond(
+        tf.shape(image)[2] == 1,
+        lambda: tf.gather(_bmp_palette(image_bytes), tf.cast(image[:, :, 0], tf.int32)),
+        lambda: image[:, :, :3],
+    )
+
+
+def _bmp_palette(image_bytes: tf.Tensor) -> tf.Tensor:
+    """The colours of an 8-bit BMP, uint8 `(colours, 3)`."""
+
+    def number(place: int) -> tf.Tensor:
+        return tf.io.decode_raw(tf.strings.substr(image_bytes, place, 4), tf.int32)[0]
+
+    # After 14 bytes of file header and the image header, up to the pixels: B, G, R, 0.
+    start, pixels = 14 + number(14), number(10)
+    table = tf.strings.substr(image_bytes, start, (pixels - start) // 4 * 4)
+    return tf.reshape(tf.io.decode_raw(table, tf.uint8), [-1, 4])[:, 2::-1]
+
+
+@functools.cache
+def _small_jpeg() -> bytes:
+    """Stands for a file of another format where a JPEG is asked for its size."""
+    # Not at import: several workers must be set up before TensorFlow does anything.
+    with tf.init_scope():
+        return tf.io.encode_jpeg(tf.zeros([1, 1, 3], tf.uint8)).numpy()
