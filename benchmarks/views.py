@@ -4,9 +4,10 @@
     python benchmarks/views.py --sizes 32 --rounds 9
 
 All make two views of the same uint8 images with the paper's policy on the same cores: crop, flip,
-colour jitter of strength 1, grayscale and, above 32 pixels, blur. The rounds of the three are
+colour jitter of strength 1, grayscale and, above 32 pixels, blur. The rounds of all are
 interleaved, and medians are compared, so that a machine that changes its speed changes all.
 
+- `bicubic`: ours with the crops resized as in the original release.
 - `tf.image`: one image after another in `tf.data`, as the original release does it, in its order
   of operations and with its ops.
 - `KerasCV`: its layers on batches, in a compiled graph, without blur (its layer draws one sigma
@@ -30,8 +31,8 @@ SHAPES = {32: (32, 1024), 96: (110, 256), 224: (256, 64)}
 BLUR_FROM = 33
 
 
-def ours(images, size):
-    augmenter = sk.SimCLRAugmenter(size, blur=size >= BLUR_FROM)
+def ours(images, size, interpolation="bilinear"):
+    augmenter = sk.SimCLRAugmenter(size, blur=size >= BLUR_FROM, interpolation=interpolation)
     views = tf.function(lambda step: augmenter(images, seed=(0, step)))
     return lambda step: views(tf.constant(step))
 
@@ -135,7 +136,12 @@ def keras_cv_layers(images, size):
     return lambda step: views()
 
 
-METHODS = {"ours": ours, "tf.image": per_image_tf_image, "KerasCV": keras_cv_layers}
+METHODS = {
+    "ours": ours,
+    "bicubic": lambda images, size: ours(images, size, "bicubic"),
+    "tf.image": per_image_tf_image,
+    "KerasCV": keras_cv_layers,
+}
 
 
 def main():
