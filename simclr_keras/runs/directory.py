@@ -29,6 +29,7 @@ class RunDirectory:
         self.config_file = self.path / "config.json"
         self.history_file = self.path / "history.csv"
         self.evaluation_file = self.path / "evaluation.json"
+        self.results_file = self.path / "results.json"
         self.encoder_file = self.path / "encoder.keras"
         self.checkpoints = self.path / "checkpoints"
         self.tensorboard = self.path / "tensorboard"
@@ -116,7 +117,7 @@ class RunDirectory:
         return load_encoder(self.encoder_file)
 
 
-def write_json(path: pathlib.Path, content: dict) -> None:
+def write_json(path: pathlib.Path, content: dict | list) -> None:
     """Writes a JSON file whole or not at all."""
     unfinished = path.with_suffix(".tmp")
     unfinished.write_text(json.dumps(content, indent=2) + "\n")

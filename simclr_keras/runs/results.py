@@ -1,0 +1,106 @@
+"""`RUN/results.json`: what each command measured on a run, the oldest first."""
+
+import contextlib
+import datetime
+import json
+import os
+import pathlib
+import shlex
+import sys
+import time
+
+import tensorflow as tf
+
+from .. import __version__
+from ..errors import RunFailure
+from .directory import RunDirectory, write_json
+
+_PROGRAM = "simclr-keras"
+_WAIT_SECONDS = 10.0
+
+
+def record_result(directory: RunDirectory, measured: str, result: dict) -> None:
+    """Appends what was measured to the list in `RUN/results.json`.
+
+    Each entry holds `measured`, the `command` that measured it (`None` from Python), its `date`
+    in UTC, the `version` of this package and of `tensorflow`, and the `result`. The file is
+    written whole or not at all, and two commands at once both find their place in it.
+
+    Args:
+        directory: The run; its folder exists.
+        measured: `"evaluate"`, `"fine-tune"`, `"distill"`, ...
+        result: What was found, of types that JSON has.
+
+    Raises:
+        RunFailure: If `results.json` holds something else, which stays as it is, or another
+            command does not finish with it.
+    """
+    path = directory.results_file
+    with _alone(path.with_suffix(".lock")):
+        entries = _read(path)
+        entries.append(
+            {
+                "measured": measured,
+                "command": command_line(),
+                "date": datetime.datetime.now(datetime.timezone.utc).isoformat("T", "seconds"),
+                "version": __version__,
+                "tensorflow": tf.__version__,
+                "result": result,
+            }
+        )
+        write_json(path, entries)
+
+
+def check_results(directory: RunDirectory) -> None:
+    """Whether `record_result` would find a list to append to: asked before long work.
+
+    Raises:
+        RunFailure: If `results.json` holds something else.
+    """
+    _read(directory.results_file)
+
+
+def command_line() -> str | None:
+    """How this process was called, as one types it again; `None` if it is another program."""
+    called = pathlib.Path(sys.argv[0])
+    if called.stem != _PROGRAM and called.parts[-2:] != ("simclr_keras", "__main__.py"):
+        return None
+    return shlex.join([_PROGRAM, *sys.argv[1:]])
+
+
+def _read(path: pathlib.Path) -> list:
+    if not path.exists():
+        return []
+    try:
+        entries = json.loads(path.read_text())
+    except ValueError:  # not JSON, or not text
+        entries = None
+    if not isinstance(entries, list) or not all(
+        isinstance(entry, dict) and "measured" in entry for entry in entries
+    ):
+        raise RunFailure(
+            f"{path} is not a list of results, and is left as it is. Move it away and repeat "
+            "the command."
+        )
+    return entries
+
+
+@contextlib.contextmanager
+def _alone(lock: pathlib.Path):
+    """Only one process at a time gets in, on every system that creates a file once."""
+    end = time.monotonic() + _WAIT_SECONDS
+    while True:
+        try:
+            os.close(os.open(lock, os.O_CREAT | os.O_EXCL))
+            break
+        except FileExistsError:
+            if time.monotonic() > end:
+                raise RunFailure(
+                    f"Another command has been writing results for {_WAIT_SECONDS:.0f} s. If "
+                    f"none runs, one was killed: remove {lock} and repeat the command."
+                ) from None
+            time.sleep(0.05)
+    try:
+        yield
+    finally:
+        lock.unlink()
