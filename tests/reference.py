@@ -63,9 +63,9 @@ class Lars:
             self.weights[index] = weight - self.velocities[index]
 
 
-def knn(train, labels, test, k, temperature):
-    """Weighted kNN of arXiv 1805.01978, one test row after another."""
-    predictions = []
+def knn_ranking(train, labels, test, k, temperature):
+    """Weighted kNN of arXiv 1805.01978: for each test row the classes voted for, best first."""
+    ranking = []
     for query in test:
         votes = {}
         cosines = [
@@ -74,5 +74,10 @@ def knn(train, labels, test, k, temperature):
         for index in sorted(range(len(train)), key=lambda i: -cosines[i])[:k]:
             label = int(labels[index])
             votes[label] = votes.get(label, 0.0) + math.exp(cosines[index] / temperature)
-        predictions.append(max(sorted(votes), key=votes.get))
-    return np.array(predictions)
+        ranking.append(sorted(sorted(votes), key=votes.get, reverse=True))
+    return ranking
+
+
+def knn(train, labels, test, k, temperature):
+    """The first of `knn_ranking`."""
+    return np.array([r[0] for r in knn_ranking(train, labels, test, k, temperature)])

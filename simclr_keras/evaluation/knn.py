@@ -1,6 +1,13 @@
 """Weighted nearest-neighbour classification of frozen features."""
 
+from collections.abc import Iterator, Sequence
+
 import numpy as np
+
+from .metrics import is_among_best
+
+_TRAIN_BLOCK = 65_536  # training features that are normalised and searched at a time
+_VOTES_BLOCK = 2**22  # votes, queries times classes, in memory at a time: 32 MB
 
 
 def knn_predict(
@@ -32,33 +39,9 @@ def knn_predict(
         Wu et al. 2018, "Unsupervised Feature Learning via Non-Parametric Instance
         Discrimination", https://arxiv.org/abs/1805.01978, Section 3.4.
     """
-    from sklearn.neighbors import NearestNeighbors
-
-    train_labels = np.asarray(train_labels)
-    if k < 1:
-        raise ValueError(f"`k` must be at least 1. Received: k={k}")
-    if temperature <= 0:
-        raise ValueError(f"`temperature` must be positive. Received: temperature={temperature}")
-    if len(train_labels) != len(train_features):
-        raise ValueError(
-            "`train_labels` needs one label for each of `train_features`. Received: "
-            f"{len(train_labels)} labels, {len(train_features)} features"
-        )
-    if (train_labels < 0).any():
-        raise ValueError(
-            "kNN needs a label for every training feature; leave out those without. Received: "
-            f"{int((train_labels < 0).sum())} labels of -1"
-        )
-    search = NearestNeighbors(n_neighbors=min(k, len(train_labels)), algorithm="brute")
-    search.fit(_normalised(train_features))
-    distances, neighbours = search.kneighbors(_normalised(test_features))  # (M, k)
-    # Between unit vectors |a - b|^2 = 2 - 2 cos: the nearest are the most similar.
-    similarities = 1.0 - np.square(distances, dtype=np.float64) / 2.0
-    weights = np.exp((similarities - similarities[:, :1]) / temperature)
-    votes = np.zeros((len(neighbours), int(train_labels.max()) + 1))
-    rows = np.arange(len(neighbours))[:, None]
-    np.add.at(votes, (rows, train_labels[neighbours]), weights)
-    return votes.argmax(axis=1)
+    classes, neighbours = _search(train_features, train_labels, test_features, k, temperature)
+    blocks = (votes.argmax(axis=1) for _, votes in _votes(classes, neighbours, k, temperature))
+    return classes[np.concatenate(list(blocks))]
 
 
 def knn_accuracy(
@@ -95,8 +78,158 @@ def knn_accuracy(
     Reference:
         Wu et al. 2018, https://arxiv.org/abs/1805.01978, Section 3.4.
     """
-    predictions = knn_predict(train_features, train_labels, test_features, k, temperature)
-    return float((predictions == np.asarray(test_labels)).mean())
+    hits = knn_hits(train_features, train_labels, test_features, test_labels, [k], temperature)
+    return float(hits[k][0].mean())
+
+
+def knn_accuracies(
+    train_features: np.ndarray,
+    train_labels: np.ndarray,
+    test_features: np.ndarray,
+    test_labels: np.ndarray,
+    k: Sequence[int] = (1, 5, 20, 200),
+    temperature: float = 0.1,
+) -> dict[int, dict[str, float]]:
+    """Top-1 and top-5 accuracy of weighted kNN for several k, from one search.
+
+    The search is exact. Beyond the features it holds a normalised block of them and the
+    M * max(k) neighbours found, whatever N is: see docs/evaluation.md.
+
+    Args:
+        train_features: floating `(N, D)`.
+        train_labels: Integers `(N,)`, 0 or more.
+        test_features: floating `(M, D)`.
+        test_labels: Integers `(M,)`; a class that training does not have counts as a miss.
+        k: Numbers of neighbours, each at least 1; all N where there are fewer.
+        temperature: Positive.
+
+    Returns:
+        For each k `top_1` and, with 6 classes or more, `top_5`: a class that no neighbour
+        votes for is not among the five.
+
+    Raises:
+        ValueError: See `knn_predict`.
+
+    Example:
+        >>> import numpy as np
+        >>> import simclr_keras as sk
+        >>> train, test = np.array([[1.0, 0.0], [0.8, 0.6], [0.6, 0.8]]), np.array([[1.0, 0.0]])
+        >>> sk.knn_accuracies(train, [0, 1, 1], test, [1], k=(1, 3), temperature=1.0)
+        {1: {'top_1': 0.0}, 3: {'top_1': 1.0}}
+
+    Reference:
+        Wu et al. 2018, https://arxiv.org/abs/1805.01978, Section 3.4.
+    """
+    hits = knn_hits(train_features, train_labels, test_features, test_labels, k, temperature)
+    return {
+        number: {
+            name: float(found.mean())
+            for name, found in zip(("top_1", "top_5"), of_number)
+            if found is not None
+        }
+        for number, of_number in hits.items()
+    }
+
+
+def knn_hits(
+    train_features: np.ndarray,
+    train_labels: np.ndarray,
+    test_features: np.ndarray,
+    test_labels: np.ndarray,
+    k: Sequence[int],
+    temperature: float,
+) -> dict[int, tuple[np.ndarray, np.ndarray | None]]:
+    """For each k which test features are right, top-1 and top-5: bool `(M,)` each."""
+    test_labels = np.asarray(test_labels)
+    if test_labels.shape != (len(test_features),):
+        raise ValueError(
+            "`test_labels` needs one label for each of `test_features`. Received: "
+            f"{len(test_labels)} labels, {len(test_features)} features"
+        )
+    if not len(k) or min(k) < 1:
+        raise ValueError(f"`k` must be numbers of at least 1. Received: k={k}")
+    classes, neighbours = _search(
+        train_features, train_labels, test_features, max(k), temperature
+    )
+    hits = {}
+    for number in k:
+        found = [
+            (
+                is_among_best(votes, test_labels[rows], classes, 1),
+                is_among_best(votes, test_labels[rows], classes, 5),
+            )
+            for rows, votes in _votes(classes, neighbours, number, temperature)
+        ]
+        top_1, top_5 = (np.concatenate(parts) for parts in zip(*found))
+        hits[number] = (top_1, top_5 if len(classes) > 5 else None)
+    return hits
+
+
+def _search(train_features, train_labels, test_features, k, temperature):
+    """The classes, and the cosines and class numbers `(M, k)` of the neighbours, best first."""
+    train_labels = np.asarray(train_labels)
+    if k < 1:
+        raise ValueError(f"`k` must be at least 1. Received: k={k}")
+    if temperature <= 0:
+        raise ValueError(f"`temperature` must be positive. Received: temperature={temperature}")
+    if len(train_labels) != len(train_features):
+        raise ValueError(
+            "`train_labels` needs one label for each of `train_features`. Received: "
+            f"{len(train_labels)} labels, {len(train_features)} features"
+        )
+    if not len(train_labels) or not len(test_features):
+        raise ValueError(
+            "kNN needs training and test features. Received: "
+            f"{len(train_labels)} and {len(test_features)}"
+        )
+    if (train_labels < 0).any():
+        raise ValueError(
+            "kNN needs a label for every training feature; leave out those without. Received: "
+            f"{int((train_labels < 0).sum())} labels of -1"
+        )
+    classes, numbers = np.unique(train_labels, return_inverse=True)
+    cosines, places = _nearest(train_features, _normalised(test_features), k)
+    return classes, (cosines, numbers.astype(np.int32)[places])
+
+
+def _nearest(train_features, queries, k: int) -> tuple[np.ndarray, np.ndarray]:
+    """Cosines and places `(M, k)` of the nearest training features, the nearest first.
+
+    scikit-learn's search never holds M x N distances, but wants all it searches normalised: a
+    block at a time, so that a million features are not copied. (`serving.search.nearest` is
+    made for few queries.)
+    """
+    from sklearn.neighbors import NearestNeighbors
+
+    cosines = places = None
+    for start in range(0, len(train_features), _TRAIN_BLOCK):
+        block = _normalised(train_features[start : start + _TRAIN_BLOCK])
+        search = NearestNeighbors(n_neighbors=min(k, len(block)), algorithm="brute").fit(block)
+        distances, found = search.kneighbors(queries)
+        # Between unit vectors |a - b|^2 = 2 - 2 cos: the nearest are the most similar.
+        similar = (1.0 - np.square(distances) / 2.0).astype(np.float32)
+        found = (found + start).astype(np.int32)
+        if cosines is None:
+            cosines, places = similar, found
+            continue
+        cosines = np.concatenate([cosines, similar], axis=1)
+        places = np.concatenate([places, found], axis=1)
+        best = np.argsort(-cosines, axis=1, kind="stable")[:, :k]
+        cosines, places = (np.take_along_axis(x, best, axis=1) for x in (cosines, places))
+    return cosines, places
+
+
+def _votes(classes, neighbours, k: int, temperature: float) -> Iterator[tuple]:
+    """Votes `(m, C)` of the k nearest, -inf where there is none, for rows of the test part."""
+    cosines, numbers = (x[:, :k] for x in neighbours)
+    size = max(1, _VOTES_BLOCK // len(classes))
+    for start in range(0, len(cosines), size):
+        rows = slice(start, start + size)
+        similar = cosines[rows].astype(np.float64)
+        weights = np.exp((similar - similar[:, :1]) / temperature)
+        votes = np.zeros((len(weights), len(classes)))
+        np.add.at(votes, (np.arange(len(weights))[:, None], numbers[rows]), weights)
+        yield rows, np.where(votes > 0, votes, -np.inf)
 
 
 def _normalised(features: np.ndarray) -> np.ndarray:

@@ -1,0 +1,37 @@
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from simclr_keras import LinearProbe, extract_features
+
+
+@pytest.mark.parametrize("batch_size", [1, 4, 7, 10, 64])
+def test_every_example_counts_once_at_any_batch_size(rng, tiny_encoder, batch_size):
+    images = rng.random((10, 16, 16, 3)).astype("float32")
+    dataset = tf.data.Dataset.from_tensor_slices((images, np.arange(10))).batch(batch_size)
+    features, labels = extract_features(tiny_encoder, dataset)
+    np.testing.assert_array_equal(labels, np.arange(10))
+    np.testing.assert_allclose(features, tiny_encoder(images, training=False), atol=1e-6)
+
+
+def test_extraction_changes_no_weight_and_no_statistic(rng, tiny_encoder):
+    before = [w.copy() for w in tiny_encoder.get_weights()]
+    images = rng.integers(0, 256, (6, 16, 16, 3), "uint8")
+    features, labels = extract_features(tiny_encoder, images)
+    LinearProbe().fit(features, [0, 1] * 3)
+    assert labels.tolist() == [-1] * 6 and features.dtype == np.float32
+    for a, b in zip(before, tiny_encoder.get_weights()):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_features_are_float32_under_mixed_precision(rng):
+    keras.mixed_precision.set_global_policy("mixed_bfloat16")
+    inputs = keras.Input((8, 8, 3))
+    encoder = keras.Model(inputs, keras.layers.GlobalAveragePooling2D()(inputs))
+    assert extract_features(encoder, rng.random((2, 8, 8, 3)))[0].dtype == np.float32
+
+
+def test_no_images_is_an_error(tiny_encoder):
+    with pytest.raises(ValueError, match="`dataset` has no images"):
+        extract_features(tiny_encoder, np.zeros((0, 16, 16, 3), "uint8"))

@@ -1,0 +1,43 @@
+import numpy as np
+import pytest
+
+from simclr_keras import LinearProbe
+
+
+def _blobs(rng, per_class, spread=0.3):
+    centres = np.array([[0, 0, 3], [0, 3, 0], [3, 0, 0]])
+    labels = np.repeat(np.arange(3), per_class)
+    return centres[labels] + spread * rng.normal(size=(len(labels), 3)), labels
+
+
+def test_probe_separates_what_is_separable(rng):
+    probe = LinearProbe().fit(*_blobs(rng, 40))
+    assert probe.accuracy(*_blobs(rng, 40)) == 1.0
+    assert probe.strength_source == "validation" and probe.strength_ in probe.strengths
+    assert probe.classes_.tolist() == [0, 1, 2]
+
+
+def test_probe_chooses_a_strength_that_generalises(rng):
+    # 60 noise dimensions for 24 examples: the weakest regularisation of these is the worst.
+    features, labels = _blobs(rng, 8, spread=1.0)
+    test, test_labels = _blobs(rng, 200, spread=1.0)
+    noise = [5 * rng.normal(size=(len(x), 60)) for x in (features, test)]
+    features, test = np.hstack([features, noise[0]]), np.hstack([test, noise[1]])
+    chosen = LinearProbe(strengths=(1e-3, 1e3)).fit(features, labels)
+    scores = {
+        s: LinearProbe(strengths=(s,)).fit(features, labels).accuracy(test, test_labels)
+        for s in (1e-3, 1e3)
+    }
+    assert chosen.accuracy(test, test_labels) == scores[chosen.strength_]
+
+
+def test_probe_with_one_label_per_class_uses_the_default(rng):
+    probe = LinearProbe().fit(*_blobs(rng, 1))
+    assert (probe.strength_, probe.strength_source) == (1.0, "default")
+
+
+def test_probe_checks_its_labels():
+    with pytest.raises(ValueError, match="1 labels of -1"):
+        LinearProbe().fit(np.eye(2), [0, -1])
+    with pytest.raises(ValueError, match="at least two classes. Received: 1 in 2"):
+        LinearProbe().fit(np.eye(2), [1, 1])
