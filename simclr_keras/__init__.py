@@ -24,6 +24,7 @@ _MODULE_OF = {
     "extract_features": "evaluation.features",
     "knn_accuracies": "evaluation.knn",
     "knn_accuracy": "evaluation.knn",
+    "learning_curve": "evaluation.few_shot",
     "load_encoder": "networks.saved_encoder",
     "load_exported": "serving.versions",
     "load_official_checkpoint": "networks.official_checkpoints",

@@ -4,6 +4,8 @@ import warnings
 
 import numpy as np
 
+from .labels import check_labels
+
 _DEFAULT_STRENGTH = 1.0
 
 
@@ -78,20 +80,16 @@ class LinearProbe:
             ValueError: If a label is missing or there is a single class.
         """
         features, labels = np.asarray(features, np.float32), np.asarray(labels)
-        if (labels < 0).any():
-            raise ValueError(
-                "The probe needs a label for every feature; leave out those without. Received: "
-                f"{int((labels < 0).sum())} labels of -1"
-            )
-        if len(np.unique(labels)) < 2:
-            raise ValueError(
-                "The probe needs at least two classes. Received: "
-                f"{len(np.unique(labels))} in {len(labels)} labels"
-            )
+        check_labels(labels)
         self.strength_, self.strength_source = self._choose(features, labels)
         self._classifier = self._fitted(features, labels, self.strength_)
         self.classes_ = self._classifier.classes_
         return self
+
+    def scores(self, features: np.ndarray) -> np.ndarray:
+        """Logits `(N, C)` of features `(N, D)`, a column for each of `classes_`."""
+        scores = self._classifier.decision_function(np.asarray(features, np.float32))
+        return np.stack([-scores, scores], axis=1) if scores.ndim == 1 else scores
 
     def predict(self, features: np.ndarray) -> np.ndarray:
         """Labels `(N,)` of features `(N, D)`."""

@@ -41,3 +41,15 @@ def test_probe_checks_its_labels():
         LinearProbe().fit(np.eye(2), [0, -1])
     with pytest.raises(ValueError, match="at least two classes. Received: 1 in 2"):
         LinearProbe().fit(np.eye(2), [1, 1])
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_scores_have_a_column_for_each_class(rng, classes):
+    features, labels = _blobs(rng, 10)
+    features, labels = features[labels < classes], 2 * labels[labels < classes]
+    probe = LinearProbe().fit(features, labels)
+    scores = probe.scores(features)
+    assert scores.shape == (10 * classes, classes)
+    np.testing.assert_array_equal(
+        probe.classes_[scores.argmax(axis=1)], probe.predict(features)
+    )

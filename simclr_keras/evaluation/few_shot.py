@@ -1,0 +1,134 @@
+"""How many labels does it take? Ridge regression in closed form on a few labelled features."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from .labels import check_labels
+
+_PENALTIES = np.logspace(-4, 4, 9)  # in units of the features' mean square length
+_MOST_LABELS = 20_000  # beyond them one fits all labels by linear evaluation
+
+
+def fit_ridge_classifier(features: np.ndarray, labels: np.ndarray):
+    """One-vs-rest ridge regression in closed form, its penalty chosen by leaving one out.
+
+    With centred features X `(n, D)` and targets Y `(n, C)`, +1 for the class and -1 for the rest:
+
+        W = (X'X + a I)^-1 X'Y = X'(XX' + a I)^-1 Y
+
+    of which the smaller system is decomposed, once for all penalties a. That a is taken whose
+    squared error is least when each example is left out in turn, which needs no other fit: with
+    H = X (X'X + a I)^-1 X' + 1/n it is sum_ic ((Y - HY)_ic / (1 - H_ii))^2.
+
+    Args:
+        features: floating `(n, D)`.
+        labels: Integers `(n,)`, 0 or more.
+
+    Returns:
+        A fitted scikit-learn `RidgeClassifierCV`.
+
+    Raises:
+        ValueError: If a label is missing or there is a single class.
+    """
+    from sklearn.linear_model import RidgeClassifierCV
+
+    features, labels = np.asarray(features, np.float32), np.asarray(labels)
+    check_labels(labels)
+    unit = max(float(features.var(axis=0, dtype=np.float64).sum()), 1e-12)
+    return RidgeClassifierCV(alphas=unit * _PENALTIES).fit(features, labels)
+
+
+def learning_curve(
+    train_features: np.ndarray,
+    train_labels: np.ndarray,
+    test_features: np.ndarray,
+    test_labels: np.ndarray,
+    labels_per_class: Sequence[int] | None = None,
+    draws: int = 5,
+    seed: int = 0,
+) -> list[dict]:
+    """Accuracy on the test part for growing numbers of labels: how many are enough?
+
+    For each number a ridge regression (see `fit_ridge_classifier`) is fitted on that many
+    labelled features of each class, drawn anew `draws` times; of a class with fewer, on all.
+    Within a draw more labels include those of fewer. Its penalty is chosen by leaving out one
+    of the drawn labels at a time, never on the test part.
+
+    Args:
+        train_features: floating `(N, D)`.
+        train_labels: Integers `(N,)`; -1 means none and is never drawn.
+        test_features: floating `(M, D)`.
+        test_labels: Integers `(M,)`.
+        labels_per_class: Numbers of labels, each at least 1. Defaults to 1, 2, 5, 10, 20, 50,
+            ... up to the largest class, but to 20,000 labels in all.
+        draws: Draws for each number, at least 1; one where all labels are taken.
+        seed: Decides the draws.
+
+    Returns:
+        A row for each number: `labels_per_class`, `labels` in all, and `accuracies` of the
+        draws with their `mean` and standard `deviation` (0 for a single draw).
+
+    Raises:
+        ValueError: If a number is out of range or there are no two classes.
+
+    Example:
+        >>> import numpy as np
+        >>> import simclr_keras as sk
+        >>> labels = np.arange(40) % 2
+        >>> features = np.eye(2)[labels] + 0.01 * np.random.default_rng(0).normal(size=(40, 2))
+        >>> rows = sk.learning_curve(features, labels, features, labels)
+        >>> [(row["labels_per_class"], row["mean"]) for row in rows]
+        [(1, 1.0), (2, 1.0), (5, 1.0), (10, 1.0), (20, 1.0)]
+
+    Reference:
+        Hastie, Tibshirani & Friedman 2009, "The Elements of Statistical Learning", Sections
+        4.2 (regression of an indicator matrix) and 7.10 (leaving one out, equation 7.64).
+    """
+    train_features, train_labels = np.asarray(train_features), np.asarray(train_labels)
+    if draws < 1:
+        raise ValueError(f"`draws` must be at least 1. Received: draws={draws}")
+    images = np.bincount(train_labels[train_labels >= 0])
+    if labels_per_class is None:
+        labels_per_class = _numbers_of_labels(images)
+    elif not len(labels_per_class) or min(labels_per_class) < 1:
+        raise ValueError(
+            f"`labels_per_class` must be at least 1. Received: {list(labels_per_class)}"
+        )
+    ranks = [_ranks(train_labels, np.random.default_rng((seed, draw))) for draw in range(draws)]
+    rows = []
+    for per_class in labels_per_class:
+        takes_all = per_class >= images.max(initial=0)
+        accuracies = []
+        for rank in ranks[:1] if takes_all else ranks:
+            drawn = np.flatnonzero((rank < per_class) & (train_labels >= 0))
+            classifier = fit_ridge_classifier(train_features[drawn], train_labels[drawn])
+            accuracies.append(float(classifier.score(test_features, test_labels)))
+        rows.append(
+            {
+                "labels_per_class": int(per_class),
+                "labels": int(np.minimum(images, per_class).sum()),
+                "mean": float(np.mean(accuracies)),
+                "deviation": float(np.std(accuracies, ddof=1)) if len(accuracies) > 1 else 0.0,
+                "accuracies": accuracies,
+            }
+        )
+    return rows
+
+
+def _numbers_of_labels(images: np.ndarray) -> list[int]:
+    """1, 2, 5, 10, ... and the size of the largest class, unless that is too many labels."""
+    series = (digit * 10**power for power in range(9) for digit in (1, 2, 5))
+    largest = int(images.max(initial=1))
+    numbers = [n for n in series if n < largest] + [largest]
+    return [n for n in numbers if np.minimum(images, n).sum() <= _MOST_LABELS] or [1]
+
+
+def _ranks(labels: np.ndarray, draw: np.random.Generator) -> np.ndarray:
+    """The place of each example `(N,)` in a random order of its class, from 0."""
+    order = draw.permutation(len(labels))
+    order = order[np.argsort(labels[order], kind="stable")]  # class by class
+    starts = np.searchsorted(labels[order], labels[order])
+    ranks = np.empty(len(labels), np.int64)
+    ranks[order] = np.arange(len(labels)) - starts
+    return ranks
