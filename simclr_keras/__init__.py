@@ -14,6 +14,7 @@ _MODULE_OF = {
     "NTXentLoss": "objective.nt_xent",
     "PretrainConfig": "runs.config",
     "ProjectionHead": "networks.projection_head",
+    "SGDLinearProbe": "evaluation.sgd_linear_probe",
     "SimCLR": "training.simclr",
     "SimCLRAugmenter": "views.augmenter",
     "WarmupCosine": "training.schedules",

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from .labels import check_labels
+from .linear_probe import check_labels
 
 _PENALTIES = np.logspace(-4, 4, 9)  # in units of the features' mean square length
 _MOST_LABELS = 20_000  # beyond them one fits all labels by linear evaluation

@@ -29,21 +29,3 @@ def draw_labels_per_class(labels: np.ndarray, per_class: int, seed: int) -> np.n
             )
         chosen.append(draw.choice(members, per_class, replace=False))
     return np.sort(np.concatenate(chosen))
-
-
-def check_labels(labels: np.ndarray) -> None:
-    """Whether a classifier can be fitted on integers `(N,)`.
-
-    Raises:
-        ValueError: If a label is missing or there is a single class.
-    """
-    if (labels < 0).any():
-        raise ValueError(
-            "A classifier needs a label for every example; leave out those without. Received: "
-            f"{int((labels < 0).sum())} labels of -1"
-        )
-    if len(np.unique(labels)) < 2:
-        raise ValueError(
-            "A classifier needs at least two classes. Received: "
-            f"{len(np.unique(labels))} in {len(labels)} labels"
-        )

@@ -4,8 +4,6 @@ import warnings
 
 import numpy as np
 
-from .labels import check_labels
-
 _DEFAULT_STRENGTH = 1.0
 
 
@@ -140,3 +138,21 @@ class LinearProbe:
             # Stopping at the bound is early stopping, and its accuracy is what is reported.
             warnings.simplefilter("ignore", ConvergenceWarning)
             return classifier.fit(features, labels)
+
+
+def check_labels(labels: np.ndarray) -> None:
+    """Whether a classifier can be fitted on integers `(N,)`.
+
+    Raises:
+        ValueError: If a label is missing or there is a single class.
+    """
+    if (labels < 0).any():
+        raise ValueError(
+            "A classifier needs a label for every example; leave out those without. Received: "
+            f"{int((labels < 0).sum())} labels of -1"
+        )
+    if len(np.unique(labels)) < 2:
+        raise ValueError(
+            "A classifier needs at least two classes. Received: "
+            f"{len(np.unique(labels))} in {len(labels)} labels"
+        )

@@ -18,7 +18,7 @@ _KERNELS = {"bilinear": "triangle", "bicubic": "keyscubic"}
 
 
 class CropCutter:
-    """Cuts the crops of both views out of each image of a pretraining dataset.
+    """Cuts the crops of both views, or of one, out of each image of a pretraining dataset.
 
     They are the crops that the augmenter would cut on the device for the same (seed, step,
     position). It continues with flip, colour and blur when it is called on the batch.
@@ -26,15 +26,23 @@ class CropCutter:
     Args:
         augmenter: Whose crops to cut.
         seed: The run's seed.
-        reduced_scales: Decode a JPEG at a half, quarter or eighth of its scale when both crops
+        reduced_scales: Decode a JPEG at a half, quarter or eighth of its scale when all crops
             keep the view's side in pixels. The choice costs every image a millisecond, and
             images less than twice as large as the views never gain it back. Defaults to True.
+        views: V, 2 or 1 (for `SimCLRAugmenter.one_view`). Defaults to 2.
     """
 
-    def __init__(self, augmenter: SimCLRAugmenter, seed: int, reduced_scales: bool = True):
+    def __init__(
+        self,
+        augmenter: SimCLRAugmenter,
+        seed: int,
+        reduced_scales: bool = True,
+        views: int = 2,
+    ):
         self._policy = augmenter.policy
         self._seed = seed
         self._reduced_scales = reduced_scales
+        self._views = range(views)
 
     def draw(self, step: tf.Tensor, positions: tf.Tensor) -> tf.Tensor:
         """What depends on the step and the place in the batch, for a whole batch at once.
@@ -44,7 +52,7 @@ class CropCutter:
             positions: int64 `(N,)`, places in the global batch.
 
         Returns:
-            float64 `(N, 2, 22)`: candidates (see `crops.crop_candidates`) of both views.
+            float64 `(N, V, 22)`: candidates (see `crops.crop_candidates`) of each view.
         """
         seed = tf.stack([tf.constant(self._seed, tf.int64), step])
         return tf.stack(
@@ -54,22 +62,22 @@ class CropCutter:
                     self._policy.crop_area,
                     self._policy.crop_aspect,
                 )
-                for view in (0, 1)
+                for view in self._views
             ],
             axis=1,
         )
 
     def cut(self, image: tf.Tensor, candidates: tf.Tensor) -> tf.Tensor:
-        """The two crops of one image of any size.
+        """The crops of one image of any size.
 
         The image is decoded once, at the smaller scale with `reduced_scales`.
 
         Args:
             image: The encoded file, a string scalar, or uint8 or floating `(H, W, C)`.
-            candidates: float64 `(2, 22)`, a row of `draw`.
+            candidates: float64 `(V, 22)`, a row of `draw`.
 
         Returns:
-            uint8 `(2, S, S, C)`.
+            uint8 `(V, S, S, C)`.
         """
 
         def boxes(sides, candidates=candidates):
@@ -83,7 +91,9 @@ class CropCutter:
             if pixels.dtype != tf.uint8:
                 pixels = tf.cast(tf.round(to_unit_range(pixels) * 255.0), tf.uint8)
             cut = boxes(tf.shape(pixels))
-        return tf.stack([_resized(pixels, cut[view], size, interpolation) for view in (0, 1)])
+        return tf.stack(
+            [_resized(pixels, cut[view], size, interpolation) for view in self._views]
+        )
 
 
 def _decode_reduced(image_bytes, candidates, boxes, size):
@@ -103,7 +113,9 @@ def _decode_reduced(image_bytes, candidates, boxes, size):
 
         inputs = [image_bytes, candidates]
         image, cut = call_python(decode, inputs, [tf.uint8, tf.float32])
-        return tf.ensure_shape(image, [None, None, 3]), tf.ensure_shape(cut, [2, 4])
+        return tf.ensure_shape(image, [None, None, 3]), tf.ensure_shape(
+            cut, [candidates.shape[0], 4]
+        )
 
     return tf.switch_case(
         tf.where(is_jpeg(image_bytes), which, len(REDUCTIONS)),

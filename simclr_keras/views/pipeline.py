@@ -35,18 +35,18 @@ def draw_both(
 
 
 def make_views(
-    images: tf.Tensor, drawn: tuple[ViewParameters, ViewParameters], policy: ViewPolicy
-) -> tuple[tf.Tensor, tf.Tensor]:
-    """Both views of each image, a function of its arguments alone.
+    images: tf.Tensor, drawn: tuple[ViewParameters, ...], policy: ViewPolicy
+) -> tuple[tf.Tensor, ...]:
+    """Both views of each image, or the first alone, a function of its arguments alone.
 
     Args:
         images: uint8 in 0-255 or float32 in 0-1: `(N, H, W, C)`, or `(N, 2, S, S, C)` that
             were cropped already.
-        drawn: The parameters of each view.
+        drawn: The parameters of each view that is wanted, `view_1` first.
         policy: What they were drawn from.
 
     Returns:
-        `(view_1, view_2)`, float32 `(N, S, S, C)` in [0, 1].
+        `(view_1, view_2)` or `(view_1,)`, float32 `(N, S, S, C)` in [0, 1].
     """
     return _walk(policy)(images, drawn)
 
@@ -88,7 +88,7 @@ def _in_tiles(images, drawn, policy):
     views = tf.map_fn(
         lambda tile: _both(*tile, policy),
         tf.nest.map_structure(split, (images, drawn)),
-        fn_output_signature=(tile, tile),
+        fn_output_signature=(tile,) * len(drawn),
     )
     return tuple(join(view) for view in views)
 

@@ -36,6 +36,24 @@ def test_the_same_crops_as_on_the_device(rng, side, interpolation):
         np.testing.assert_allclose(a, b, atol=0.51 / 255 + 1e-4)
 
 
+def test_one_view_is_the_first_of_two(rng):
+    images = rng.integers(0, 256, (3, 30, 30, 3), "uint8")
+    augmenter = SimCLRAugmenter(16)
+    one, two = (CropCutter(augmenter, seed=4, views=views) for views in (1, 2))
+    crops = [
+        tf.stack([_cut(cutter, tf.constant(x), position=p) for p, x in enumerate(images)])
+        for cutter in (one, two)
+    ]
+    assert crops[0].shape == (3, 1, 16, 16, 3)
+    np.testing.assert_array_equal(crops[0][:, 0], crops[1][:, 0])
+    for batch in (images, crops[0], crops[1]):
+        view = augmenter.one_view(batch, seed=(4, 9), first_position=2)
+        assert view.shape == (3, 16, 16, 3)
+        both = crops[1] if batch is crops[0] else batch
+        first, _ = augmenter(both, seed=(4, 9), first_position=2)
+        np.testing.assert_array_equal(view, first)
+
+
 def test_colour_and_flip_follow_on_the_device(rng):
     images = rng.integers(0, 256, (3, 30, 30, 3), "uint8")
     augmenter = SimCLRAugmenter(24)

@@ -1,0 +1,189 @@
+"""`SGDLinearProbe`: linear evaluation on random crops, the paper's protocol."""
+
+import logging
+import math
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from ..data.datasets import pretraining_dataset
+from ..data.sources import ImageSource, source_from_arrays
+from ..errors import RunFailure
+from ..keras_versions import apply_gradients, build_optimizer
+from ..training.schedules import WarmupCosine, scale_learning_rate
+from ..views.augmenter import SimCLRAugmenter
+from ..views.cutting import CropCutter
+from .linear_probe import check_labels
+
+_LOGGER = logging.getLogger("simclr_keras")
+_REPORTS = 10  # of the loss, over all epochs
+
+
+class SGDLinearProbe:
+    """A linear classifier on a frozen encoder, trained by SGD on random crops of the images.
+
+    Each step takes one view of each image, cropped and flipped (no colour, no blur), through
+    the encoder in inference mode: its weights and batch-norm statistics stay as they are. The
+    classifier W begins at 0 and goes down the softmax cross-entropy, without weight decay, by
+    Nesterov momentum 0.9 with the learning rate `learning_rate` * B / 256, half a cosine down
+    to 0. Test images are not augmented: `scores` takes what `extract_features` gives.
+
+    Args:
+        encoder: Model from images in [0, 1] to `(N, D)`.
+        image_size: Side of the crops in pixels.
+        epochs: Passes over the images. 90 in the paper.
+        batch_size: B, images per step; all where there are fewer. 4096 in the paper. Images
+            that do not fill another batch are left out, others in each epoch.
+        learning_rate: Before scaling by B / 256. 0.1 in the paper.
+        crop_area: Least and greatest share of an image that a crop covers.
+        flip: Mirror half of the views.
+        seed: Decides the order of the images and all views.
+
+    Attributes:
+        classes_: The labels seen.
+
+    Example:
+        >>> import numpy as np
+        >>> import simclr_keras as sk
+        >>> encoder = sk.build_encoder(
+        ...     "simclr_resnet18", 8, width_multiplier=0.125, small_image_stem=True
+        ... )
+        >>> images = np.zeros((8, 8, 8, 3), "uint8")
+        >>> images[4:] = 255
+        >>> labels = np.array([0] * 4 + [1] * 4)
+        >>> probe = sk.SGDLinearProbe(encoder, 8, epochs=20).fit(images, labels)
+        >>> probe.accuracy(sk.extract_features(encoder, images)[0], labels)
+        1.0
+
+    Reference:
+        Chen et al. 2020, https://arxiv.org/abs/2002.05709, Appendix B.6 (linear evaluation);
+        https://github.com/google-research/simclr, README.md.
+    """
+
+    def __init__(
+        self,
+        encoder: keras.Model,
+        image_size: int,
+        epochs: int = 90,
+        batch_size: int = 256,
+        learning_rate: float = 0.1,
+        crop_area: tuple[float, float] = (0.08, 1.0),
+        flip: bool = True,
+        seed: int = 0,
+    ):
+        for name, value in (("epochs", epochs), ("batch_size", batch_size)):
+            if value < 1:
+                raise ValueError(f"`{name}` must be at least 1. Received: {name}={value}")
+        if learning_rate <= 0:
+            raise ValueError(
+                f"`learning_rate` must be positive. Received: learning_rate={learning_rate}"
+            )
+        self.encoder = encoder
+        self.image_size = image_size
+        self.epochs = epochs
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.seed = seed
+        self._augmenter = SimCLRAugmenter(
+            image_size,
+            color_jitter_strength=0.0,
+            grayscale_probability=0.0,
+            blur=False,
+            flip=flip,
+            crop_area=crop_area,
+        )
+
+    def fit(
+        self, images: np.ndarray | ImageSource, labels: np.ndarray | None = None
+    ) -> "SGDLinearProbe":
+        """Trains the classifier.
+
+        Args:
+            images: `(N, H, W, C)`, uint8 in 0-255 or floating in 0-1; or a source with labels.
+            labels: Integers `(N,)`, 0 or more; not with a source.
+
+        Returns:
+            The probe itself.
+
+        Raises:
+            ValueError: If a label is missing or there is a single class.
+            RunFailure: If the loss is not a number.
+        """
+        source = (
+            images if isinstance(images, ImageSource) else source_from_arrays(images, labels)
+        )
+        check_labels(source.labels)
+        self.classes_ = np.unique(source.labels)
+        batch_size = min(self.batch_size, len(source))
+        steps_per_epoch = len(source) // batch_size
+        steps = self.epochs * steps_per_epoch
+        rate = scale_learning_rate(self.learning_rate, batch_size, "linear")
+        # It is convex: where the weights begin does not matter.
+        classifier = keras.layers.Dense(
+            len(self.classes_), kernel_initializer="zeros", dtype="float32"
+        )
+        classifier.build((None, self.encoder.output_shape[-1]))
+        optimizer = keras.optimizers.SGD(WarmupCosine(rate, steps), momentum=0.9, nesterov=True)
+        build_optimizer(optimizer, classifier.trainable_variables)
+        step_of = tf.function(
+            lambda *batch: self._step(classifier, optimizer, *batch), autograph=False
+        )
+        losses = []
+        for step, (batch, known) in enumerate(self._batches(source, batch_size, steps)):
+            losses.append(step_of(batch, known, tf.constant(step, tf.int64)))
+            if (step + 1) % (steps_per_epoch * max(1, self.epochs // _REPORTS)) == 0:
+                self._report((step + 1) // steps_per_epoch, np.mean(losses))
+                losses = []
+        self._weights, self._bias = classifier.get_weights()
+        return self
+
+    def scores(self, features: np.ndarray) -> np.ndarray:
+        """Logits `(N, C)` of features `(N, D)`, a column for each of `classes_`."""
+        return np.asarray(features, np.float32) @ self._weights + self._bias
+
+    def predict(self, features: np.ndarray) -> np.ndarray:
+        """Labels `(N,)` of features `(N, D)`."""
+        return self.classes_[self.scores(features).argmax(axis=1)]
+
+    def accuracy(self, features: np.ndarray, labels: np.ndarray) -> float:
+        """Share of features `(N, D)` whose label `(N,)` is predicted."""
+        return float((self.predict(features) == np.asarray(labels)).mean())
+
+    def _batches(self, source: ImageSource, batch_size: int, steps: int) -> tf.data.Dataset:
+        cutter = None
+        if source.images is None:  # crops of files are cut from their full resolution
+            reduced_scales = (source.typical_side() or 0) >= 2 * self.image_size
+            cutter = CropCutter(self._augmenter, self.seed, reduced_scales, views=1)
+        return pretraining_dataset(
+            source,
+            batch_size,
+            image_size=self.image_size,
+            seed=self.seed,
+            first_step=0,
+            num_steps=steps,
+            cutter=cutter,
+            with_labels=True,
+        )
+
+    def _step(self, classifier, optimizer, images, labels, step) -> tf.Tensor:
+        view = self._augmenter.one_view(images, seed=(self.seed, step))
+        features = tf.cast(self.encoder(view, training=False), tf.float32)
+        columns = tf.searchsorted(tf.constant(self.classes_), labels)
+        variables = classifier.trainable_variables
+        with tf.GradientTape() as tape:  # the encoder's part is over: it gets no gradient
+            losses = tf.nn.sparse_softmax_cross_entropy_with_logits(
+                columns, classifier(features)
+            )
+            loss = tf.reduce_mean(losses)
+        apply_gradients(optimizer, tape.gradient(loss, variables), variables)
+        return loss
+
+    def _report(self, epoch: int, loss: float) -> None:
+        if not math.isfinite(loss):
+            raise RunFailure(
+                f"The loss of linear evaluation by SGD is {loss} at epoch {epoch}: its learning "
+                f"rate of {self.learning_rate:g} * B / 256 is too high for these features. Use "
+                "the L-BFGS protocol, or a smaller batch."
+            )
+        _LOGGER.info("Linear evaluation, epoch %d of %d: loss %.4f", epoch, self.epochs, loss)
