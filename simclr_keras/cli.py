@@ -14,8 +14,9 @@ from typing import Annotated
 
 import typer
 
+from .cli_evaluate import evaluate, print_accuracies
 from .cli_models import embed, export, search
-from .cli_options import BatchSize, Json, Official, OfficialSize, Run, RunOrOfficial, print_json
+from .cli_options import Json, Run, print_json
 from .errors import InputError, RunFailure
 from .runs.config import PretrainConfig
 
@@ -48,7 +49,7 @@ def quickstart(
     from .runs.quickstart import quickstart as run
 
     results = run(run_dir, output)
-    _print_accuracies(results)
+    print_accuracies(results)
     typer.echo("\nAccuracy (%) of a linear classifier, mean +- deviation over label draws:\n")
     typer.echo(f"{'labels per class':<18}{'SimCLR':>14}{'random encoder':>18}{'pixels':>14}")
     for row in results["few_labels"]:
@@ -117,34 +118,6 @@ app.command("pretrain")(_pretrain)
 
 
 @app.command()
-def evaluate(
-    run: RunOrOfficial = None,
-    dataset: Annotated[
-        str | None, typer.Option(help="Labelled data; default: the run's.")
-    ] = None,
-    eval_dataset: Annotated[
-        str | None, typer.Option(help="Another dataset to measure on.")
-    ] = None,
-    data_dir: Annotated[str | None, typer.Option(help="Folder of TFDS data.")] = None,
-    batch_size: BatchSize = 256,
-    compare_random: Annotated[
-        bool, typer.Option(help="Measure the encoder with random weights too.")
-    ] = False,
-    official: Official = None,
-    image_size: OfficialSize = None,
-    json: Json = False,
-):
-    """Weighted kNN and linear evaluation of frozen features; writes RUN/evaluation.json."""
-    from .runs.evaluate import evaluate as measure
-
-    results = measure(
-        run, dataset, eval_dataset, data_dir, batch_size, compare_random, official, image_size
-    )
-    _print_accuracies(results)
-    print_json(json, results)
-
-
-@app.command()
 def report(run: Run, json: Json = False):
     """Pictures of a run: views as trained on, what was drawn, curves; in RUN/report."""
     from .runs.report import report as draw
@@ -155,7 +128,7 @@ def report(run: Run, json: Json = False):
     print_json(json, paths)
 
 
-for _command in (export, embed, search):
+for _command in (evaluate, export, embed, search):
     app.command()(_command)
 
 
@@ -209,20 +182,6 @@ def verify_replicas(
     print_json(json, {"passed": report.passed, **dataclasses.asdict(report)})
     if not report.passed:
         raise typer.Exit(1)
-
-
-def _print_accuracies(results: dict) -> None:
-    rows = {"SimCLR": results, "random weights": results.get("random_encoder")}
-    typer.echo(
-        f"{results['train_images']} training and {results['test_images']} test images of "
-        f"{results['dataset']}, frozen features"
-    )
-    for name, row in rows.items():
-        if row:
-            typer.echo(
-                f"  {name:<16} kNN {100 * row['knn_accuracy']:.1f} %   "
-                f"linear {100 * row['linear_accuracy']:.1f} %"
-            )
 
 
 def main() -> None:

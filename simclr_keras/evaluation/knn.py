@@ -121,14 +121,13 @@ def knn_accuracies(
         Wu et al. 2018, https://arxiv.org/abs/1805.01978, Section 3.4.
     """
     hits = knn_hits(train_features, train_labels, test_features, test_labels, k, temperature)
-    return {
-        number: {
-            name: float(found.mean())
-            for name, found in zip(("top_1", "top_5"), of_number)
-            if found is not None
-        }
-        for number, of_number in hits.items()
-    }
+    return {number: accuracies_of(found) for number, found in hits.items()}
+
+
+def accuracies_of(hits: tuple[np.ndarray, np.ndarray | None]) -> dict[str, float]:
+    """`top_1` and, where there is any, `top_5` of what `knn_hits` gives for one k."""
+    named = zip(("top_1", "top_5"), hits)
+    return {name: float(found.mean()) for name, found in named if found is not None}
 
 
 def knn_hits(

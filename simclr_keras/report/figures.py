@@ -118,6 +118,52 @@ def save_curves(
     return _save(figure, path)
 
 
+def save_learning_curve(
+    path: str | pathlib.Path,
+    curves: dict[str, list[dict]],
+    linear_accuracy: float | None,
+    images: int,
+) -> pathlib.Path:
+    """Writes a PNG of accuracy over the number of labels per class.
+
+    Args:
+        path: The file to write; its folder is made.
+        curves: Name of each encoder and its rows of `evaluation.few_shot.learning_curve`.
+        linear_accuracy: Of linear evaluation of the first encoder on all labels; a dashed
+            line. `None` for none.
+        images: How many labels those are.
+
+    Returns:
+        The path.
+    """
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import NullLocator
+
+    figure = Figure(figsize=(5.6, 3.8), layout="constrained")
+    axis = figure.subplots()
+    for name, rows in curves.items():
+        numbers = [row["labels_per_class"] for row in rows]
+        mean = 100 * np.array([row["mean"] for row in rows])
+        deviation = 100 * np.array([row["deviation"] for row in rows])
+        (line,) = axis.plot(numbers, mean, marker="o", markersize=4, label=name)
+        band = {"color": line.get_color(), "alpha": 0.2, "linewidth": 0}
+        axis.fill_between(numbers, mean - deviation, mean + deviation, **band)
+    if linear_accuracy is not None:
+        label = f"linear evaluation, all {images:,} labels"
+        axis.axhline(
+            100 * linear_accuracy, color="black", linestyle="--", linewidth=1, label=label
+        )
+    axis.set_xscale("log")
+    axis.set_xticks(numbers, [f"{number:,}" for number in numbers], rotation=45)
+    axis.xaxis.set_minor_locator(NullLocator())
+    axis.set_xlabel("labels per class")
+    axis.set_ylabel("top-1 accuracy in %")
+    axis.set_title("mean and deviation over draws of the labels, frozen features", fontsize=9)
+    axis.grid(alpha=0.3)
+    axis.legend(fontsize=8)
+    return _save(figure, path)
+
+
 def _save(figure, path) -> pathlib.Path:
     path = pathlib.Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,20 +1,45 @@
 """`evaluate`: how good are the frozen features of a run?"""
 
+import dataclasses
 import os
 
 import keras
+import numpy as np
 
 from ..data.datasets import evaluation_dataset, load_source
+from ..data.sources import ImageSource
 from ..errors import InputError
 from ..evaluation.features import extract_features
-from ..evaluation.knn import knn_accuracy
+from ..evaluation.few_shot import learning_curve
+from ..evaluation.knn import accuracies_of, knn_hits
 from ..evaluation.linear_probe import LinearProbe
+from ..evaluation.metrics import classification_metrics, metrics_of_hits
+from ..evaluation.sgd_linear_probe import SGDLinearProbe
+from ..report.figures import save_learning_curve
 from .config import PretrainConfig
 from .directory import write_json
-from .trained_encoder import trained_encoder
+from .results import check_results, record_result
+from .trained_encoder import TrainedEncoder, trained_encoder
 
-_KNN_NEIGHBOURS = 200
+PROTOCOLS = ("lbfgs", "sgd", "both")
+_KNN_NEIGHBOURS = 200  # of the accuracy that is reported first; never chosen on test images
+_KNN_OTHERS = (1, 5, 10, 20, 50, 100)
 _KNN_TEMPERATURE = 0.1
+_NAMED = 5  # classes that a message names
+
+
+@dataclasses.dataclass(frozen=True)
+class _Protocol:
+    """What to measure, the same for every encoder."""
+
+    linear: str
+    epochs: int
+    batch_size: int
+    learning_curve: bool
+    image_size: int
+    seed: int
+    crop_area_min: float = PretrainConfig.crop_area_min
+    flip: bool = PretrainConfig.flip
 
 
 def evaluate(
@@ -26,34 +51,53 @@ def evaluate(
     compare_random: bool = False,
     official: str | os.PathLike | None = None,
     image_size: int | None = None,
+    protocol: str = "lbfgs",
+    epochs: int = 90,
+    with_learning_curve: bool = False,
 ) -> dict:
     """Evaluates a run by weighted kNN and linear evaluation of its frozen features.
 
-    Both are fitted on the labels of the training part and measured on the test part: `train/`
+    All is fitted on the labels of the training part and measured on the test part: `train/`
     and `test/` (or `val/`) of a folder, the splits of a TFDS dataset, or else a seeded,
     stratified fifth that is held out. Every test image counts once; nothing is chosen on them.
+    The test part may lack classes of the training part; they are matched by name. What is
+    measured how: docs/evaluation.md.
 
     Args:
         run_dir: A finished run directory, or `None` with `official`.
         dataset: Data with labels. Defaults to what the run was pretrained on.
         eval_dataset: Another dataset, whose test part is measured instead.
         data_dir: Folder of TFDS data. Defaults to the run's.
-        batch_size: Images per forward pass.
+        batch_size: Images per forward pass, and per step of the SGD protocol.
         compare_random: Evaluate the same encoder with random weights too.
         official: A checkpoint of the original release instead of a run.
         image_size: Of `official`. Defaults to 224, or 32 with the stem for small images.
+        protocol: Of linear evaluation: `"lbfgs"` on features (see `LinearProbe`), `"sgd"` on
+            random crops (see `SGDLinearProbe`), or `"both"`.
+        epochs: Of the SGD protocol.
+        with_learning_curve: Measure how many labels are enough too (see `learning_curve`), and
+            draw it into `RUN/report/learning_curve.png`.
 
     Returns:
-        What is written to `RUN/evaluation.json`; without a run nothing is written.
+        What is written to `RUN/evaluation.json` and appended to `RUN/results.json`; without a
+        run nothing is written.
 
     Raises:
-        InputError: If there is no finished run or checkpoint, or the data has no labels.
+        InputError: If there is no finished run or checkpoint, the data has no labels, or the
+            test part has classes of which the training part has no image.
+        RunFailure: If `results.json` is something else.
 
     Example:
         >>> from simclr_keras.runs.evaluate import evaluate
         >>> evaluate("runs/cifar10")["knn_accuracy"]  # doctest: +SKIP
     """
+    if protocol not in PROTOCOLS:
+        raise InputError(
+            f"--protocol must be one of {', '.join(PROTOCOLS)}. Received: {protocol}"
+        )
     trained = trained_encoder(run_dir, official, image_size)
+    if trained.directory:
+        check_results(trained.directory)
     dataset = dataset or (trained.config and trained.config.dataset)
     if dataset is None:
         raise InputError(
@@ -63,56 +107,163 @@ def evaluate(
     seed = trained.config.seed if trained.config else PretrainConfig.seed
     train = load_source(dataset, "train", data_dir=data_dir, seed=seed)
     test = load_source(eval_dataset or dataset, "test", data_dir=data_dir, seed=seed)
-    for source in (train, test):
-        if not source.has_labels:
-            raise InputError(
-                f"{source.name} has no labels, and evaluation needs them. Put the images in one "
-                "sub-folder per class, or name a labelled dataset with --dataset."
-            )
-    if train.class_names != test.class_names:
-        raise InputError(
-            f"{train.name} and {test.name} have different classes "
-            f"({len(train.class_names)} and {len(test.class_names)}). Evaluate on data with "
-            "the same class folders."
+    numbers = match_classes(train, test)
+    how = _Protocol(protocol, epochs, batch_size, with_learning_curve, trained.image_size, seed)
+    if trained.config:
+        how = dataclasses.replace(
+            how, crop_area_min=trained.config.crop_area_min, flip=trained.config.flip
         )
+    measured, tested = np.unique(train.labels), np.unique(numbers[test.labels])
     results = {
         "dataset": dataset,
         "eval_dataset": eval_dataset or dataset,
         "train_images": len(train),
         "test_images": len(test),
+        "classes": len(measured),
+        "classes_without_test_images": [
+            _name(train, label) for label in np.setdiff1d(measured, tested)
+        ],
         "knn_neighbours": min(_KNN_NEIGHBOURS, len(train)),
         "knn_temperature": _KNN_TEMPERATURE,
-        **_measure(trained.encoder, train, test, trained.image_size, batch_size),
+        **_measure(trained.encoder, train, test, numbers, how),
     }
     if compare_random:
         keras.utils.set_random_seed(seed)
         random_encoder = keras.models.clone_model(trained.encoder)
-        results["random_encoder"] = _measure(
-            random_encoder, train, test, trained.image_size, batch_size
-        )
+        results["random_encoder"] = _measure(random_encoder, train, test, numbers, how)
     if trained.directory:
-        write_json(trained.directory.evaluation_file, results)
+        _write(trained, results)
     return results
 
 
-def _measure(encoder, train, test, image_size: int, batch_size: int) -> dict:
-    train_features, train_labels, test_features, test_labels = (
-        array
-        for source in (train, test)
-        for array in extract_features(
-            encoder, evaluation_dataset(source, image_size, batch_size)
+def match_classes(train: ImageSource, test: ImageSource) -> np.ndarray:
+    """The training part's number for each class of the test part, matched by name.
+
+    Args:
+        train: Labelled images.
+        test: Labelled images; it may lack classes that `train` has.
+
+    Returns:
+        int64 `(C,)` of the test part's C classes; -1 for one without images.
+
+    Raises:
+        InputError: If `train` has images of fewer than two classes, or `test` of a class that
+            `train` has none of.
+    """
+    known = {_name(train, label): label for label in np.unique(train.labels)}
+    if len(known) < 2:
+        raise InputError(
+            f"{train.name} has labelled images of {len(known)} class, and evaluation tells "
+            "classes apart. Add a sub-folder for each other class, or name other data with "
+            "--dataset."
         )
+    present = {int(label): _name(test, label) for label in np.unique(test.labels)}
+    unknown = [name for name in present.values() if name not in known]
+    if unknown:
+        more = f" and {len(unknown) - _NAMED} more" if len(unknown) > _NAMED else ""
+        raise InputError(
+            f"{test.name} has classes of which {train.name} has no image to learn from: "
+            f"{', '.join(unknown[:_NAMED])}{more}. Add training images of them under the same "
+            "names, or leave them out of the test images."
+        )
+    numbers = np.full(max(present) + 1, -1)
+    for label, name in present.items():
+        numbers[label] = known[name]
+    return numbers
+
+
+def _name(source: ImageSource, label: int) -> str:
+    return source.class_names[label] if source.class_names else str(label)
+
+
+def _measure(
+    encoder: keras.Model,
+    train: ImageSource,
+    test: ImageSource,
+    numbers: np.ndarray,
+    how: _Protocol,
+) -> dict:
+    """The results of one encoder."""
+    (train_features, train_labels), (test_features, test_labels) = (
+        extract_features(encoder, evaluation_dataset(source, how.image_size, how.batch_size))
+        for source in (train, test)
     )
-    probe = LinearProbe().fit(train_features, train_labels)
+    test_labels = numbers[test_labels]
+    features = (train_features, train_labels, test_features, test_labels)
+    knn = _measure_knn(*features, train.class_names, how.seed)
+    results = {"knn_accuracy": knn["top_1"], "knn": knn, "linear": {}}
+
+    def metrics(probe) -> dict:
+        scores = probe.scores(test_features)
+        return classification_metrics(
+            scores, test_labels, probe.classes_, train.class_names, how.seed
+        )
+
+    if how.linear in ("lbfgs", "both"):
+        probe = LinearProbe(seed=how.seed).fit(train_features, train_labels)
+        found = {
+            **metrics(probe),
+            "strength": probe.strength_,
+            "strength_source": probe.strength_source,
+        }
+        results["linear"]["lbfgs"] = found
+        results["linear_accuracy"] = found["top_1"]
+        results["linear_strength"] = found["strength"]
+    if how.linear in ("sgd", "both"):
+        sgd = SGDLinearProbe(
+            encoder,
+            how.image_size,
+            epochs=how.epochs,
+            batch_size=how.batch_size,
+            crop_area=(how.crop_area_min, 1.0),
+            flip=how.flip,
+            seed=how.seed,
+        ).fit(train)
+        found = {
+            **metrics(sgd),
+            "epochs": sgd.epochs,
+            "batch_size": min(sgd.batch_size, len(train)),
+            "learning_rate": sgd.learning_rate,
+        }
+        results["linear"]["sgd"] = found
+        results["linear_sgd_accuracy"] = found["top_1"]
+    if how.learning_curve:
+        results["learning_curve"] = learning_curve(*features, seed=how.seed)
+    return results
+
+
+def _measure_knn(
+    train_features, train_labels, test_features, test_labels, class_names, seed: int
+) -> dict:
+    """The metrics at `_KNN_NEIGHBOURS`, and the accuracies at every k."""
+    most = min(_KNN_NEIGHBOURS, len(train_labels))
+    hits = knn_hits(
+        train_features,
+        train_labels,
+        test_features,
+        test_labels,
+        k=[*(k for k in _KNN_OTHERS if k < most), most],
+        temperature=_KNN_TEMPERATURE,
+    )
     return {
-        "knn_accuracy": knn_accuracy(
-            train_features,
-            train_labels,
-            test_features,
-            test_labels,
-            k=_KNN_NEIGHBOURS,
-            temperature=_KNN_TEMPERATURE,
-        ),
-        "linear_accuracy": probe.accuracy(test_features, test_labels),
-        "linear_strength": probe.strength_,
+        **metrics_of_hits(hits[most][0], test_labels, class_names, hits[most][1], seed),
+        "by_neighbours": {str(k): accuracies_of(found) for k, found in hits.items()},
     }
+
+
+def _write(trained: TrainedEncoder, results: dict) -> None:
+    directory = trained.directory
+    if "learning_curve" in results:
+        curves = {"SimCLR": results["learning_curve"]}
+        if "random_encoder" in results:
+            curves["random weights"] = results["random_encoder"]["learning_curve"]
+        results["learning_curve_picture"] = str(
+            save_learning_curve(
+                directory.report / "learning_curve.png",
+                curves,
+                results.get("linear_accuracy"),
+                results["train_images"],
+            )
+        )
+    write_json(directory.evaluation_file, results)
+    record_result(directory, "evaluate", results)

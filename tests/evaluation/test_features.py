@@ -35,3 +35,32 @@ def test_features_are_float32_under_mixed_precision(rng):
 def test_no_images_is_an_error(tiny_encoder):
     with pytest.raises(ValueError, match="`dataset` has no images"):
         extract_features(tiny_encoder, np.zeros((0, 16, 16, 3), "uint8"))
+
+
+SCRIPT = """
+import numpy as np, tensorflow as tf, keras
+import simclr_keras as sk
+
+cpu = tf.config.list_physical_devices("CPU")[0]
+tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+with strategy.scope():
+    inputs = keras.Input((8, 8, 3))
+    x = keras.layers.BatchNormalization(synchronized=True)(inputs)
+    encoder = keras.Model(inputs, keras.layers.GlobalAveragePooling2D()(x))
+images = np.random.default_rng(0).random((11, 8, 8, 3)).astype("float32")
+expected = images.mean((1, 2)) / np.sqrt(1.001)
+for batch_size in (1, 2, 3, 4, 11, 64):
+    dataset = tf.data.Dataset.from_tensor_slices((images, np.arange(11))).batch(batch_size)
+    outside = sk.extract_features(encoder, dataset)
+    with strategy.scope():
+        inside = sk.extract_features(encoder, dataset)
+    for features, labels in (outside, inside):
+        assert labels.tolist() == list(range(11)), labels
+        np.testing.assert_allclose(features, expected, atol=1e-5)
+print("counted")
+"""
+
+
+def test_every_example_counts_once_under_a_strategy(run_python):
+    assert run_python(SCRIPT).splitlines()[-1] == "counted"
