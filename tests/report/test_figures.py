@@ -1,7 +1,12 @@
 import numpy as np
 import tensorflow as tf
 
-from simclr_keras.report.figures import save_curves, save_draws, save_view_pairs
+from simclr_keras.report.figures import (
+    save_curves,
+    save_draws,
+    save_learning_curve,
+    save_view_pairs,
+)
 
 
 def _picture(path):
@@ -40,3 +45,19 @@ def test_curves_of_a_history(tmp_path):
         for s in (1, 2)
     ]
     assert _picture(save_curves(tmp_path / "c.png", history, 5.5)).std() > 5
+
+
+def test_learning_curves_show_mean_deviation_and_linear_evaluation(tmp_path):
+    def picture(name, mean, deviation, linear):
+        rows = [
+            {"labels_per_class": n, "mean": mean, "deviation": deviation} for n in (1, 20, 140)
+        ]
+        return _picture(save_learning_curve(tmp_path / name, {"SimCLR": rows}, linear, 1400))
+
+    first = picture("a.png", 0.5, 0.0, None)
+    others = [
+        picture("b.png", 0.4, 0.0, None),
+        picture("c.png", 0.5, 0.2, None),
+        picture("d.png", 0.5, 0.0, 0.9),
+    ]
+    assert all((first.shape != other.shape) or (first != other).any() for other in others)

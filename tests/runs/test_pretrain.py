@@ -90,6 +90,25 @@ def test_rows_after_the_checkpoint_are_written_once(tmp_path, monkeypatch):
     assert [row["step"] for row in _rows(tmp_path / "run")] == ["2", "4", "5"]
 
 
+def test_the_probe_leaves_out_images_beside_the_class_folders(image_folder, tmp_path):
+    for file in sorted(image_folder.glob("dogs/*.png"))[1:]:
+        file.rename(image_folder / file.name)  # 6 cats, 1 dog, 5 without a label
+    folder = {"dataset": str(image_folder), "image_size": 16}
+    config = _config(tmp_path / "run", batch_size=12, steps=2, probe=True, **folder)
+    source, augmenter = (
+        pretrain_module.training_source(config),
+        pretrain_module.build_augmenter(config),
+    )
+    (_, labels), _ = pretrain_module.training_batches(config, source, augmenter, 0, 2)
+    assert np.unique(labels, return_counts=True)[1].tolist() == [5, 6, 1]
+    pretrain(config)
+    (row,) = _rows(tmp_path / "run")
+    # Each of 2 views of 7 images in 2 steps: a share with that denominator, not that of 12.
+    hits = float(row["probe_accuracy"]) * 28
+    assert hits == pytest.approx(round(hits), abs=1e-3)
+    assert np.isfinite(float(row["probe_loss"]))
+
+
 def test_a_finished_run_says_so_and_stays(tmp_path):
     config = _config(tmp_path / "run", steps=2)
     pretrain(config)

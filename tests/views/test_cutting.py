@@ -54,6 +54,20 @@ def test_one_view_is_the_first_of_two(rng):
         np.testing.assert_array_equal(view, first)
 
 
+@pytest.mark.parametrize("encode", [tf.io.encode_jpeg, tf.io.encode_png])
+@pytest.mark.parametrize("reduced_scales", [True, False])
+def test_one_crop_of_an_encoded_image(rng, encode, reduced_scales):
+    augmenter = SimCLRAugmenter(16, crop_area=(1.0, 1.0), **PLAIN)  # both crops at one scale
+    dataset = tf.data.Dataset.from_tensors(encode(_smooth(rng, 90, 80)))
+    one, two = (
+        CropCutter(augmenter, seed=1, reduced_scales=reduced_scales, views=views)
+        for views in (1, 2)
+    )
+    (one,), (two,) = (dataset.map(lambda x, c=c: _cut(c, x)) for c in (one, two))
+    assert one.shape == (1, 16, 16, 3)
+    np.testing.assert_array_equal(one[0], two[0])
+
+
 def test_colour_and_flip_follow_on_the_device(rng):
     images = rng.integers(0, 256, (3, 30, 30, 3), "uint8")
     augmenter = SimCLRAugmenter(24)
