@@ -5,7 +5,7 @@ import os
 import keras
 
 # Imported for what they register with Keras: the layers that such a file may hold.
-from . import batch_normalization, encoders, selective_kernel  # noqa: F401
+from . import batch_normalization, encoders, projection_head, selective_kernel  # noqa: F401
 
 
 def load_encoder(path: str | os.PathLike) -> keras.Model:

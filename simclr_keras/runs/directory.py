@@ -9,6 +9,7 @@ import keras
 
 from ..errors import InputError, RunFailure
 from ..keras_versions import KERAS_3
+from ..networks.projection_head import ProjectionHead
 from ..networks.saved_encoder import load_encoder
 from .config import PretrainConfig
 
@@ -31,6 +32,7 @@ class RunDirectory:
         self.evaluation_file = self.path / "evaluation.json"
         self.results_file = self.path / "results.json"
         self.encoder_file = self.path / "encoder.keras"
+        self.projection_head_file = self.path / "projection_head.keras"
         self.checkpoints = self.path / "checkpoints"
         self.tensorboard = self.path / "tensorboard"
         self.report = self.path / "report"
@@ -95,11 +97,11 @@ class RunDirectory:
             )
         return PretrainConfig(**settings)
 
-    def save_encoder(self, encoder: keras.Model) -> None:
-        """Writes `encoder.keras`; a crash leaves none rather than half of one."""
-        unfinished = self.path / "unfinished.keras"  # Keras insists on the suffix
-        encoder.save(unfinished)
-        os.replace(unfinished, self.encoder_file)
+    def save_networks(self, encoder: keras.Model, projection_head: ProjectionHead) -> None:
+        """Writes `projection_head.keras` and then `encoder.keras`, which ends the run."""
+        features = keras.Input(encoder.output_shape[1:], name="features")
+        save_model(keras.Model(features, projection_head(features)), self.projection_head_file)
+        save_model(encoder, self.encoder_file)
 
     def load_encoder(self) -> keras.Model:
         """The pretrained encoder.
@@ -115,6 +117,31 @@ class RunDirectory:
                 "pretrain command to continue it."
             )
         return load_encoder(self.encoder_file)
+
+    def load_projection_head(self) -> ProjectionHead:
+        """The projection head that was trained with the encoder.
+
+        Raises:
+            InputError: If there is no run here, it is not finished, or it was finished before
+                runs kept their heads.
+            RunFailure: If the other Keras generation wrote it.
+        """
+        self.read_config()
+        if not self.projection_head_file.exists():
+            raise InputError(
+                f"The run in {self.path} has no projection_head.keras: it is not finished, or an "
+                "earlier version of this package finished it. Remove its encoder.keras, if there "
+                "is one, and repeat its pretrain command: it continues from the last checkpoint "
+                "and writes both."
+            )
+        return load_encoder(self.projection_head_file).layers[-1]
+
+
+def save_model(model: keras.Model, file: pathlib.Path) -> None:
+    """Writes a `.keras` file; a crash leaves none rather than half of one."""
+    unfinished = file.with_name("unfinished.keras")  # Keras insists on the suffix
+    model.save(unfinished)
+    os.replace(unfinished, file)
 
 
 def write_json(path: pathlib.Path, content: dict | list) -> None:

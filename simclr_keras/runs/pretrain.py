@@ -74,7 +74,8 @@ def pretrain(config: PretrainConfig) -> PretrainResult:
         config: The settings.
 
     Returns:
-        A `PretrainResult`; the encoder is in `RUN/encoder.keras`.
+        A `PretrainResult`; the encoder is in `RUN/encoder.keras`, the projection head in
+        `RUN/projection_head.keras`.
 
     Raises:
         InputError: If the data or the settings cannot be used; nothing is written then.
@@ -145,9 +146,9 @@ def pretrain(config: PretrainConfig) -> PretrainResult:
         count = (total_steps - done) // steps if steps else 0
         if count:
             loss = _fit(model, config, source, callbacks, done, steps, count)
-    encoder = _for_inference(config, model, source)  # reads variables of all workers
+    networks = _for_inference(config, model, source)  # reads variables of all workers
     if chief:
-        directory.save_encoder(encoder)
+        directory.save_networks(*networks)
     return PretrainResult(config.run_dir, total_steps, first_step, loss)
 
 
@@ -234,11 +235,7 @@ def _build_model(config: PretrainConfig, source) -> SimCLR:
         probe = keras.layers.Dense(len(source.class_names), dtype="float32", name="probe")
     return SimCLR(
         _encoder(config, source, config.weights),
-        ProjectionHead(
-            config.projection_dim,
-            config.projection_layers,
-            normalization="none" if config.normalization == "frozen" else config.normalization,
-        ),
+        _projection_head(config),
         build_augmenter(config),
         temperature=config.temperature,
         loss=NTXentLoss(config.temperature, decoupled=config.loss == "decoupled"),
@@ -259,6 +256,14 @@ def _encoder(config: PretrainConfig, source, weights: str | None) -> keras.Model
         selective_kernel=config.selective_kernel,
     )
     return replace_batch_norm(encoder, config.normalization)
+
+
+def _projection_head(config: PretrainConfig) -> ProjectionHead:
+    return ProjectionHead(
+        config.projection_dim,
+        config.projection_layers,
+        normalization="none" if config.normalization == "frozen" else config.normalization,
+    )
 
 
 def _optimizer(config: PretrainConfig, schedule: WarmupCosine):
@@ -318,11 +323,18 @@ def _fit(model, config, source, callbacks, first_step, steps, count) -> float:
     return history.history["loss"][-1]
 
 
-def _for_inference(config: PretrainConfig, model: SimCLR, source) -> keras.Model:
-    """The trained encoder in float32 and outside the strategy."""
-    encoder = _encoder(config, source, None)
-    encoder.set_weights(model.encoder.get_weights())
-    return encoder
+def _for_inference(
+    config: PretrainConfig, model: SimCLR, source
+) -> tuple[keras.Model, ProjectionHead]:
+    """The trained encoder and projection head in float32 and outside the strategy."""
+    encoder, projection_head = _encoder(config, source, None), _projection_head(config)
+    projection_head.build(encoder.output_shape)
+    for network, trained in (
+        (encoder, model.encoder),
+        (projection_head, model.projection_head),
+    ):
+        network.set_weights(trained.get_weights())
+    return encoder, projection_head
 
 
 @contextlib.contextmanager

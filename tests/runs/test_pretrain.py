@@ -118,6 +118,49 @@ def test_a_finished_run_says_so_and_stays(tmp_path):
     assert (tmp_path / "run" / "encoder.keras").stat().st_mtime_ns == before
 
 
+@pytest.mark.parametrize("layers", [0, 2])
+def test_the_projection_head_is_kept_with_the_encoder(tmp_path, monkeypatch, layers):
+    trained = {}
+    saved = RunDirectory.save_networks
+    config = _config(
+        tmp_path / "run", steps=2, projection_layers=layers, mixed_precision="bfloat16"
+    )
+
+    def save_networks(self, encoder, projection_head):
+        trained["weights"] = projection_head.get_weights()
+        assert not self.is_finished
+        saved(self, encoder, projection_head)
+
+    monkeypatch.setattr(RunDirectory, "save_networks", save_networks)
+    pretrain(config)
+    directory = RunDirectory(tmp_path / "run")
+    head = directory.load_projection_head()
+    assert head.num_layers == layers and head.compute_dtype == "float32"
+    assert len(head.get_weights()) == len(trained["weights"]) == (9 if layers else 0)
+    for a, b in zip(head.get_weights(), trained["weights"]):
+        np.testing.assert_array_equal(a, b)
+    # The moving means have moved: these are a trained head's weights, not new ones.
+    assert not layers or all(np.abs(norm.moving_mean).max() > 0 for norm in head.norm_layers)
+    features = np.ones((2, 64), "float32")
+    assert head(features, layers=min(layers, 1)).shape == (2, 64)
+
+
+def test_a_finished_run_without_a_head_gets_it_from_its_checkpoint(tmp_path):
+    config = _config(tmp_path / "run", steps=2)
+    pretrain(config)
+    directory = RunDirectory(tmp_path / "run")
+    weights, head = _weights(directory.path), directory.load_projection_head().get_weights()
+    directory.projection_head_file.unlink()
+    with pytest.raises(InputError, match="no projection_head.keras.*Remove its encoder.keras"):
+        directory.load_projection_head()
+    directory.encoder_file.unlink()
+    result = pretrain(config)
+    assert (result.first_step, result.steps, result.loss) == (2, 2, None)
+    again = directory.load_projection_head().get_weights()
+    for a, b in zip([*weights, *head], [*_weights(directory.path), *again]):
+        np.testing.assert_array_equal(a, b)
+
+
 def test_files_of_a_run(tmp_path):
     path = tmp_path / "run"
     pretrain(_config(path, steps=3, probe=True))
