@@ -5,18 +5,17 @@ that need it, so that `--help` answers at once.
 """
 
 import dataclasses
-import inspect
 import logging
 import os
 import sys
-import typing
 from typing import Annotated
 
 import typer
 
 from .cli_evaluate import evaluate, print_accuracies
+from .cli_labels import distill, fine_tune
 from .cli_models import embed, export, search
-from .cli_options import Json, Run, print_json
+from .cli_options import Json, Run, command_of, print_json
 from .errors import InputError, RunFailure
 from .runs.config import PretrainConfig
 
@@ -68,10 +67,10 @@ def quickstart(
     print_json(json, results)
 
 
-def _pretrain(**settings):
+@app.command("pretrain")
+@command_of(PretrainConfig)
+def pretrain(config: PretrainConfig, as_json: bool):
     """Pretrain an encoder; the same command again resumes an unfinished run."""
-    as_json = settings.pop("json")
-    config = PretrainConfig(**settings)
     from .runs.pretrain import pretrain as run
 
     result = run(config)
@@ -81,40 +80,6 @@ def _pretrain(**settings):
         typer.echo(f"Pretrained {result.steps} steps, loss {result.loss:.4f}.")
     typer.echo(f"Encoder: {os.path.join(result.run_dir, 'encoder.keras')}")
     print_json(as_json, dataclasses.asdict(result))
-
-
-def _signature_of_config() -> inspect.Signature:
-    """The flags of `pretrain`: the fields of `PretrainConfig`, with their help."""
-    hints = typing.get_type_hints(PretrainConfig)
-    parameters = [
-        inspect.Parameter(
-            field.name,
-            inspect.Parameter.KEYWORD_ONLY,
-            default=(
-                inspect.Parameter.empty
-                if field.default is dataclasses.MISSING
-                else field.default
-            ),
-            annotation=Annotated[
-                hints[field.name],
-                typer.Option(help=field.metadata["help"]),
-            ],
-        )
-        for field in dataclasses.fields(PretrainConfig)
-    ]
-    parameters.append(
-        inspect.Parameter(
-            "json", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=Json
-        )
-    )
-    return inspect.Signature(parameters)
-
-
-_pretrain.__signature__ = _signature_of_config()
-_pretrain.__annotations__ = {
-    name: parameter.annotation for name, parameter in _pretrain.__signature__.parameters.items()
-}
-app.command("pretrain")(_pretrain)
 
 
 @app.command()
@@ -128,8 +93,15 @@ def report(run: Run, json: Json = False):
     print_json(json, paths)
 
 
-for _command in (evaluate, export, embed, search):
-    app.command()(_command)
+for _name, _command in {
+    "evaluate": evaluate,
+    "fine-tune": fine_tune,
+    "distill": distill,
+    "export": export,
+    "embed": embed,
+    "search": search,
+}.items():
+    app.command(_name)(_command)
 
 
 @app.command("verify-replicas")

@@ -1,6 +1,88 @@
-"""Small, stratified, seeded subsets of labels."""
+"""Small label subsets: stratified draws, and the lists that keep them."""
+
+import csv
+import difflib
+import os
+import pathlib
+import typing
+from collections.abc import Callable
 
 import numpy as np
+
+from ..data.sources import ImageSource
+from ..errors import InputError
+
+
+class LabelList(typing.NamedTuple):
+    """The labelled examples of a list.
+
+    Attributes:
+        indices: int64 `(n,)`, sorted: places in the source.
+        labels: int64 `(n,)`: places in `class_names`.
+        class_names: A name for each label.
+    """
+
+    indices: np.ndarray
+    labels: np.ndarray
+    class_names: tuple[str, ...]
+
+
+def choose_labels(
+    labels: np.ndarray,
+    *,
+    label_fraction: float | None = None,
+    labels_per_class: int | None = None,
+    seed: int = 0,
+) -> np.ndarray:
+    """Draws a stratified subset of labels: a share of every class, or so many of each.
+
+    Args:
+        labels: Integers `(N,)`; -1 means none and is never drawn.
+        label_fraction: Share of each class, in (0, 1]. A class of n examples gives
+            round(fraction * n), halves rounded up, but at least 1.
+        labels_per_class: How many of each class, at least 1. With neither of the two, all
+            labels are chosen.
+        seed: Decides the draw.
+
+    Returns:
+        int64 indices, sorted.
+
+    Raises:
+        InputError: If both are given, one is out of range, a class has fewer examples than
+            `labels_per_class`, or there is no label.
+
+    Example:
+        >>> import numpy as np
+        >>> import simclr_keras as sk
+        >>> labels = np.repeat([0, 1, -1], 100)
+        >>> len(sk.choose_labels(labels, label_fraction=0.01))
+        2
+        >>> chosen = sk.choose_labels(labels, labels_per_class=5)
+        >>> np.bincount(labels[chosen]).tolist()
+        [5, 5]
+
+    Reference:
+        Chen et al. 2020, https://arxiv.org/abs/2006.10029, Section 3 (1 % and 10 % of labels).
+    """
+    if label_fraction is not None and labels_per_class is not None:
+        raise InputError(
+            "Choose labels either by a fraction or by a number per class. Received: "
+            f"label_fraction={label_fraction}, labels_per_class={labels_per_class}"
+        )
+    if label_fraction is not None and not 0 < label_fraction <= 1:
+        raise InputError(
+            f"`label_fraction` must be in (0, 1]. Received: label_fraction={label_fraction}"
+        )
+    labels = np.asarray(labels)
+    if not (labels >= 0).any():
+        raise InputError(
+            f"There is no label to choose from. Received: {len(labels)} labels of -1"
+        )
+    if labels_per_class is not None:
+        return draw_labels_per_class(labels, labels_per_class, seed)
+    if label_fraction is None:
+        return np.flatnonzero(labels >= 0)
+    return _draw(labels, seed, lambda label, n: max(1, int(label_fraction * n + 0.5)))
 
 
 def draw_labels_per_class(labels: np.ndarray, per_class: int, seed: int) -> np.ndarray:
@@ -15,17 +97,142 @@ def draw_labels_per_class(labels: np.ndarray, per_class: int, seed: int) -> np.n
         int64 indices, sorted, `per_class` times the number of classes.
 
     Raises:
-        ValueError: If a class has fewer examples.
+        InputError: If a class has fewer examples.
     """
-    labels = np.asarray(labels)
+    if per_class < 1:
+        raise InputError(f"`per_class` must be at least 1. Received: per_class={per_class}")
+
+    def count(label: int, members: int) -> int:
+        if members < per_class:
+            raise InputError(
+                f"`per_class` is more than class {label} has. Received: "
+                f"per_class={per_class}, {members} examples"
+            )
+        return per_class
+
+    return _draw(np.asarray(labels), seed, count)
+
+
+def _draw(labels: np.ndarray, seed: int, count: Callable[[int, int], int]) -> np.ndarray:
+    """`count(label, members)` examples of each class."""
     draw = np.random.default_rng(seed)
     chosen = []
     for label in np.unique(labels[labels >= 0]):
         members = np.flatnonzero(labels == label)
-        if len(members) < per_class:
-            raise ValueError(
-                f"`per_class` is more than class {label} has. Received: "
-                f"per_class={per_class}, {len(members)} examples"
-            )
-        chosen.append(draw.choice(members, per_class, replace=False))
+        chosen.append(draw.choice(members, count(int(label), len(members)), replace=False))
     return np.sort(np.concatenate(chosen))
+
+
+def write_labels(path: str | os.PathLike, source: ImageSource, chosen: LabelList) -> None:
+    """Writes a list of labels: the columns `path,label`, or `index,label` without files.
+
+    Args:
+        path: The CSV file.
+        source: Whose labels they are.
+        chosen: Which of them.
+    """
+    by_path = source.paths is not None
+    with open(path, "w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["path" if by_path else "index", "label"])
+        for index, label in zip(chosen.indices, chosen.labels):
+            place = source.paths[index] if by_path else int(index)
+            writer.writerow([place, chosen.class_names[label]])
+
+
+def read_labels(path: str | os.PathLike, source: ImageSource) -> LabelList:
+    """Reads a list of labels, such as a person wrote.
+
+    Args:
+        path: A CSV file with a header and the columns `path,label`: paths relative to the
+            dataset's folder (or to its `train/`), or absolute; or, for a source without files,
+            `index,label`, counted from 0. A label is the name of a class.
+        source: The images. Where it has class folders the labels must be their names;
+            otherwise the classes are the labels of the list, sorted.
+
+    Returns:
+        The list, sorted by place.
+
+    Raises:
+        InputError: If there is no such file, a column is missing or unknown, or a row names no
+            image, no class, or an image once more with another label; it names the row.
+    """
+    path = pathlib.Path(path)
+    key = "index" if source.paths is None else "path"
+    places = _places(source)
+    found: dict[int, tuple[str, int]] = {}
+    for row, place, label in _rows(path, key):
+        index = next((places[form] for form in _forms(place, source) if form in places), None)
+        if index is None:
+            raise InputError(
+                f"{path}, row {row}: {source.name} has no such image to train on. "
+                f"Received: {key}={place}"
+            )
+        if source.class_names and label not in source.class_names:
+            close = difflib.get_close_matches(label, source.class_names)
+            meant = f" Did you mean {' or '.join(close)}?" if close else ""
+            raise InputError(
+                f"{path}, row {row}: {source.name} has no such class.{meant} Received: "
+                f"label={label}"
+            )
+        before, first = found.setdefault(index, (label, row))
+        if before != label:
+            raise InputError(
+                f"{path}, row {row}: row {first} gives the same image the label {before}. "
+                f"Received: {key}={place}, label={label}"
+            )
+    if not found:
+        raise InputError(f"{path} has no rows. Expected one {key},label for each image.")
+    names = source.class_names or tuple(sorted({label for label, _ in found.values()}))
+    number = {name: k for k, name in enumerate(names)}
+    indices = sorted(found)
+    labels = [number[found[index][0]] for index in indices]
+    return LabelList(np.array(indices, np.int64), np.array(labels, np.int64), names)
+
+
+def _rows(path: pathlib.Path, key: str):
+    """(row of the file, place, label) of each row after the header."""
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(
+            f"{path} cannot be read: expected a CSV file of {key},label. Received: {error}"
+        ) from error
+    rows = csv.reader(text.splitlines(keepends=True))
+    header = [name.strip() for name in next(rows, [])]
+    if sorted(header) != sorted([key, "label"]):
+        raise InputError(
+            f"{path}, row 1: the columns must be {key},label. Received: {','.join(header)}"
+        )
+    for cells in rows:
+        if not any(cell.strip() for cell in cells):
+            continue
+        if len(cells) != 2:
+            raise InputError(
+                f"{path}, row {rows.line_num}: expected {key},label, with quotes around a "
+                f"comma. Received: {','.join(cells)}"
+            )
+        row = dict(zip(header, (cell.strip() for cell in cells)))
+        if not row["label"]:
+            raise InputError(
+                f"{path}, row {rows.line_num}: the label is missing. Received: {key}={row[key]}"
+            )
+        yield rows.line_num, row[key], row["label"]
+
+
+def _places(source: ImageSource) -> dict[str, int]:
+    if source.paths is None:
+        return {str(index): index for index in range(len(source))}
+    return {_absolute(source.root, name): index for index, name in enumerate(source.paths)}
+
+
+def _forms(place: str, source: ImageSource) -> list[str]:
+    """What a row may mean: relative to the source's folder or the one above it (of splits)."""
+    if source.paths is None:
+        return [place]
+    root = pathlib.Path(source.root)
+    return [_absolute(root, place), _absolute(root.parent, place)]
+
+
+def _absolute(*parts) -> str:
+    return os.path.normpath(os.path.abspath(os.path.join(*parts)))

@@ -4,14 +4,12 @@ import dataclasses
 from dataclasses import field
 
 from ..errors import InputError
+from ..settings import check_choices, check_numbers
+from ..settings import setting as _setting
 
 OPTIMIZERS = ("lars", "lamb", "sgd", "adamw")
 CROP_ROUTES = ("auto", "device", "decode")
 MIXED_PRECISION = ("none", "float16", "bfloat16")
-
-
-def _setting(default, text: str):
-    return field(default=default, metadata={"help": text})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,30 +89,22 @@ class PretrainConfig:
     skip_unreadable: bool = _setting(False, "Leave out images that cannot be read.")
 
     def __post_init__(self):
-        for name, choices in (
-            ("optimizer", OPTIMIZERS),
-            ("learning_rate_scaling", ("sqrt", "linear")),
-            ("mixed_precision", MIXED_PRECISION),
-            ("crop", CROP_ROUTES),
-            ("normalization", ("batch", "group", "frozen")),
-            ("loss", ("nt-xent", "decoupled")),
-        ):
-            if getattr(self, name) not in choices:
-                raise InputError(
-                    f"{_flag(name)} must be one of {', '.join(choices)}. "
-                    f"Received: {getattr(self, name)}"
-                )
-        for name in (
-            "image_size",
-            "batch_size",
-            "micro_batch_size",
-            "epochs",
-            "steps",
+        check_choices(
+            self,
+            optimizer=OPTIMIZERS,
+            learning_rate_scaling=("sqrt", "linear"),
+            mixed_precision=MIXED_PRECISION,
+            crop=CROP_ROUTES,
+            normalization=("batch", "group", "frozen"),
+            loss=("nt-xent", "decoupled"),
+        )
+        check_numbers(
+            self,
+            lambda value: value >= 1,
+            "at least 1",
+            *("image_size", "batch_size", "micro_batch_size", "epochs", "steps"),
             "checkpoint_every",
-        ):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise InputError(f"{_flag(name)} must be at least 1. Received: {value}")
+        )
         if self.batch_size < 2:
             raise InputError(
                 "--batch-size must be at least 2: the other images of the batch are the "
@@ -125,28 +115,22 @@ class PretrainConfig:
                 "--normalization frozen keeps the averages of trained weights: name some with "
                 "--weights, or use --normalization group. Received: --weights none"
             )
-        for name in ("temperature", "learning_rate", "width_multiplier"):
-            value = getattr(self, name)
-            if value is not None and not value > 0:
-                raise InputError(f"{_flag(name)} must be positive. Received: {value}")
-        for name in ("color_jitter_strength", "weight_decay"):
-            value = getattr(self, name)
-            if value is not None and not value >= 0:
-                raise InputError(f"{_flag(name)} must be 0 or more. Received: {value}")
-        if not 0 < self.crop_area_min <= 1:
-            raise InputError(
-                f"--crop-area-min must be in (0, 1]. Received: {self.crop_area_min}"
-            )
-        if not 0 <= self.warmup_fraction <= 1:
-            raise InputError(
-                f"--warmup-fraction must be in [0, 1]. Received: {self.warmup_fraction}"
-            )
+        check_numbers(
+            self,
+            lambda value: value > 0,
+            "positive",
+            *("temperature", "learning_rate", "width_multiplier"),
+        )
+        check_numbers(
+            self,
+            lambda value: value >= 0,
+            "0 or more",
+            *("color_jitter_strength", "weight_decay"),
+        )
+        check_numbers(self, lambda value: 0 < value <= 1, "in (0, 1]", "crop_area_min")
+        check_numbers(self, lambda value: 0 <= value <= 1, "in [0, 1]", "warmup_fraction")
         if self.optimizer == "lamb" and self.weight_decay:
             raise InputError(
                 "--weight-decay stays 0 with --optimizer lamb: Keras' LAMB and TensorFlow "
                 f"Addons' decay in two different ways. Received: {self.weight_decay}"
             )
-
-
-def _flag(name: str) -> str:
-    return "--" + name.replace("_", "-")

@@ -1,0 +1,123 @@
+"""`FineTuneConfig` and `DistillConfig`: the settings of a run's classifiers."""
+
+import dataclasses
+import pathlib
+
+from ..errors import InputError
+from ..evaluation.training_settings import TrainingSettings
+from ..settings import check_numbers, setting
+
+
+def _run():
+    return dataclasses.field(metadata={"help": "A run directory.", "argument": "RUN"})
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ClassifierConfig(TrainingSettings):
+    """What fine-tuning and distillation have in common."""
+
+    run: str = _run()
+    dataset: str | None = setting(None, "Images to train on. Default: the run's.")
+    eval_dataset: str | None = setting(None, "Another dataset to measure on.")
+    data_dir: str | None = setting(None, "Folder of TFDS data. Default: the run's.")
+    name: str | None = setting(None, "Name of the classifier. Default: by the labels and seed.")
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.name is not None and pathlib.PurePath(self.name).name != self.name:
+            raise InputError(f"--name must be the name of a folder. Received: {self.name}")
+
+    def training(self, pretraining) -> dict:
+        """The fields of `TrainingSettings`; crops and flip as in pretraining where not given."""
+        values = {f.name: getattr(self, f.name) for f in dataclasses.fields(TrainingSettings)}
+        for name in ("crop_area_min", "flip"):
+            if values[name] is None:
+                values[name] = getattr(pretraining, name)
+        return values
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class FineTuneConfig(ClassifierConfig):
+    """Everything that decides a fine-tuned classifier of a run; a flag for each field.
+
+    Raises:
+        InputError: If a value is outside its range, or labels are chosen in two ways.
+
+    Reference:
+        Chen et al. 2020, https://arxiv.org/abs/2006.10029, Section 3.
+    """
+
+    label_fraction: float | None = setting(None, "Share of each class to take the labels of.")
+    labels_per_class: int | None = setting(None, "Labels to take of each class.")
+    labels: str | None = setting(None, "A CSV file of path,label (or index,label) to take.")
+    head_layers: int = setting(
+        1, "Layers of the projection head to keep under the classifier; 0: none."
+    )
+    from_scratch: bool = setting(False, "The same network with random weights: the baseline.")
+    validation_fraction: float = setting(
+        0.1, "Share of the labels to choose the best step on, if each class gives one; 0: none."
+    )
+
+    def __post_init__(self):
+        super().__post_init__()
+        chosen = [
+            n for n in ("label_fraction", "labels_per_class", "labels") if getattr(self, n)
+        ]
+        if len(chosen) > 1:
+            raise InputError(
+                "Choose labels in one way: --label-fraction, --labels-per-class or --labels. "
+                f"Received: {' and '.join(chosen)}"
+            )
+        check_numbers(self, lambda x: 0 < x <= 1, "in (0, 1]", "label_fraction")
+        check_numbers(self, lambda x: x >= 1, "at least 1", "labels_per_class")
+        check_numbers(self, lambda x: x >= 0, "0 or more", "head_layers")
+        check_numbers(self, lambda x: 0 <= x < 1, "in [0, 1)", "validation_fraction")
+
+    @property
+    def folder(self) -> str:
+        """Where in the run the classifier is: `fine-tuned/NAME`."""
+        choice = "all"
+        if self.label_fraction:
+            choice = f"{100 * self.label_fraction:.10g}pct"
+        elif self.labels_per_class:
+            choice = f"{self.labels_per_class}-per-class"
+        elif self.labels:
+            choice = pathlib.PurePath(self.labels).stem
+        start = "scratch-" if self.from_scratch else ""
+        return f"fine-tuned/{self.name or f'{start}{choice}-seed{self.seed}'}"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DistillConfig(ClassifierConfig):
+    """Everything that decides a distilled classifier of a run; a flag for each field.
+
+    Raises:
+        InputError: If a value is outside its range.
+
+    Reference:
+        Chen et al. 2020, https://arxiv.org/abs/2006.10029, Section 2.3.
+    """
+
+    teacher: str | None = setting(
+        None, "Name of the classifier that teaches. Default: the run's only fine-tuned one."
+    )
+    student: str = setting(
+        "teacher",
+        "What the student begins as: teacher (a copy), pretrained (the run's encoder), or the "
+        "name of an encoder, with random weights.",
+    )
+    student_width: float = setting(1.0, "Factor on the filters of a SimCLR ResNet student.")
+    temperature: float | None = setting(
+        None, "Of both predictions. Default: 0.1, or 1.0 for a student by name."
+    )
+    label_weight: float = setting(0.0, "Share of the teacher's true labels in the loss.")
+
+    def __post_init__(self):
+        super().__post_init__()
+        check_numbers(self, lambda x: x > 0, "positive", "temperature", "student_width")
+        check_numbers(self, lambda x: 0 <= x <= 1, "in [0, 1]", "label_weight")
+
+    def folder_of(self, teacher: str) -> str:
+        """Where in the run the classifier is: `distilled/NAME`."""
+        end = "" if self.student == "teacher" else f"-{self.student.replace(':', '-')}"
+        return f"distilled/{self.name or teacher + end}"

@@ -1,0 +1,140 @@
+"""The classifiers in a run directory: `RUN/fine-tuned/NAME/` and `RUN/distilled/NAME/`."""
+
+import contextlib
+import csv
+import dataclasses
+import json
+import os
+import pathlib
+import shutil
+import uuid
+from collections.abc import Iterator
+
+import keras
+
+from ..errors import InputError
+from ..evaluation.classifier_training import TrainedClassifier
+from ..evaluation.labels import LabelList, write_labels
+from ..networks.saved_encoder import load_encoder
+from .classifier_config import ClassifierConfig
+from .directory import RunDirectory, save_model, write_json
+
+KINDS = ("fine-tuned", "distilled")
+# May differ when a command is repeated: they do not change what it computes.
+_FREE_SETTINGS = ("run", "data_dir")
+
+
+@dataclasses.dataclass(frozen=True)
+class SavedClassifier:
+    """One classifier of a run and its files."""
+
+    path: pathlib.Path
+
+    @property
+    def name(self) -> str:
+        return self.path.name
+
+    @property
+    def labels_file(self) -> pathlib.Path:
+        """The labels it was trained on."""
+        return self.path / "labels.csv"
+
+    def load(self) -> keras.Model:
+        """Images in [0, 1] to logits `(N, C)`."""
+        return load_encoder(self.path / "classifier.keras")
+
+    def read_settings(self) -> dict:
+        """What it was trained with."""
+        return json.loads((self.path / "settings.json").read_text())
+
+    def read_class_names(self) -> tuple[str, ...]:
+        """The classes in the order of the logits."""
+        return tuple(json.loads((self.path / "classes.json").read_text()))
+
+    def finished_result(self, config: ClassifierConfig) -> dict | None:
+        """What was measured, if the same command has run before; `None` if none has.
+
+        Raises:
+            InputError: If it was trained with other settings.
+        """
+        if not self.path.exists():
+            return None
+        try:
+            begun = self.read_settings()
+        except (OSError, ValueError) as error:
+            raise InputError(
+                f"{self.path} exists and is not a classifier. Choose another --name."
+            ) from error
+        asked = json.loads(json.dumps(dataclasses.asdict(config)))
+        different = [
+            f"{key}={begun.get(key)} (now {asked[key]})"
+            for key in asked
+            if key not in _FREE_SETTINGS and begun.get(key) != asked[key]
+        ]
+        if different:
+            raise InputError(
+                f"{self.path} was trained with other settings: {', '.join(different)}. Choose "
+                "another --name, or remove the folder."
+            )
+        return json.loads((self.path / "result.json").read_text())
+
+    def save(
+        self,
+        config: ClassifierConfig,
+        trained: TrainedClassifier,
+        class_names: tuple[str, ...],
+        result: dict,
+        source=None,
+        chosen: LabelList | None = None,
+    ) -> None:
+        """Writes all files, or none of them."""
+        with _whole_folder(self.path) as folder:
+            write_json(folder / "settings.json", dataclasses.asdict(config))
+            write_json(folder / "classes.json", list(class_names))
+            write_json(folder / "result.json", result)
+            with open(folder / "history.csv", "w", newline="") as file:
+                writer = csv.DictWriter(file, list(trained.history[0]))
+                writer.writeheader()
+                writer.writerows(trained.history)
+            if chosen is not None:
+                write_labels(folder / "labels.csv", source, chosen)
+            save_model(trained.classifier, folder / "classifier.keras")
+
+
+def find_classifier(
+    directory: RunDirectory, name: str | None, kinds: tuple[str, ...] = KINDS
+) -> SavedClassifier:
+    """A finished classifier of a run.
+
+    Args:
+        directory: The run.
+        name: NAME, or `fine-tuned/NAME` or `distilled/NAME`; `None` for the only one there is.
+        kinds: Where to look.
+
+    Raises:
+        InputError: If there is none, or more than one.
+    """
+    directory.read_config()
+    files = [f for kind in kinds for f in directory.path.glob(f"{kind}/*/classifier.keras")]
+    known = {f"{f.parent.parent.name}/{f.parent.name}": f.parent for f in sorted(files)}
+    found = [x for x in known if name in (None, x, known[x].name)]
+    if len(found) == 1:
+        return SavedClassifier(known[found[0]])
+    problem = (
+        f"more than one classifier {name or ''}" if found else f"no classifier {name or ''}"
+    )
+    there = ", ".join(found or known) or "none; train one with: simclr-keras fine-tune RUN"
+    raise InputError(f"{directory.path} has {problem.strip()}. Name one of: {there}")
+
+
+@contextlib.contextmanager
+def _whole_folder(path: pathlib.Path) -> Iterator[pathlib.Path]:
+    """A folder to write into that gets its name when all went well."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f".unfinished-{uuid.uuid4().hex}")
+    unfinished.mkdir()
+    try:
+        yield unfinished
+        os.rename(unfinished, path)
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)

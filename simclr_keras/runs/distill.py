@@ -1,0 +1,113 @@
+"""`distill_run`: a student learns from a run's classifier on images without labels."""
+
+import logging
+
+import keras
+import numpy as np
+
+from ..evaluation.distill import distill
+from ..evaluation.fine_tune import build_classifier
+from ..evaluation.labels import read_labels
+from ..networks.encoders import build_encoder
+from .classifier_config import DistillConfig
+from .classifiers import SavedClassifier, find_classifier
+from .directory import RunDirectory
+from .fine_tune import training_result
+from .labelled_data import measure, test_part, training_part, with_labels
+from .results import check_results, record_result
+
+_LOGGER = logging.getLogger("simclr_keras")
+_TEMPERATURES = {"teacher": 0.1, "pretrained": 0.1}
+
+
+def distill_run(config: DistillConfig) -> dict:
+    """Distils a fine-tuned classifier of a run into `RUN/distilled/NAME/`.
+
+    The student learns from the teacher's predictions on all training images; labels are used
+    only with `label_weight`, and then only those that the teacher had. Files and results are
+    those of `fine_tune_run`.
+
+    Args:
+        config: The settings.
+
+    Returns:
+        What was measured.
+
+    Raises:
+        InputError: If there is no such teacher, or the name is taken by other settings.
+        RunFailure: If training cannot go on.
+
+    Example:
+        >>> from simclr_keras.runs.classifier_config import DistillConfig
+        >>> from simclr_keras.runs.distill import distill_run
+        >>> config = DistillConfig(run="runs/cifar10", teacher="1pct-seed0")
+        >>> distill_run(config)["test_accuracy"]  # doctest: +SKIP
+    """
+    directory = RunDirectory(config.run)
+    pretraining = directory.read_config()
+    teaches = find_classifier(directory, config.teacher, ("fine-tuned",))
+    folder = config.folder_of(teaches.name)
+    saved = SavedClassifier(directory.path / folder)
+    finished = saved.finished_result(config)
+    if finished is not None:
+        _LOGGER.info("%s is finished: nothing to do.", saved.path)
+        return finished
+    check_results(directory)
+    teacher, class_names = teaches.load(), teaches.read_class_names()
+    source = training_part(config, pretraining, labelled=False)
+    test = test_part(config, pretraining, class_names, needed=source.has_labels)
+    labels = np.full(len(source), -1)
+    if config.label_weight:
+        known = read_labels(teaches.labels_file, source)
+        labels[known.indices] = known.labels
+    source = with_labels(source, np.arange(len(source)), labels, class_names)
+    student = _student(config, directory, teaches, teacher, len(class_names))
+    temperature = config.temperature or _TEMPERATURES.get(config.student, 1.0)
+    distilled = distill(
+        teacher,
+        student,
+        source,
+        temperature=temperature,
+        label_weight=config.label_weight,
+        image_size=pretraining.image_size,
+        **config.training(pretraining),
+    )
+    result = {
+        "classifier": folder,
+        "teacher": teaches.name,
+        "student": config.student,
+        "parameters": student.count_params(),
+        "dataset": config.dataset or pretraining.dataset,
+        "eval_dataset": config.eval_dataset or config.dataset or pretraining.dataset,
+        "images": len(source),
+        "temperature": temperature,
+        "label_weight": config.label_weight,
+        "seed": config.seed,
+        **training_result(distilled),
+        **measure(distilled.classifier, test, pretraining.image_size),
+    }
+    saved.save(config, distilled, class_names, result)
+    record_result(directory, "distill", result)
+    return result
+
+
+def _student(config, directory, teaches, teacher, num_classes: int) -> keras.Model:
+    if config.student == "teacher":
+        return teacher
+    if config.student == "pretrained":
+        layers = teaches.read_settings()["head_layers"]
+        head = directory.load_projection_head() if layers else None
+        return build_classifier(
+            directory.load_encoder(), num_classes, head, layers, config.seed
+        )
+    pretraining = directory.read_config()
+    keras.utils.set_random_seed(config.seed)
+    encoder = build_encoder(
+        config.student,
+        pretraining.image_size,
+        channels=teacher.input_shape[-1],
+        width_multiplier=config.student_width,
+        small_image_stem=pretraining.small_image_stem
+        and config.student.startswith("simclr_resnet"),
+    )
+    return build_classifier(encoder, num_classes, seed=config.seed)

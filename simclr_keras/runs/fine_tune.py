@@ -1,0 +1,103 @@
+"""`fine_tune_run`: a classifier from a run's encoder and few labels."""
+
+import logging
+
+import keras
+
+from ..evaluation.classifier_training import TrainedClassifier
+from ..evaluation.fine_tune import fine_tune
+from ..networks.projection_head import ProjectionHead
+from .classifier_config import FineTuneConfig
+from .classifiers import SavedClassifier
+from .directory import RunDirectory
+from .labelled_data import chosen_labels, measure, test_part, training_part, with_labels
+from .results import check_results, record_result
+
+_LOGGER = logging.getLogger("simclr_keras")
+
+
+def fine_tune_run(config: FineTuneConfig) -> dict:
+    """Fine-tunes the encoder of a finished run into `RUN/fine-tuned/NAME/`.
+
+    The folder holds `classifier.keras`, `classes.json`, `labels.csv` (the labels that were
+    used), `history.csv`, `settings.json` and `result.json`; all or none. The accuracy on the
+    test part, of which nothing is chosen, is recorded in `RUN/results.json`. The same settings
+    again return what was measured.
+
+    Args:
+        config: The settings.
+
+    Returns:
+        What was measured.
+
+    Raises:
+        InputError: If there is no finished run, the labels cannot be used, or the name is taken
+            by other settings.
+        RunFailure: If training cannot go on.
+
+    Example:
+        >>> from simclr_keras.runs.classifier_config import FineTuneConfig
+        >>> from simclr_keras.runs.fine_tune import fine_tune_run
+        >>> config = FineTuneConfig(run="runs/cifar10", label_fraction=0.01)
+        >>> fine_tune_run(config)["test_accuracy"]  # doctest: +SKIP
+    """
+    directory = RunDirectory(config.run)
+    encoder, pretraining = directory.load_encoder(), directory.read_config()
+    head = directory.load_projection_head() if config.head_layers else None
+    saved = SavedClassifier(directory.path / config.folder)
+    finished = saved.finished_result(config)
+    if finished is not None:
+        _LOGGER.info("%s is finished: nothing to do.", saved.path)
+        return finished
+    check_results(directory)
+    source = training_part(config, pretraining, labelled=config.labels is None)
+    chosen = chosen_labels(config, source)
+    test = test_part(config, pretraining, chosen.class_names, needed=source.has_labels)
+    if config.from_scratch:
+        encoder, head = _random_weights(encoder, head, config.seed)
+    tuned = fine_tune(
+        encoder,
+        with_labels(source, chosen.indices, chosen.labels, chosen.class_names),
+        projection_head=head,
+        head_layers=config.head_layers,
+        validation_fraction=config.validation_fraction,
+        image_size=pretraining.image_size,
+        **config.training(pretraining),
+    )
+    result = {
+        "classifier": config.folder,
+        "dataset": config.dataset or pretraining.dataset,
+        "eval_dataset": config.eval_dataset or config.dataset or pretraining.dataset,
+        "labels": len(chosen.indices),
+        "classes": len(chosen.class_names),
+        "label_fraction": config.label_fraction,
+        "labels_per_class": config.labels_per_class,
+        "from_scratch": config.from_scratch,
+        "head_layers": config.head_layers,
+        "seed": config.seed,
+        **training_result(tuned),
+        **measure(tuned.classifier, test, pretraining.image_size),
+    }
+    saved.save(config, tuned, chosen.class_names, result, source, chosen)
+    record_result(directory, "fine-tune", result)
+    return result
+
+
+def training_result(trained: TrainedClassifier) -> dict:
+    """What a result says of the training."""
+    best = next(row for row in trained.history if row["step"] == trained.best_step)
+    return {
+        **trained.plan._asdict(),
+        "best_step": trained.best_step,
+        "validation_accuracy": best.get("validation_accuracy"),
+    }
+
+
+def _random_weights(encoder: keras.Model, head: ProjectionHead | None, seed: int):
+    """The same networks as they were before pretraining."""
+    keras.utils.set_random_seed(seed)
+    fresh = keras.models.clone_model(encoder)
+    if head is not None:
+        head = ProjectionHead.from_config(head.get_config())
+        head.build(encoder.output_shape)
+    return fresh, head

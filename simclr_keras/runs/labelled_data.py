@@ -1,0 +1,123 @@
+"""The images that a run's classifiers learn from and are measured on."""
+
+import keras
+import numpy as np
+
+from ..data.datasets import evaluation_dataset, load_source
+from ..data.sources import ImageSource
+from ..errors import InputError
+from ..evaluation.classifier_training import accuracy, traced
+from ..evaluation.labels import LabelList, choose_labels, read_labels
+from .classifier_config import ClassifierConfig, FineTuneConfig
+from .config import PretrainConfig
+
+
+def training_part(
+    config: ClassifierConfig, pretraining: PretrainConfig, labelled: bool
+) -> ImageSource:
+    """The images to train on, without those of the test part.
+
+    Args:
+        config: Of the classifier.
+        pretraining: Of the run.
+        labelled: Only images that have a label.
+    """
+    dataset = config.dataset or pretraining.dataset
+    options = dict(data_dir=config.data_dir or pretraining.data_dir, seed=pretraining.seed)
+    source = load_source(dataset, "train" if dataset == "digits" else "all", **options)
+    if source.paths is None or not source.has_labels:
+        keep = source.labels >= 0 if labelled else np.full(len(source), True)
+    elif labelled:
+        return load_source(dataset, "train", **options)
+    else:  # without those that are held out where a folder has no splits
+        test = load_source(dataset, "test", **options)
+        held_out = set(test.paths) if test.root == source.root else ()
+        keep = np.array([path not in held_out for path in source.paths])
+    return source if keep.all() or not keep.any() else source.subset(np.flatnonzero(keep))
+
+
+def chosen_labels(config: FineTuneConfig, source: ImageSource) -> LabelList:
+    """The labels that a classifier may learn from."""
+    if config.labels:
+        return read_labels(config.labels, source)
+    indices = choose_labels(
+        source.labels,
+        label_fraction=config.label_fraction,
+        labels_per_class=config.labels_per_class,
+        seed=config.seed,
+    )
+    return LabelList(indices, source.labels[indices], source.class_names)
+
+
+def with_labels(
+    source: ImageSource, indices: np.ndarray, labels: np.ndarray, class_names: tuple[str, ...]
+) -> ImageSource:
+    """Some images of a source, with other labels."""
+    part = source.subset(indices)
+    return ImageSource(
+        part.name,
+        labels,
+        class_names,
+        images=part.images,
+        encoded=part.encoded,
+        paths=part.paths,
+        root=part.root,
+    )
+
+
+def test_part(
+    config: ClassifierConfig,
+    pretraining: PretrainConfig,
+    class_names: tuple[str, ...],
+    needed: bool = True,
+) -> ImageSource | None:
+    """The images to measure on, with the classifier's numbers for their classes.
+
+    Classes go by their names: a class that the classifier does not know gets a number that it
+    never predicts.
+
+    Args:
+        config: Of the classifier.
+        pretraining: Of the run.
+        class_names: The classifier's classes.
+        needed: Whether it is an error that there are no labelled images to measure on; `None`
+            is returned otherwise.
+
+    Raises:
+        InputError: If there are none, or they have none of the classes.
+    """
+    dataset = config.eval_dataset or config.dataset or pretraining.dataset
+    try:
+        test = load_source(
+            dataset,
+            "test",
+            data_dir=config.data_dir or pretraining.data_dir,
+            seed=pretraining.seed,
+        )
+    except InputError:
+        if needed or config.eval_dataset:
+            raise
+        return None
+    number = {name: index for index, name in enumerate(class_names)}
+    if not set(number) & set(test.class_names):
+        raise InputError(
+            f"{test.name} has none of the classifier's classes ({', '.join(class_names[:5])}). "
+            f"Name other images with --eval-dataset. Received: {', '.join(test.class_names[:5])}"
+        )
+    known = np.array([number.get(name, len(number)) for name in test.class_names])
+    return with_labels(test, np.arange(len(test)), known[test.labels], class_names)
+
+
+def measure(classifier: keras.Model, test: ImageSource | None, image_size: int) -> dict:
+    """The accuracy on the test part, every image once.
+
+    Returns:
+        `test_images` and `test_accuracy`; the latter is `None` without a test part.
+    """
+    if test is None:
+        return {"test_images": 0, "test_accuracy": None}
+    batches = evaluation_dataset(test, image_size, 256)
+    return {
+        "test_images": len(test),
+        "test_accuracy": accuracy(traced(classifier, image_size), batches),
+    }
