@@ -81,3 +81,26 @@ def knn_ranking(train, labels, test, k, temperature):
 def knn(train, labels, test, k, temperature):
     """The first of `knn_ranking`."""
     return np.array([r[0] for r in knn_ranking(train, labels, test, k, temperature)])
+
+
+        predictions.append(max(sorted(votes), key=votes.get))
+    return np.array(predictions)
+
+
+def softmax(logits):
+    """(N, C): rows of probabilities, in float64."""
+    shifted = np.exp(np.float64(logits) - np.max(logits, axis=1, keepdims=True))
+    return shifted / shifted.sum(axis=1, keepdims=True)
+
+
+def distillation(teacher_logits, student_logits, temperature, labels=None, label_weight=0.0):
+    """SimCLR v2, Section 2.3: equations 2 and 3 (alpha = 1 - label_weight), image by image."""
+    soft, true = [], []
+    for n, (t, s) in enumerate(zip(teacher_logits, student_logits)):
+        p_teacher = softmax(t[None] / temperature)[0]
+        p_student = softmax(s[None] / temperature)[0]
+        soft.append(-sum(p * np.log(q) for p, q in zip(p_teacher, p_student) if p > 0))
+        if labels is not None and labels[n] >= 0:
+            true.append(-np.log(softmax(s[None])[0, labels[n]]))
+    labelled = np.mean(true) if true else 0.0
+    return (1 - label_weight) * np.mean(soft) + label_weight * labelled
