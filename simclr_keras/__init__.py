@@ -23,6 +23,7 @@ _MODULE_OF = {
     "classification_metrics": "evaluation.metrics",
     "decoupled_nt_xent_loss": "objective.nt_xent",
     "distill": "evaluation.distill",
+    "export_classifier": "serving.export",
     "export_encoder": "serving.export",
     "extract_features": "evaluation.features",
     "fine_tune": "evaluation.fine_tune",

@@ -14,6 +14,10 @@ _PARTLY_UNREADABLE = 3
 def export(
     output: Annotated[str, typer.Option(help="Folder of the model: saved_models/NAME.")],
     run: RunOrOfficial = None,
+    classifier: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="A fine-tuned or distilled classifier of the run."),
+    ] = None,
     version: Annotated[
         int | None, typer.Option(min=1, help="Version number; default: the next free one.")
     ] = None,
@@ -39,6 +43,7 @@ def export(
         version,
         official,
         image_size,
+        classifier=classifier,
         l2_normalise=l2_normalise,
         weights_dtype=weights_dtype,
         licence=licence,

@@ -14,7 +14,7 @@ from ..data.images import resize_and_center_crop
 from ..data.sources import ImageSource, why_unreadable
 from ..errors import InputError
 from .embeddings import check_suffix, read_info, read_vectors, write_embeddings
-from .versions import find_version, load_exported, read_metadata
+from .versions import embedding_dimension, find_version, load_exported, read_metadata
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,7 +89,7 @@ def embed_images(
     """
     output = pathlib.Path(output)
     check_suffix(output, "--output")
-    metadata = read_metadata(model)
+    metadata, dimension = read_metadata(model), embedding_dimension(model)
     version = find_version(model)
     source, names = _find(images, split, data_dir)
     channels = 3 if source.images is None else source.image_shape[-1]
@@ -122,7 +122,7 @@ def embed_images(
     if progress:
         progress(len(source), len(source))
     count = len(source) - len(reasons)
-    return EmbedResult(output, count, metadata["embedding_dimension"], reasons)
+    return EmbedResult(output, count, dimension, reasons)
 
 
 def _find(images, split, data_dir) -> tuple[ImageSource, Sequence[str]]:

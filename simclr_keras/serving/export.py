@@ -1,10 +1,11 @@
-"""`export_encoder`: a SavedModel that works without this package."""
+"""`export_encoder` and `export_classifier`: SavedModels that work without this package."""
 
 import contextlib
 import datetime
 import json
 import os
 import pathlib
+from collections.abc import Callable
 
 import keras
 import tensorflow as tf
@@ -70,6 +71,107 @@ def export_encoder(
     Reference:
         https://www.tensorflow.org/hub/reusable_saved_models
     """
+
+    def answer(features):
+        return {"embedding": tf.nn.l2_normalize(features, 1) if l2_normalise else features}
+
+    content = {
+        "encoder": encoder.name,
+        "embedding_dimension": encoder.output_shape[-1],
+        "l2_normalised": l2_normalise,
+        **(metadata or {}),
+    }
+    return _export(encoder, path, version, image_size, weights_dtype, licence, answer, content)
+
+
+def export_classifier(
+    classifier: keras.Model,
+    path: str | os.PathLike,
+    class_names: tuple[str, ...],
+    version: int | None = None,
+    image_size: int | None = None,
+    weights_dtype: str = "float32",
+    licence: str | None = None,
+    metadata: dict | None = None,
+) -> pathlib.Path:
+    """Writes a classifier for TensorFlow Serving.
+
+    The signatures are those of `export_encoder` with other outputs: `probabilities`, float32
+    `(N, C)`, and `classes`, string `(N, C)`: the name of each column, in every row the same and
+    in the order of `probabilities`, as TensorFlow Serving's classifiers return them.
+    `__call__` returns logits and can be fine-tuned. `metadata.json` has `class_names`.
+
+    Args:
+        classifier: Model from images in [0, 1] to logits `(N, C)`.
+        path: Folder of the model, such as `saved_models/flowers`.
+        class_names: C names, in the order of the logits.
+        version: As of `export_encoder`.
+        image_size: As of `export_encoder`.
+        weights_dtype: As of `export_encoder`.
+        licence: As of `export_encoder`.
+        metadata: As of `export_encoder`.
+
+    Returns:
+        The version's folder.
+
+    Raises:
+        InputError: If there are not C names, the version exists already or an argument is out of
+            its range.
+        ValueError: If the classifier takes any size and `image_size` is missing.
+
+    Example:
+        >>> import tempfile
+        >>> import numpy as np
+        >>> import simclr_keras as sk
+        >>> encoder = sk.build_encoder(
+        ...     "simclr_resnet18", 16, width_multiplier=0.125, small_image_stem=True
+        ... )
+        >>> images = np.zeros((8, 16, 16, 3), "uint8")
+        >>> tuned = sk.fine_tune(encoder, images, [0, 1] * 4, steps=1)
+        >>> path = tempfile.mkdtemp() + "/pets"
+        >>> path = sk.export_classifier(tuned.classifier, path, ("cat", "dog"), image_size=16)
+        >>> serve = sk.load_exported(path).signatures["serving_default"]
+        >>> answer = serve(images=np.zeros((1, 16, 16, 3), "float32"))
+        >>> answer["classes"].numpy().tolist(), tuple(answer["probabilities"].shape)
+        ([[b'cat', b'dog']], (1, 2))
+
+    Reference:
+        https://www.tensorflow.org/tfx/serving/signature_defs
+    """
+    if len(class_names) != classifier.output_shape[-1]:
+        raise InputError(
+            "`class_names` must have a name for each logit. Received: "
+            f"{len(class_names)} names, {classifier.output_shape[-1]} logits"
+        )
+
+    def answer(logits):
+        names = tf.constant([list(class_names)])
+        return {
+            "probabilities": tf.nn.softmax(logits),
+            "classes": tf.tile(names, [tf.shape(logits)[0], 1]),
+        }
+
+    content = {
+        "classifier": classifier.name,
+        "class_names": list(class_names),
+        **(metadata or {}),
+    }
+    return _export(
+        classifier, path, version, image_size, weights_dtype, licence, answer, content
+    )
+
+
+def _export(
+    model: keras.Model,
+    path: str | os.PathLike,
+    version: int | None,
+    image_size: int | None,
+    weights_dtype: str,
+    licence: str | None,
+    answer: Callable,
+    content: dict,
+) -> pathlib.Path:
+    """Writes a version: what both kinds of export have in common."""
     path = pathlib.Path(path)
     if weights_dtype not in WEIGHTS_DTYPES:
         raise InputError(
@@ -78,20 +180,17 @@ def export_encoder(
         )
     if version is not None and version < 1:
         raise InputError(f"`version` must be at least 1. Received: version={version}")
-    image_size = image_size or encoder.input_shape[1]
+    image_size = image_size or model.input_shape[1]
     if image_size is None:
         raise ValueError(
             "`encoder` takes images of any size: say at which to serve it. "
-            f"Received: image_size=None, encoder.input_shape={encoder.input_shape}"
+            f"Received: image_size=None, encoder.input_shape={model.input_shape}"
         )
-    channels = encoder.input_shape[-1]
+    channels = model.input_shape[-1]
     content = {
-        "encoder": encoder.name,
         "image_size": image_size,
         "channels": channels,
         "range": [0.0, 1.0],
-        "embedding_dimension": encoder.output_shape[-1],
-        "l2_normalised": l2_normalise,
         "weights_dtype": weights_dtype,
         "licence": licence,
         "training_run": None,
@@ -99,11 +198,11 @@ def export_encoder(
         "simclr_keras": __version__,
         "tensorflow": tf.__version__,
         "keras": keras.__version__,
-        **(metadata or {}),
+        **content,
     }
     with new_version(path, version) as (unfinished, finished):
-        with _without_synchronised_norm(encoder):
-            served, signatures = reusable(encoder, image_size, l2_normalise, weights_dtype)
+        with _without_synchronised_norm(model):
+            served, signatures = reusable(model, image_size, answer, weights_dtype)
             tf.saved_model.save(served, str(unfinished), signatures=signatures)
         inputs = example_inputs(signatures, image_size, channels)
         content["warmup_requests"] = write_warmup_requests(unfinished, path.name, inputs)

@@ -6,7 +6,7 @@ import keras
 
 from ..errors import InputError
 from ..keras_versions import track_variables
-from .versions import load_exported, read_metadata
+from .versions import embedding_dimension, load_exported
 
 
 @keras.saving.register_keras_serializable(package="simclr_keras")
@@ -52,7 +52,7 @@ class ExportedEncoder(keras.layers.Layer):
     def __init__(self, model_path: str | os.PathLike, trainable: bool = False, **kwargs):
         super().__init__(trainable=trainable, **kwargs)
         self.model_path = os.fspath(model_path)
-        self._dimension = read_metadata(model_path)["embedding_dimension"]
+        self._dimension = embedding_dimension(model_path)
         self._exported = _Untracked(load_exported(model_path))
         exported = self._exported.value
         trainable_variables = list(exported.trainable_variables)

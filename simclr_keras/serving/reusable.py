@@ -1,6 +1,7 @@
 """The object that an export saves: signatures and the Reusable SavedModel interface."""
 
 import contextlib
+from collections.abc import Callable
 
 import keras
 import tensorflow as tf
@@ -16,18 +17,18 @@ WEIGHTS_DTYPES = ("float32", "float16", "bfloat16")
 def reusable(
     encoder: keras.Model,
     image_size: int,
-    l2_normalise: bool = False,
+    answer: Callable[[tf.Tensor], dict[str, tf.Tensor]],
     weights_dtype: str = "float32",
 ) -> tuple[tf.train.Checkpoint, dict]:
-    """Traces an encoder into what is saved.
+    """Traces an encoder or a classifier into what is saved.
 
     The encoder itself is not tracked, only its variables and the traced functions: loading
     needs neither Keras nor this package.
 
     Args:
-        encoder: Model from images in [0, 1] to features `(N, D)`.
+        encoder: Model from images in [0, 1] to features `(N, D)`, or to logits.
         image_size: S in pixels.
-        l2_normalise: Divide each embedding that a signature returns by its length.
+        answer: From its output to what the signatures return, by name.
         weights_dtype: `"float16"` or `"bfloat16"` stores every weight of rank 2 or more in
             it and computes in float32; such an export cannot be fine-tuned.
 
@@ -50,18 +51,17 @@ def reusable(
     def call(images, training=False):
         return features(images, training)
 
-    def embed(images):
+    def answer_to(images):
         # Convolutions fail without an image: one takes its place and is cut off again. (Not
         # by tf.pad: oneDNN fuses that into the convolution and forgets the new image.)
         count = tf.shape(images)[0]
         stand_in = tf.zeros([tf.cast(count == 0, tf.int32), image_size, image_size, channels])
         images = tf.concat([images, stand_in], axis=0)
-        embedding = features(images, training=False)[:count]
-        return {"embedding": tf.nn.l2_normalize(embedding, 1) if l2_normalise else embedding}
+        return answer(features(images, training=False)[:count])
 
     @tf.function(input_signature=[spec])
     def serve(images):
-        return embed(to_unit_range(images))
+        return answer_to(to_unit_range(images))
 
     @tf.function(input_signature=[tf.TensorSpec([None], tf.string, "image_bytes")])
     def serve_bytes(image_bytes):
@@ -72,7 +72,7 @@ def reusable(
             image_bytes,
             fn_output_signature=tf.TensorSpec([image_size, image_size, 3], tf.float32),
         )
-        return embed(images)
+        return answer_to(images)
 
     for training in (False, True) if is_full else (False,):
         call.get_concrete_function(spec, training=training)

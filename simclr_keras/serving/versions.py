@@ -102,6 +102,21 @@ def read_metadata(path: str | os.PathLike) -> dict:
     )
 
 
+def embedding_dimension(path: str | os.PathLike) -> int:
+    """D of an exported encoder.
+
+    Raises:
+        InputError: If there is no exported model, or it is a classifier.
+    """
+    metadata = read_metadata(path)
+    if "embedding_dimension" not in metadata:
+        raise InputError(
+            f"{path} is a classifier, which has no embeddings. Export the encoder: simclr-keras "
+            "export RUN --output saved_models/NAME, without --classifier."
+        )
+    return metadata["embedding_dimension"]
+
+
 def load_exported(path: str | os.PathLike):
     """Loads an exported encoder for embedding or fine-tuning.
 

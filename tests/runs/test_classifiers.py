@@ -1,0 +1,236 @@
+import csv
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from simclr_keras import PretrainConfig, pretrain
+from simclr_keras.data.datasets import load_source
+from simclr_keras.errors import InputError
+from simclr_keras.runs import fine_tune as fine_tune_module
+from simclr_keras.runs.classifier_config import DistillConfig, FineTuneConfig
+from simclr_keras.runs.classifiers import SavedClassifier, find_classifier
+from simclr_keras.runs.directory import RunDirectory
+from simclr_keras.runs.distill import distill_run
+from simclr_keras.runs.export import export
+from simclr_keras.runs.fine_tune import fine_tune_run
+from simclr_keras.runs.labelled_data import training_part
+
+
+def _pretrained(path, dataset="digits", **changes):
+    settings = dict(
+        dataset=str(dataset),
+        run_dir=str(path),
+        encoder="simclr_resnet18",
+        width_multiplier=0.125,
+        small_image_stem=True,
+        image_size=8,
+        batch_size=16,
+        steps=1,
+    )
+    pretrain(PretrainConfig(**{**settings, **changes}))
+    return path
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """A finished run on digits, shared: each test uses names of its own."""
+    return _pretrained(tmp_path_factory.mktemp("digits") / "run")
+
+
+def _config(run, **settings):
+    return FineTuneConfig(**{"run": str(run), "steps": 2, "batch_size": 8, **settings})
+
+
+def _entries(run, name):
+    entries = json.loads((run / "results.json").read_text())
+    return [e for e in entries if e["result"]["classifier"] == name]
+
+
+def test_a_fine_tuned_classifier_and_its_files(run):
+    result = fine_tune_run(_config(run, label_fraction=0.05))
+    folder = run / "fine-tuned" / "5pct-seed0"
+    assert {p.name for p in folder.iterdir()} == {
+        "classes.json",
+        "classifier.keras",
+        "history.csv",
+        "labels.csv",
+        "result.json",
+        "settings.json",
+    }
+    # The saved classifier is the one that was measured, on each of the 360 test images once.
+    saved = SavedClassifier(folder)
+    test = load_source("digits", "test")
+    logits = np.array(saved.load()(test.images / np.float32(255), training=False))
+    hits = int((logits.argmax(axis=1) == test.labels).sum())
+    assert result["test_images"] == 360 and result["test_accuracy"] == pytest.approx(hits / 360)
+    assert saved.read_class_names() == tuple("0123456789")
+    rows = list(csv.DictReader((folder / "labels.csv").open()))
+    train = load_source("digits", "train")
+    assert all(str(train.labels[int(row["index"])]) == row["label"] for row in rows)
+    assert result["labels"] == len(rows) == 70  # 5 % of 139 to 146 images in each of ten classes
+    (entry,) = _entries(run, "fine-tuned/5pct-seed0")
+    assert entry["measured"] == "fine-tune" and entry["result"] == result
+
+
+def test_only_the_chosen_labels_are_given_to_training(run, monkeypatch):
+    given = {}
+
+    def stop(encoder, source, **settings):
+        given.update(source=source, **settings)
+        raise InterruptedError
+
+    monkeypatch.setattr(fine_tune_module, "fine_tune", stop)
+    with pytest.raises(InterruptedError):
+        fine_tune_run(_config(run, labels_per_class=3, seed=7, name="stopped"))
+    assert np.bincount(given["source"].labels).tolist() == [3] * 10
+    assert given["crop_area_min"] == 0.08 and given["flip"] is True  # as in pretraining
+    assert not (run / "fine-tuned" / "stopped").exists()  # and nothing half-written
+
+
+def test_repeating_a_command_changes_nothing_and_other_settings_are_refused(run):
+    config = _config(run, labels_per_class=2)
+    first = fine_tune_run(config)
+    files = run / "fine-tuned" / "2-per-class-seed0"
+    before = {p: p.stat().st_mtime_ns for p in files.iterdir()}
+    assert fine_tune_run(dataclasses.replace(config, data_dir="/elsewhere")) == first
+    assert {p: p.stat().st_mtime_ns for p in files.iterdir()} == before
+    assert len(_entries(run, "fine-tuned/2-per-class-seed0")) == 1
+    with pytest.raises(InputError, match=r"other settings: steps=2 \(now 3\). Choose another"):
+        fine_tune_run(dataclasses.replace(config, steps=3))
+
+
+def test_a_crash_while_saving_leaves_no_classifier(run, monkeypatch):
+    def crash(model, file):
+        raise OSError("disk full")
+
+    monkeypatch.setattr("simclr_keras.runs.classifiers.save_model", crash)
+    with pytest.raises(OSError, match="disk full"):
+        fine_tune_run(_config(run, labels_per_class=1, name="crashed"))
+    assert not [
+        p for p in (run / "fine-tuned").iterdir() if "crash" in p.name or p.name[0] == "."
+    ]
+
+
+def test_from_scratch_begins_with_random_weights_of_the_seed(run, monkeypatch):
+    given = []
+
+    def stop(encoder, source, projection_head, **settings):
+        given.append([*encoder.get_weights(), *projection_head.get_weights()])
+        raise InterruptedError
+
+    monkeypatch.setattr(fine_tune_module, "fine_tune", stop)
+    for seed, scratch in ((0, False), (0, True), (0, True), (1, True)):
+        with pytest.raises(InterruptedError):
+            fine_tune_run(_config(run, labels_per_class=1, from_scratch=scratch, seed=seed))
+    same = [all(np.array_equal(a, b) for a, b in zip(given[1], w)) for w in given]
+    assert same == [False, True, True, False]
+    assert _config(run, label_fraction=0.1, from_scratch=True).folder == (
+        "fine-tuned/scratch-10pct-seed0"
+    )
+
+
+def test_from_a_teacher_to_students_and_to_an_export(run, tmp_path):
+    fine_tune_run(_config(run, labels_per_class=4, name="teacher"))
+    common = dict(run=str(run), teacher="teacher", steps=2, batch_size=8)
+    same = distill_run(DistillConfig(**common))
+    assert same["temperature"] == 0.1 and same["images"] == 1437
+    assert same["classifier"] == "distilled/teacher" and same["test_images"] == 360
+    pretrained = distill_run(DistillConfig(**common, student="pretrained", label_weight=0.5))
+    assert pretrained["parameters"] == same["parameters"]
+    small = distill_run(
+        DistillConfig(**common, student="simclr_resnet18", student_width=0.0625)
+    )
+    assert small["temperature"] == 1.0 and small["parameters"] < same["parameters"] / 3
+    assert distill_run(DistillConfig(**common)) == same  # finished
+    (entry,) = _entries(run, "distilled/teacher-pretrained")
+    assert entry["measured"] == "distill" and entry["result"] == pretrained
+    with pytest.raises(InputError, match="more than one classifier teacher. Name one of: "):
+        export(run, tmp_path / "m", classifier="teacher")
+    path = export(run, tmp_path / "m", classifier="distilled/teacher-simclr_resnet18")
+    metadata = json.loads((path / "metadata.json").read_text())
+    assert metadata["class_names"] == list("0123456789")
+    assert metadata["classifier"] == "distilled/teacher-simclr_resnet18"
+    served = tf.saved_model.load(str(path)).signatures["serving_default"]
+    images = load_source("digits", "test").images[:3] / np.float32(255)
+    found = find_classifier(RunDirectory(run), "teacher-simclr_resnet18").load()
+    np.testing.assert_allclose(
+        served(images=tf.constant(images))["probabilities"],
+        tf.nn.softmax(found(images, training=False)),
+        atol=1e-5,
+    )
+
+
+def test_labels_of_a_list_for_images_without_any(image_folder, tmp_path):
+    """Flat images, six of them labelled by hand; measured on another folder, by class names."""
+    flat = tmp_path / "flat"
+    flat.mkdir()
+    for file in sorted(image_folder.rglob("*.png")):
+        (flat / f"{file.parent.name}_{file.name}").write_bytes(file.read_bytes())
+    run = _pretrained(tmp_path / "run", flat, batch_size=4)
+    names = sorted(p.name for p in flat.iterdir())
+    lines = [f"{name},{'zebras' if 'cats' in name else 'dogs'}" for name in names[::2]]
+    (tmp_path / "mine.csv").write_text("\n".join(["path,label", *lines]) + "\n")
+    config = _config(run, labels=str(tmp_path / "mine.csv"))
+    result = fine_tune_run(config)
+    assert result["classifier"] == "fine-tuned/mine-seed0"
+    assert result["labels"] == 6 and result["test_accuracy"] is None
+    saved = find_classifier(RunDirectory(run), None)
+    assert saved.read_class_names() == ("dogs", "zebras")
+    # The folder has dogs, class 1 of two there and class 0 here, and cats, which are no class
+    # here: only dogs can be right.
+    bias = [np.zeros_like(saved.load().layers[-1].get_weights()[0]), np.array([9.0, 0.0])]
+    measured = _measured_with(bias, config, run, image_folder)
+    test = load_source(str(image_folder), "test")
+    assert measured == {
+        "test_images": len(test),
+        "test_accuracy": pytest.approx((test.labels == 1).mean()),
+    }
+
+
+def _measured_with(weights, config, run, folder):
+    from simclr_keras.runs.labelled_data import measure, test_part
+
+    directory = RunDirectory(run)
+    classifier = find_classifier(directory, None).load()
+    classifier.layers[-1].set_weights(weights)
+    config = dataclasses.replace(config, eval_dataset=str(folder))
+    test = test_part(config, directory.read_config(), ("dogs", "zebras"))
+    return measure(classifier, test, 8)
+
+
+def test_held_out_images_are_not_distilled_on(image_folder, tmp_path):
+    (image_folder / "unlabelled.png").write_bytes(
+        next(image_folder.rglob("*.png")).read_bytes()
+    )
+    settings = PretrainConfig(dataset=str(image_folder), run_dir="r", image_size=8)
+    config = DistillConfig(run="r")
+    source = training_part(config, settings, labelled=False)
+    test = load_source(str(image_folder), "test")
+    assert not set(source.paths) & set(test.paths)
+    assert len(source) + len(test) == 13 and "unlabelled.png" in source.paths
+    labelled = training_part(config, settings, labelled=True)
+    assert set(source.paths) - set(labelled.paths) == {"unlabelled.png"}
+
+
+@pytest.mark.parametrize(
+    "settings, text",
+    [
+        (dict(label_fraction=0.1, labels_per_class=2), "in one way.*label_fraction and labels"),
+        (dict(label_fraction=2.0), r"--label-fraction must be in \(0, 1\]. Received: 2.0"),
+        (dict(name="a/b"), "--name must be the name of a folder. Received: a/b"),
+        (dict(labels_per_class=0), "--labels-per-class must be at least 1. Received: 0"),
+    ],
+)
+def test_settings_are_checked(settings, text):
+    with pytest.raises(InputError, match=text):
+        _config("run", **settings)
+
+
+def test_a_missing_teacher_and_an_export_of_what_is_no_classifier(run, tmp_path):
+    with pytest.raises(InputError, match="no classifier nobody. Name one of: "):
+        distill_run(DistillConfig(run=str(run), teacher="nobody"))
+    with pytest.raises(InputError, match="leave out --official, --image-size and --l2-norm"):
+        export(run, tmp_path / "m", classifier="teacher", l2_normalise=True)
