@@ -31,9 +31,20 @@ def _one_line(result, code):
     return ours[0]
 
 
-def test_help_does_not_import_tensorflow():
+@pytest.mark.parametrize(
+    "command, flags",
+    [
+        ("pretrain", ("--dataset", "--run-dir", "--crop-area-min", "--mixed-precision")),
+        (
+            "fine-tune",
+            ("RUN", "--labels-per-class", "--head-layers", "--from-scratch", "--steps"),
+        ),
+        ("distill", ("RUN", "--teacher", "--temperature", "--optimizer")),
+    ],
+)
+def test_help_does_not_import_tensorflow(command, flags):
     script = (
-        "import sys; sys.argv = ['simclr-keras', 'pretrain', '--help']\n"
+        f"import sys; sys.argv = ['simclr-keras', '{command}', '--help']\n"
         "from simclr_keras.cli import main\n"
         "try: main()\n"
         "finally: assert not {'tensorflow', 'keras', 'sklearn'} & set(sys.modules)"
@@ -47,7 +58,7 @@ def test_help_does_not_import_tensorflow():
         env=environment,
     )
     assert result.returncode == 0, result.stderr
-    for flag in ("--dataset", "--run-dir", "--crop-area-min", "--mixed-precision"):
+    for flag in flags:
         assert flag in result.stdout
 
 
@@ -62,6 +73,14 @@ def test_from_a_folder_to_embeddings(image_folder, tmp_path):
     assert 0 <= json.loads(evaluated.stdout.splitlines()[-1])["knn_accuracy"] <= 1
     model = tmp_path / "saved_models" / "pets"
     assert _cli("export", tmp_path / "run", "--output", model).returncode == 0
+    tuned = _cli("fine-tune", tmp_path / "run", "--labels-per-class", 2, "--steps", 1, "--json")
+    assert tuned.returncode == 0, tuned.stderr
+    assert json.loads(tuned.stdout.splitlines()[-1])["labels"] == 4
+    distilled = _cli("distill", tmp_path / "run", "--steps", 1)
+    assert distilled.returncode == 0, distilled.stderr
+    assert "distilled/2-per-class-seed0: 9 images, 1 steps" in distilled.stdout
+    commands = [e["command"] for e in json.loads((tmp_path / "run/results.json").read_text())]
+    assert [c.split()[1] for c in commands] == ["fine-tune", "distill"]
     (image_folder / "cats" / "broken.png").write_bytes(b"no image")
     output = tmp_path / "e.npz"
     embedded = _cli("embed", model, image_folder, "--output", output)
@@ -110,6 +129,10 @@ def test_weights_of_the_original_release(image_folder, tmp_path):
             "no checkpoint of the SimCLR release",
         ),
         (["embed", "no-model", ".", "--output", "e.npz"], "no exported model in no-model"),
+        (["fine-tune", "no-run", "--label-fraction", "0.1"], "There is no run in no-run"),
+        (["fine-tune", "no-run", "--label-fraction", "2"], "--label-fraction must be in"),
+        (["distill", "no-run", "--temperature", "0"], "--temperature must be positive"),
+        (["export", "--output", "m", "--classifier", "c"], "--classifier needs a run"),
         (["search", "e.npz"], "Name images to search for, or pass --duplicates"),
         (["search", "e.npz", "q.jpg"], "There is no file e.npz"),
     ],

@@ -44,13 +44,19 @@ def _config(run, **settings):
     return FineTuneConfig(**{"run": str(run), "steps": 2, "batch_size": 8, **settings})
 
 
+@pytest.fixture(scope="module")
+def tuned(run):
+    """What fine-tuning on 5 % of the labels returned; it is the teacher too."""
+    return fine_tune_run(_config(run, label_fraction=0.05))
+
+
 def _entries(run, name):
     entries = json.loads((run / "results.json").read_text())
     return [e for e in entries if e["result"]["classifier"] == name]
 
 
-def test_a_fine_tuned_classifier_and_its_files(run):
-    result = fine_tune_run(_config(run, label_fraction=0.05))
+def test_a_fine_tuned_classifier_and_its_files(run, tuned):
+    result = tuned
     folder = run / "fine-tuned" / "5pct-seed0"
     assert {p.name for p in folder.iterdir()} == {
         "classes.json",
@@ -70,7 +76,9 @@ def test_a_fine_tuned_classifier_and_its_files(run):
     rows = list(csv.DictReader((folder / "labels.csv").open()))
     train = load_source("digits", "train")
     assert all(str(train.labels[int(row["index"])]) == row["label"] for row in rows)
-    assert result["labels"] == len(rows) == 70  # 5 % of 139 to 146 images in each of ten classes
+    assert (
+        result["labels"] == len(rows) == 70
+    )  # 5 % of 139 to 146 images in each of ten classes
     (entry,) = _entries(run, "fine-tuned/5pct-seed0")
     assert entry["measured"] == "fine-tune" and entry["result"] == result
 
@@ -90,14 +98,13 @@ def test_only_the_chosen_labels_are_given_to_training(run, monkeypatch):
     assert not (run / "fine-tuned" / "stopped").exists()  # and nothing half-written
 
 
-def test_repeating_a_command_changes_nothing_and_other_settings_are_refused(run):
-    config = _config(run, labels_per_class=2)
-    first = fine_tune_run(config)
-    files = run / "fine-tuned" / "2-per-class-seed0"
+def test_repeating_a_command_changes_nothing_and_other_settings_are_refused(run, tuned):
+    config = _config(run, label_fraction=0.05)
+    files = run / "fine-tuned" / "5pct-seed0"
     before = {p: p.stat().st_mtime_ns for p in files.iterdir()}
-    assert fine_tune_run(dataclasses.replace(config, data_dir="/elsewhere")) == first
+    assert fine_tune_run(dataclasses.replace(config, data_dir="/elsewhere")) == tuned
     assert {p: p.stat().st_mtime_ns for p in files.iterdir()} == before
-    assert len(_entries(run, "fine-tuned/2-per-class-seed0")) == 1
+    assert len(_entries(run, "fine-tuned/5pct-seed0")) == 1
     with pytest.raises(InputError, match=r"other settings: steps=2 \(now 3\). Choose another"):
         fine_tune_run(dataclasses.replace(config, steps=3))
 
@@ -132,12 +139,11 @@ def test_from_scratch_begins_with_random_weights_of_the_seed(run, monkeypatch):
     )
 
 
-def test_from_a_teacher_to_students_and_to_an_export(run, tmp_path):
-    fine_tune_run(_config(run, labels_per_class=4, name="teacher"))
-    common = dict(run=str(run), teacher="teacher", steps=2, batch_size=8)
+def test_from_a_teacher_to_students_and_to_an_export(run, tuned, tmp_path):
+    common = dict(run=str(run), teacher="5pct-seed0", steps=2, batch_size=8)
     same = distill_run(DistillConfig(**common))
     assert same["temperature"] == 0.1 and same["images"] == 1437
-    assert same["classifier"] == "distilled/teacher" and same["test_images"] == 360
+    assert same["classifier"] == "distilled/5pct-seed0" and same["test_images"] == 360
     pretrained = distill_run(DistillConfig(**common, student="pretrained", label_weight=0.5))
     assert pretrained["parameters"] == same["parameters"]
     small = distill_run(
@@ -145,17 +151,17 @@ def test_from_a_teacher_to_students_and_to_an_export(run, tmp_path):
     )
     assert small["temperature"] == 1.0 and small["parameters"] < same["parameters"] / 3
     assert distill_run(DistillConfig(**common)) == same  # finished
-    (entry,) = _entries(run, "distilled/teacher-pretrained")
+    (entry,) = _entries(run, "distilled/5pct-seed0-pretrained")
     assert entry["measured"] == "distill" and entry["result"] == pretrained
-    with pytest.raises(InputError, match="more than one classifier teacher. Name one of: "):
-        export(run, tmp_path / "m", classifier="teacher")
-    path = export(run, tmp_path / "m", classifier="distilled/teacher-simclr_resnet18")
+    with pytest.raises(InputError, match="more than one classifier 5pct-seed0. Name one of: "):
+        export(run, tmp_path / "m", classifier="5pct-seed0")
+    path = export(run, tmp_path / "m", classifier="distilled/5pct-seed0-simclr_resnet18")
     metadata = json.loads((path / "metadata.json").read_text())
     assert metadata["class_names"] == list("0123456789")
-    assert metadata["classifier"] == "distilled/teacher-simclr_resnet18"
+    assert metadata["classifier"] == "distilled/5pct-seed0-simclr_resnet18"
     served = tf.saved_model.load(str(path)).signatures["serving_default"]
     images = load_source("digits", "test").images[:3] / np.float32(255)
-    found = find_classifier(RunDirectory(run), "teacher-simclr_resnet18").load()
+    found = find_classifier(RunDirectory(run), "5pct-seed0-simclr_resnet18").load()
     np.testing.assert_allclose(
         served(images=tf.constant(images))["probabilities"],
         tf.nn.softmax(found(images, training=False)),
