@@ -102,8 +102,8 @@ class DistillConfig(ClassifierConfig):
         None, "Name of the classifier that teaches. Default: the run's only fine-tuned one."
     )
     student: str = setting(
-        "teacher",
-        "What the student begins as: teacher (a copy), pretrained (the run's encoder), or the "
+        "pretrained",
+        "What the student begins as: pretrained (the run's encoder), teacher (a copy), or the "
         "name of an encoder, with random weights.",
     )
     student_width: float = setting(1.0, "Factor on the filters of a SimCLR ResNet student.")
@@ -119,5 +119,5 @@ class DistillConfig(ClassifierConfig):
 
     def folder_of(self, teacher: str) -> str:
         """Where in the run the classifier is: `distilled/NAME`."""
-        end = "" if self.student == "teacher" else f"-{self.student.replace(':', '-')}"
+        end = "" if self.student == "pretrained" else f"-{self.student.replace(':', '-')}"
         return f"distilled/{self.name or teacher + end}"

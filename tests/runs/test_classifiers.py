@@ -144,15 +144,15 @@ def test_from_a_teacher_to_students_and_to_an_export(run, tuned, tmp_path):
     same = distill_run(DistillConfig(**common))
     assert same["temperature"] == 0.1 and same["images"] == 1437
     assert same["classifier"] == "distilled/5pct-seed0" and same["test_images"] == 360
-    pretrained = distill_run(DistillConfig(**common, student="pretrained", label_weight=0.5))
-    assert pretrained["parameters"] == same["parameters"]
+    copy = distill_run(DistillConfig(**common, student="teacher", label_weight=0.5))
+    assert copy["parameters"] == same["parameters"]
     small = distill_run(
         DistillConfig(**common, student="simclr_resnet18", student_width=0.0625)
     )
     assert small["temperature"] == 1.0 and small["parameters"] < same["parameters"] / 3
     assert distill_run(DistillConfig(**common)) == same  # finished
-    (entry,) = _entries(run, "distilled/5pct-seed0-pretrained")
-    assert entry["measured"] == "distill" and entry["result"] == pretrained
+    (entry,) = _entries(run, "distilled/5pct-seed0-teacher")
+    assert entry["measured"] == "distill" and entry["result"] == copy
     with pytest.raises(InputError, match="more than one classifier 5pct-seed0. Name one of: "):
         export(run, tmp_path / "m", classifier="5pct-seed0")
     path = export(run, tmp_path / "m", classifier="distilled/5pct-seed0-simclr_resnet18")
