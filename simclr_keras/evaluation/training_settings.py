@@ -67,9 +67,9 @@ class TrainingSettings:
         """The steps, batch, optimizer and learning rate for so many images.
 
         The batch is the largest power of two that a quarter of the images holds, from 16 to
-        the paper's 1024; always an even number. The steps are those of `epochs` passes, but at least 400: with 100
-        images 60 passes would be 240 steps of 25. LARS needs many large steps to get
-        anywhere; where there are fewer than 500 of 1024 images, `"auto"` takes AdamW.
+        the paper's 1024, and always even. The steps are those of `epochs` passes, but at least
+        400: with 100 images 60 passes would be 360 steps of 16. LARS needs many large steps to
+        get anywhere; where there are fewer than 500 of 1024 images, `"auto"` takes AdamW.
 
         Args:
             images: N, images to train on.
