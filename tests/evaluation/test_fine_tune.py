@@ -22,9 +22,15 @@ def _images(rng, count, classes=2):
 def head():
     layer = ProjectionHead(output_dim=4, num_layers=3)
     layer.build((None, 8))
-    # As after training: no gamma of 1, no mean of 0.
+    # As after training: no gamma of 1, no mean of 0; kernels of both signs, so that ReLU cuts.
     draw = np.random.default_rng(5)
-    layer.set_weights([draw.uniform(0.5, 1.5, w.shape) for w in layer.get_weights()])
+    layer.set_weights(
+        [
+            draw.uniform(0.5, 1.5, w.shape)
+            * (draw.choice([-1, 1], w.shape) if w.ndim == 2 else 1)
+            for w in layer.get_weights()
+        ]
+    )
     return layer
 
 
