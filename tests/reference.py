@@ -83,10 +83,6 @@ def knn(train, labels, test, k, temperature):
     return np.array([r[0] for r in knn_ranking(train, labels, test, k, temperature)])
 
 
-        predictions.append(max(sorted(votes), key=votes.get))
-    return np.array(predictions)
-
-
 def softmax(logits):
     """(N, C): rows of probabilities, in float64."""
     shifted = np.exp(np.float64(logits) - np.max(logits, axis=1, keepdims=True))
