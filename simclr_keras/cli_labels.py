@@ -33,8 +33,11 @@ def _print(run: str, result: dict, as_json: bool) -> None:
     if result["test_accuracy"] is None:
         typer.echo("  not measured: there is no labelled test part (name one: --eval-dataset)")
     else:
+        low, high = result["test"]["top_1_interval"]
+        top_5 = result["test"].get("top_5")
         typer.echo(
             f"  test accuracy {100 * result['test_accuracy']:.1f} % "
-            f"({result['test_images']} images of {result['eval_dataset']})"
+            f"({100 * low:.1f} to {100 * high:.1f}; {result['test_images']} images of "
+            f"{result['eval_dataset']})" + (f", top-5 {100 * top_5:.1f} %" if top_5 else "")
         )
     print_json(as_json, result)

@@ -6,7 +6,7 @@ import os
 import numpy as np
 import tensorflow as tf
 
-from .decoding import decode_image, decode_in_pipeline
+from .decoding import decode_image, decode_in_pipeline, is_jpeg, jpeg_sides
 
 
 class ImageSource:
@@ -133,10 +133,11 @@ class ImageSource:
         sides = []
         for index in np.unique(np.linspace(0, len(self) - 1, count).astype(int)):
             try:
-                shape = tf.io.extract_jpeg_shape(self.read(int(index)))
-            except tf.errors.OpError:  # of another format, or broken: found where it is decoded
+                content = self.read(int(index))
+                if is_jpeg(content):
+                    sides.append(int(tf.reduce_min(jpeg_sides(content))))
+            except tf.errors.OpError:  # broken: found where it is decoded
                 continue
-            sides.append(int(tf.reduce_min(shape[:2])))
         return int(np.median(sides)) if sides else None
 
     def find_unreadable(self) -> list[tuple[str, str]]:

@@ -192,7 +192,9 @@ class _Trainer:
 
     def batches(self, source: ImageSource) -> tf.data.Dataset:
         """(images, labels) of each step."""
-        decodes = source.images is None
+        cutter = None
+        if source.images is None:  # crops of files are cut from their full resolution
+            cutter = CropCutter.suited_to(source, self._augmenter, self._seed, views=1)
         return pretraining_dataset(
             source,
             self._plan.batch_size,
@@ -200,7 +202,7 @@ class _Trainer:
             seed=self._seed,
             first_step=0,
             num_steps=self._plan.steps,
-            cutter=CropCutter(self._augmenter, self._seed) if decodes else None,
+            cutter=cutter,
             with_labels=True,
         )
 

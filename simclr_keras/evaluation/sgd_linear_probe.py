@@ -153,8 +153,7 @@ class SGDLinearProbe:
     def _batches(self, source: ImageSource, batch_size: int, steps: int) -> tf.data.Dataset:
         cutter = None
         if source.images is None:  # crops of files are cut from their full resolution
-            reduced_scales = (source.typical_side() or 0) >= 2 * self.image_size
-            cutter = CropCutter(self._augmenter, self.seed, reduced_scales, views=1)
+            cutter = CropCutter.suited_to(source, self._augmenter, self.seed, views=1)
         return pretraining_dataset(
             source,
             batch_size,

@@ -6,8 +6,9 @@ import numpy as np
 from ..data.datasets import evaluation_dataset, load_source
 from ..data.sources import ImageSource
 from ..errors import InputError
-from ..evaluation.classifier_training import accuracy, traced
+from ..evaluation.classifier_training import traced
 from ..evaluation.labels import LabelList, choose_labels, read_labels
+from ..evaluation.metrics import classification_metrics
 from .classifier_config import ClassifierConfig, FineTuneConfig
 from .config import PretrainConfig
 
@@ -112,12 +113,17 @@ def measure(classifier: keras.Model, test: ImageSource | None, image_size: int) 
     """The accuracy on the test part, every image once.
 
     Returns:
-        `test_images` and `test_accuracy`; the latter is `None` without a test part.
+        `test_images`, `test_accuracy` and, as `test`, what `classification_metrics` says; the
+        latter two are `None` without a test part.
     """
     if test is None:
-        return {"test_images": 0, "test_accuracy": None}
+        return {"test_images": 0, "test_accuracy": None, "test": None}
+    logits_of = traced(classifier, image_size)
     batches = evaluation_dataset(test, image_size, 256)
-    return {
-        "test_images": len(test),
-        "test_accuracy": accuracy(traced(classifier, image_size), batches),
-    }
+    logits, labels = zip(*((logits_of(images), labels) for images, labels in batches))
+    metrics = classification_metrics(
+        np.concatenate(logits),
+        np.concatenate(labels),
+        class_names=(*test.class_names, "unknown to the classifier"),
+    )
+    return {"test_images": len(test), "test_accuracy": metrics["top_1"], "test": metrics}

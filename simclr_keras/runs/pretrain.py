@@ -206,11 +206,6 @@ def training_batches(
     while_decoding = config.crop == "decode" or (
         config.crop == "auto" and source.images is None
     )
-    cutter = None
-    if while_decoding:
-        # Smaller than twice the view, an image has no crop that a smaller scale would serve.
-        reduced_scales = (source.typical_side() or 0) >= 2 * config.image_size
-        cutter = CropCutter(augmenter, config.seed, reduced_scales)
     return pretraining_dataset(
         source,
         config.batch_size,
@@ -218,7 +213,7 @@ def training_batches(
         seed=config.seed,
         first_step=first_step,
         num_steps=num_steps,
-        cutter=cutter,
+        cutter=CropCutter.suited_to(source, augmenter, config.seed) if while_decoding else None,
         with_labels=config.probe,
         **rows,
     )

@@ -10,6 +10,7 @@ from ..data.decoding import (
     jpeg_sides,
 )
 from ..data.images import to_unit_range
+from ..data.sources import ImageSource
 from . import crops
 from .augmenter import SimCLRAugmenter
 from .uniforms import uniforms
@@ -43,6 +44,21 @@ class CropCutter:
         self._seed = seed
         self._reduced_scales = reduced_scales
         self._views = range(views)
+
+    @classmethod
+    def suited_to(
+        cls, source: ImageSource, augmenter: SimCLRAugmenter, seed: int, views: int = 2
+    ) -> "CropCutter":
+        """A cutter with scales to choose from where JPEGs are at least twice as large as views.
+
+        Args:
+            source: The images.
+            augmenter: As above.
+            seed: As above.
+            views: As above.
+        """
+        is_large = (source.typical_side() or 0) >= 2 * augmenter.policy.image_size
+        return cls(augmenter, seed, reduced_scales=is_large, views=views)
 
     def draw(self, step: tf.Tensor, positions: tf.Tensor) -> tf.Tensor:
         """What depends on the step and the place in the batch, for a whole batch at once.

@@ -190,6 +190,11 @@ def test_labels_of_a_list_for_images_without_any(image_folder, tmp_path):
     bias = [np.zeros_like(saved.load().layers[-1].get_weights()[0]), np.array([9.0, 0.0])]
     measured = _measured_with(bias, config, run, image_folder)
     test = load_source(str(image_folder), "test")
+    per_class = measured.pop("test")["per_class"]
+    assert {name: row["accuracy"] for name, row in per_class.items()} == {
+        "dogs": 1.0,
+        "unknown to the classifier": 0.0,
+    }
     assert measured == {
         "test_images": len(test),
         "test_accuracy": pytest.approx((test.labels == 1).mean()),

@@ -5,7 +5,6 @@ import json
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 
 from simclr_keras import PretrainConfig, pretrain
 from simclr_keras.errors import InputError, RunFailure
@@ -13,7 +12,6 @@ from simclr_keras.runs import pretrain as pretrain_module
 from simclr_keras.runs.directory import RunDirectory
 from simclr_keras.runs.evaluate import evaluate
 from simclr_keras.training.callbacks import SaveCheckpoints
-from simclr_keras.views.cutting import CropCutter
 
 
 def _config(path, **changes):
@@ -272,28 +270,3 @@ def test_config_round_trip(tmp_path):
     config = _config(tmp_path / "run", blur=False, weights=None)
     RunDirectory(tmp_path / "run").begin(config)
     assert RunDirectory(tmp_path / "run").read_config() == dataclasses.replace(config)
-
-
-@pytest.mark.parametrize("side, expected", [(31, False), (32, True)])
-def test_jpegs_of_twice_the_views_side_are_decoded_smaller(
-    monkeypatch, tmp_path, side, expected
-):
-    seen = []
-
-    class Spy(CropCutter):
-        def __init__(self, augmenter, seed, reduced_scales):
-            seen.append(reduced_scales)
-            super().__init__(augmenter, seed, reduced_scales)
-
-    monkeypatch.setattr(pretrain_module, "CropCutter", Spy)
-    content = tf.io.encode_jpeg(np.zeros((side, 50, 3), "uint8")).numpy()
-    for index in range(4):
-        (tmp_path / f"{index}.jpg").write_bytes(content)
-    config = PretrainConfig(
-        dataset=str(tmp_path), run_dir="unused", image_size=16, batch_size=4
-    )
-    source, augmenter = (
-        f(config) for f in (pretrain_module.training_source, pretrain_module.build_augmenter)
-    )
-    batches = pretrain_module.training_batches(config, source, augmenter, 0, 1)
-    assert next(iter(batches)).shape == (4, 2, 16, 16, 3) and seen == [expected]

@@ -7,6 +7,7 @@ from PIL import Image
 
 from simclr_keras import SimCLRAugmenter
 from simclr_keras.data.decoding import decode_image
+from simclr_keras.data.sources import ImageSource
 from simclr_keras.views.cutting import CropCutter
 
 PLAIN = {"color_jitter_strength": 0, "grayscale_probability": 0, "blur": False}
@@ -147,3 +148,24 @@ def test_broken_images_are_errors(content):
     dataset = tf.data.Dataset.from_tensor_slices(drawn)
     with pytest.raises(tf.errors.InvalidArgumentError):
         list(dataset.map(lambda row: cutter.cut(tf.constant(content), row)))
+
+
+@pytest.mark.parametrize("side, scales", [(31, 1), (32, 2), (70, 2)])
+def test_jpegs_of_twice_the_views_side_have_scales_to_choose_from(
+    monkeypatch, tmp_path, side, scales
+):
+    content = tf.io.encode_jpeg(np.zeros((side, 90, 3), "uint8")).numpy()
+    (tmp_path / "a.jpg").write_bytes(content)
+    source = ImageSource("one", [-1], paths=("a.jpg",), root=str(tmp_path))
+    augmenter = SimCLRAugmenter(16, crop_area=(1.0, 1.0), crop_aspect=(1.0, 1.0))
+    cutter = CropCutter.suited_to(source, augmenter, seed=0)
+    ratios = []
+    decode = tf.io.decode_jpeg
+
+    def spy(contents, channels=0, ratio=1):
+        ratios.append(ratio)
+        return decode(contents, channels=channels, ratio=ratio)
+
+    monkeypatch.setattr(tf.io, "decode_jpeg", spy)
+    assert _cut(cutter, tf.constant(content)).shape == (2, 16, 16, 3)
+    assert ratios == ([] if scales == 1 else [side // 16 // 2 * 2])
