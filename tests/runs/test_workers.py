@@ -40,7 +40,7 @@ def _start(run, *arguments, environments=({},)):
     ]
 
 
-def _finish(processes, timeout=300):
+def _finish(processes, timeout=900):
     outputs = [process.communicate(timeout=timeout)[0] for process in processes]
     return [(process.returncode, text) for process, text in zip(processes, outputs)]
 
@@ -112,7 +112,7 @@ def test_a_worker_that_dies_and_comes_back(tmp_path, run_python):
     for code, text in _finish(_start(whole, *steps, environments=_slurm_steps())):
         assert code == 0, text[-3000:]
     workers = _start(broken, *steps, environments=_slurm_steps())
-    deadline = time.monotonic() + 200
+    deadline = time.monotonic() + 600
     while not (broken / "checkpoints" / "ckpt-10.index").exists():
         assert time.monotonic() < deadline and workers[1].poll() is None, _finish(workers)
         time.sleep(0.02)
