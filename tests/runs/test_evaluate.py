@@ -21,7 +21,7 @@ def run(tmp_path, tiny_encoder, colours):
     directory.begin(
         sk.PretrainConfig(dataset=str(colours), run_dir=str(directory.path), image_size=16)
     )
-    directory.save_encoder(tiny_encoder)
+    directory.save_networks(tiny_encoder, sk.ProjectionHead(4))
     return directory
 
 
