@@ -39,13 +39,13 @@ def encoded_images():
 
 
 def zip_bomb():
-    """A PNG of some 500 kB, complete and valid, that would decode to 590 MB."""
+    """A PNG of some 500 kB, complete and valid, that decodes to 430 MB."""
 
     def chunk(name, content):
         checksum = struct.pack(">I", zlib.crc32(name + content))
         return struct.pack(">I", len(content)) + name + content + checksum
 
-    side, rows = 14_000, 100
+    side, rows = 12_000, 100
     pack = zlib.compressobj(9)
     head = pack.flush(zlib.Z_FULL_FLUSH)
     block = pack.compress(bytes(rows * (1 + 3 * side))) + pack.flush(zlib.Z_FULL_FLUSH)

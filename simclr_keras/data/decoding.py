@@ -11,6 +11,7 @@ from .headers import (
     dependencies,
     file_start,
     first_frame,
+    png_fits,
 )
 
 JPEG_START, PNG_START = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"
@@ -45,10 +46,7 @@ def decode_image(image_bytes: tf.Tensor, least_side: int | None = None) -> tf.Te
         ((40, 60, 3), (20, 30, 3))
     """
     image_bytes = tf.convert_to_tensor(image_bytes)
-    start = file_start(image_bytes)
-    with dependencies(check_png_size(start)):
-        image_bytes = tf.identity(image_bytes)
-    image = _by_format(image_bytes, least_side, lambda: _decode_gif_or_bmp(image_bytes, start))
+    image = _by_format(image_bytes, least_side, lambda: _decode_other(image_bytes))
     return tf.ensure_shape(image, [None, None, 3])
 
 
@@ -69,7 +67,6 @@ def decode_in_pipeline(image_bytes: tf.Tensor, least_side: int | None = None) ->
     Raises:
         tf.errors.InvalidArgumentError: As `decode_image`.
     """
-    # TensorFlow refuses a PNG of more than `headers.MAX_PIXELS` before it decodes it.
     image = _by_format(
         image_bytes, least_side, lambda: call_python(decode_image, [image_bytes], tf.uint8)
     )
@@ -105,18 +102,18 @@ def jpeg_sides(image_bytes: tf.Tensor) -> tf.Tensor:
 
 
 def _by_format(image_bytes, least_side, other):
-    """One switch for all formats and scales: `other` decodes what is no JPEG and no PNG."""
+    """One switch for all formats and scales: `other` takes what is no JPEG and no PNG that fits."""
+    known = is_jpeg(image_bytes) | (is_png(image_bytes) & png_fits(image_bytes))
 
     def at_full_scale():
         return tf.io.decode_image(image_bytes, channels=3, expand_animations=False)
 
     if least_side is None:
-        return tf.cond(is_jpeg(image_bytes) | is_png(image_bytes), at_full_scale, other)
+        return tf.cond(known, at_full_scale, other)
     shorter = tf.reduce_min(jpeg_sides(image_bytes))
     which = tf.reduce_sum(
         tf.cast(shorter >= [least_side * r for r in REDUCTIONS[1:]], tf.int32)
     )
-    known = is_jpeg(image_bytes) | is_png(image_bytes)
     reduced = (
         lambda r=r: tf.io.decode_jpeg(image_bytes, channels=3, ratio=r) for r in REDUCTIONS[1:]
     )
@@ -125,11 +122,14 @@ def _by_format(image_bytes, least_side, other):
     )
 
 
-def _decode_gif_or_bmp(image_bytes: tf.Tensor, start: tf.Tensor) -> tf.Tensor:
+def _decode_other(image_bytes: tf.Tensor) -> tf.Tensor:
+    """GIF and BMP; an error for everything else, PNGs that declare too many pixels first."""
+    start = file_start(image_bytes)
     is_gif, is_bmp = begins_with(start, b"GIF8"), begins_with(start, b"BM")
     # Newer versions of TensorFlow decode WebP too, older ones do not.
     message = "Not an image: expected the bytes of a JPEG, PNG, GIF or BMP file."
-    with dependencies(tf.debugging.Assert(is_gif | is_bmp, [message])):
+    is_known = tf.debugging.Assert(is_gif | is_bmp | is_png(image_bytes), [message])
+    with dependencies(check_png_size(start), is_known):
         return tf.cond(
             is_gif,
             lambda: tf.io.decode_image(
