@@ -31,7 +31,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--folder", help="JPEGs; default: 500 x 375 ones are made")
+    parser.add_argument("--folder", help="JPEGs; default: some are made")
+    parser.add_argument("--jpeg-side", type=int, default=500, help="longer side of those made")
     parser.add_argument("--images", type=int, default=2000, help="images of a measurement")
     parser.add_argument("--encoder", default="simclr_resnet18")
     parser.add_argument("--width", type=float, default=0.25)
@@ -57,7 +58,7 @@ def measure_speed(work, options):
     from simclr_keras import build_encoder, export_encoder, load_exported
     from simclr_keras.serving.embed import embed_images
 
-    folder = link_images(work / "images", options.folder or make_images(work), options.images)
+    folder = link_images(work / "images", folder_of(work, options), options.images)
     size, batch = options.image_size, options.batch_size
     encoder = build_encoder(options.encoder, size, width_multiplier=options.width)
     exported = export_encoder(encoder, work / "model", image_size=size)
@@ -153,7 +154,7 @@ def measure_memory(work, options):
     x = keras.layers.Conv2D(8, 3, strides=4)(images)
     x = keras.layers.Dense(2048)(keras.layers.GlobalAveragePooling2D()(x))
     exported = export_encoder(keras.Model(images, x), work / "model")
-    source = options.folder or make_images(work)
+    source = folder_of(work, options)
     print(f"{'images':>8}{'.parquet':>12}{'.npz':>12}   (peak MB)")
     for count in options.counts:
         folder = link_images(work / str(count), source, count)
@@ -168,19 +169,24 @@ def measure_memory(work, options):
         print(f"{count:>8}{peaks[0]:>12}{peaks[1]:>12}", flush=True)
 
 
-def make_images(work: pathlib.Path, count: int = 100) -> pathlib.Path:
-    """JPEGs of 500 x 375 with structure at every scale, as photos have."""
+def folder_of(work: pathlib.Path, options) -> pathlib.Path | str:
+    return options.folder or make_images(work, options.jpeg_side)
+
+
+def make_images(work: pathlib.Path, side: int) -> pathlib.Path:
+    """JPEGs of four to three with structure at every scale, as photos have."""
     import numpy as np
     import tensorflow as tf
 
     folder = work / "made"
     folder.mkdir()
     draw = np.random.default_rng(0)
-    for index in range(count):
-        image = np.zeros((375, 500, 3))
+    shape = (side * 3 // 4, side)
+    for index in range(max(4, 100 * 500**2 // side**2)):
+        image = np.zeros((*shape, 3))
         for cells in (4, 16, 64, 256):
             noise = draw.normal(size=(cells * 3 // 4, cells, 3))
-            image += tf.image.resize(noise, (375, 500), "bicubic").numpy() * 60 / cells**0.5
+            image += tf.image.resize(noise, shape, "bicubic").numpy() * 60 / cells**0.5
         pixels = np.clip(image + 128, 0, 255).astype("uint8")
         encoded = tf.io.encode_jpeg(pixels, quality=90)
         (folder / f"{index:03}.jpg").write_bytes(encoded.numpy())
