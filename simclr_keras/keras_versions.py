@@ -4,9 +4,12 @@ Everything else of the package is written against what both have: layers, models
 """
 
 import contextlib
+import sys
 
 import keras
 import tensorflow as tf
+
+from .errors import RunFailure
 
 KERAS_3 = int(keras.__version__.split(".")[0]) >= 3
 
@@ -16,6 +19,22 @@ if KERAS_3 and keras.config.backend() != "tensorflow":
         f"the {keras.config.backend()!r} backend. Unset KERAS_BACKEND, or set it to "
         "'tensorflow', before Python starts."
     )
+
+
+def check_loadable() -> None:
+    """Refuses to load a `.keras` file where Keras would never come back.
+
+    Keras 2.15 finds its layers in a registry of TensorFlow's that `tf_keras` overwrites when it
+    is imported; with the wrong `InputLayer` it looks for the inputs of a model without end.
+
+    Raises:
+        RunFailure: If `tf_keras` is imported beside Keras 2.15.
+    """
+    if not KERAS_3 and "tf_keras" in sys.modules:
+        raise RunFailure(
+            "Keras 2.15 cannot load a .keras file in a process that has imported tf_keras. Load "
+            "it first, or in another process."
+        )
 
 
 def tensorflow_variables(variables) -> list[tf.Variable]:

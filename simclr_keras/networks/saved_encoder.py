@@ -4,6 +4,8 @@ import os
 
 import keras
 
+from ..keras_versions import check_loadable
+
 # Imported for what they register with Keras: the layers that such a file may hold.
 from . import batch_normalization, encoders, projection_head, selective_kernel  # noqa: F401
 
@@ -22,6 +24,7 @@ def load_encoder(path: str | os.PathLike) -> keras.Model:
 
     Raises:
         ValueError: If there is no such file, or it holds layers of yours that Keras does not know.
+        RunFailure: On Keras 2.15, if `tf_keras` has been imported: it would never come back.
 
     Example:
         >>> import tempfile
@@ -35,4 +38,5 @@ def load_encoder(path: str | os.PathLike) -> keras.Model:
     Reference:
         https://keras.io/guides/serialization_and_saving/
     """
+    check_loadable()
     return keras.models.load_model(path, compile=False)
