@@ -101,6 +101,11 @@ def jpeg_sides(image_bytes: tf.Tensor) -> tf.Tensor:
     return tf.io.extract_jpeg_shape(known)[:2]
 
 
+def choose_reduction(side: tf.Tensor, least_side: int) -> tf.Tensor:
+    """The place in `REDUCTIONS` of the largest that leaves an int32 side `least_side` pixels."""
+    return tf.reduce_sum(tf.cast(side >= [least_side * r for r in REDUCTIONS[1:]], tf.int32))
+
+
 def _by_format(image_bytes, least_side, other):
     """One switch for all formats and scales: `other` takes what is no JPEG and no PNG that fits."""
     known = is_jpeg(image_bytes) | (is_png(image_bytes) & png_fits(image_bytes))
@@ -110,10 +115,7 @@ def _by_format(image_bytes, least_side, other):
 
     if least_side is None:
         return tf.cond(known, at_full_scale, other)
-    shorter = tf.reduce_min(jpeg_sides(image_bytes))
-    which = tf.reduce_sum(
-        tf.cast(shorter >= [least_side * r for r in REDUCTIONS[1:]], tf.int32)
-    )
+    which = choose_reduction(tf.reduce_min(jpeg_sides(image_bytes)), least_side)
     reduced = (
         lambda r=r: tf.io.decode_jpeg(image_bytes, channels=3, ratio=r) for r in REDUCTIONS[1:]
     )

@@ -123,7 +123,7 @@ class ImageSource:
         """The median of the shorter sides of some JPEGs, spread over the source.
 
         Args:
-            count: How many to look at; only their headers are read.
+            count: How many files to look at; none is decoded.
 
         Returns:
             Pixels, or `None` of a source that is an array or has no JPEG there.

@@ -14,7 +14,7 @@ from ..data.sources import ImageSource, source_from_arrays
 from ..errors import InputError, RunFailure
 from ..keras_versions import apply_gradients, build_optimizer, scaled
 from ..training.lars import LARS
-from ..training.schedules import WarmupCosine
+from ..training.schedules import WarmupCosine, scale_learning_rate
 from ..views.augmenter import SimCLRAugmenter
 from ..views.cutting import CropCutter
 from .training_settings import TrainingPlan, TrainingSettings
@@ -41,6 +41,15 @@ class TrainedClassifier(typing.NamedTuple):
     history: list[dict]
     best_step: int
     plan: TrainingPlan
+
+
+def learning_rates(lars: float) -> dict[str, Callable[[int], float]]:
+    """optimizer -> default from the batch size: `lars` * sqrt(B), SimCLR v1's for SGD, 0.001."""
+    return {
+        "lars": lambda batch_size: scale_learning_rate(lars, batch_size, "sqrt"),
+        "sgd": lambda batch_size: scale_learning_rate(0.05, batch_size, "linear"),
+        "adamw": lambda batch_size: 1e-3,
+    }
 
 
 def as_source(images, labels=None) -> ImageSource:

@@ -1,7 +1,6 @@
 """`distill`: a teacher's predictions on images without labels train a student."""
 
 import logging
-import math
 
 import keras
 import numpy as np
@@ -9,16 +8,18 @@ import tensorflow as tf
 
 from ..data.sources import ImageSource
 from ..errors import InputError
-from .classifier_training import TrainedClassifier, as_source, copy_of, train_classifier
+from .classifier_training import (
+    TrainedClassifier,
+    as_source,
+    copy_of,
+    learning_rates,
+    train_classifier,
+)
 from .training_settings import TrainingSettings
 
 _LOGGER = logging.getLogger("simclr_keras")
 _EPOCHS = 100  # 400 in the paper; as many as pretraining has by default
-_LEARNING_RATES = {
-    "lars": lambda batch_size: 0.1 * math.sqrt(batch_size),
-    "sgd": lambda batch_size: 0.05 * batch_size / 256,
-    "adamw": lambda batch_size: 1e-3,
-}
+_LEARNING_RATES = learning_rates(lars=0.1)
 
 
 def distillation_loss(

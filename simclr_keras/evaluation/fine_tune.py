@@ -1,7 +1,6 @@
 """`fine_tune`: a whole pretrained network and a classifier, trained on few labels."""
 
 import logging
-import math
 
 import keras
 import numpy as np
@@ -11,7 +10,13 @@ from ..data.datasets import evaluation_dataset
 from ..data.sources import ImageSource
 from ..errors import InputError
 from ..networks.projection_head import ProjectionHead
-from .classifier_training import TrainedClassifier, as_source, copy_of, train_classifier
+from .classifier_training import (
+    TrainedClassifier,
+    as_source,
+    copy_of,
+    learning_rates,
+    train_classifier,
+)
 from .labels import choose_labels
 from .training_settings import TrainingSettings
 
@@ -19,11 +24,7 @@ _LOGGER = logging.getLogger("simclr_keras")
 # The paper's passes over 1 % of ImageNet's labels, 13,000, and over 10 % and all of them.
 _EPOCHS, _MANY_LABELS, _EPOCHS_OF_MANY = 60, 50_000, 30
 _PATIENCE = 8  # of some twenty evaluations
-_LEARNING_RATES = {
-    "lars": lambda batch_size: 0.005 * math.sqrt(batch_size),
-    "sgd": lambda batch_size: 0.05 * batch_size / 256,
-    "adamw": lambda batch_size: 1e-3,
-}
+_LEARNING_RATES = learning_rates(lars=0.005)
 
 
 def fine_tune(

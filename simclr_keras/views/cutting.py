@@ -5,6 +5,7 @@ import tensorflow as tf
 from ..data.decoding import (
     REDUCTIONS,
     call_python,
+    choose_reduction,
     decode_in_pipeline,
     is_jpeg,
     jpeg_sides,
@@ -115,8 +116,7 @@ class CropCutter:
 def _decode_reduced(image_bytes, candidates, boxes, size):
     """The image and its boxes, in pixels of the scale that it was decoded at."""
     cut = boxes(jpeg_sides(image_bytes))
-    least = tf.cast(tf.reduce_min(cut[:, 2:]), tf.int32)
-    which = tf.reduce_sum(tf.cast(least >= [size * r for r in REDUCTIONS[1:]], tf.int32))
+    which = choose_reduction(tf.cast(tf.reduce_min(cut[:, 2:]), tf.int32), size)
 
     def jpeg(reduction):
         image = tf.io.decode_jpeg(image_bytes, channels=3, ratio=reduction)
