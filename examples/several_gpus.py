@@ -48,7 +48,6 @@ def rows_of_batches(first_position, rows):
     return pretraining_dataset(
         source,
         arguments.batch_size,
-        image_size=8,
         seed=0,
         first_step=0,
         num_steps=arguments.steps,

@@ -86,10 +86,10 @@ def pretraining_dataset(
     source: ImageSource,
     batch_size: int,
     *,
-    image_size: int,
     seed: int,
     first_step: int,
     num_steps: int,
+    image_size: int | None = None,
     cutter=None,
     with_labels: bool = False,
     first_position: int = 0,
@@ -104,11 +104,12 @@ def pretraining_dataset(
     Args:
         source: Where the images are.
         batch_size: Images per step over all replicas, at most `len(source)`.
-        image_size: S, side of the resized squares in pixels.
         seed: Decides the order.
         first_step: Step to begin at, from 0: an interrupted run that goes on there gets the
             batches that it would have had.
         num_steps: Steps of the whole run.
+        image_size: S, side of the resized squares in pixels; only images of other sources than
+            arrays, without a cutter, are resized.
         cutter: Cuts the crops of both views, such as `views.cutting.CropCutter`: `draw`
             takes (int64 step, int64 `(N,)` positions in the global batch), and `cut` takes
             (an image as `ImageSource.read` gives it, a row of what was drawn) and returns
@@ -128,7 +129,7 @@ def pretraining_dataset(
         >>> from simclr_keras.data.datasets import load_source, pretraining_dataset
         >>> source = load_source("digits", "all")
         >>> batches = pretraining_dataset(
-        ...     source, 256, image_size=8, seed=0, first_step=3, num_steps=5
+        ...     source, 256, seed=0, first_step=3, num_steps=5
         ... )
         >>> [tuple(images.shape) for images in batches]
         [(256, 8, 8, 3), (256, 8, 8, 3)]

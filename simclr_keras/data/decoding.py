@@ -11,10 +11,11 @@ from .headers import (
     dependencies,
     file_start,
     first_frame,
+    is_png,
     png_fits,
 )
 
-JPEG_START, PNG_START = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"
+JPEG_START = b"\xff\xd8\xff"
 REDUCTIONS = (1, 2, 4, 8)  # a JPEG decoder can leave out fine detail of the transform
 
 
@@ -90,11 +91,6 @@ def is_jpeg(image_bytes: tf.Tensor) -> tf.Tensor:
     return tf.strings.substr(image_bytes, 0, len(JPEG_START)) == JPEG_START
 
 
-def is_png(image_bytes: tf.Tensor) -> tf.Tensor:
-    """Whether a file begins as PNGs do: bool scalar."""
-    return tf.strings.substr(image_bytes, 0, len(PNG_START)) == PNG_START
-
-
 def jpeg_sides(image_bytes: tf.Tensor) -> tf.Tensor:
     """What a JPEG's header says: int32 (height, width); (1, 1) of another format."""
     known = tf.where(is_jpeg(image_bytes), image_bytes, _small_jpeg())
@@ -131,7 +127,7 @@ def _decode_other(image_bytes: tf.Tensor) -> tf.Tensor:
     # Newer versions of TensorFlow decode WebP too, older ones do not.
     message = "Not an image: expected the bytes of a JPEG, PNG, GIF or BMP file."
     is_known = tf.debugging.Assert(is_gif | is_bmp | is_png(image_bytes), [message])
-    with dependencies(check_png_size(start), is_known):
+    with dependencies(check_png_size(image_bytes), is_known):
         return tf.cond(
             is_gif,
             lambda: tf.io.decode_image(

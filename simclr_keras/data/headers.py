@@ -7,7 +7,8 @@ one is wanted. Decoders believe it and allocate first.
 import tensorflow as tf
 
 MAX_PIXELS = 2**27  # 134 million: decoded they take 400 MB
-_START_BYTES = 32  # where the headers of PNG, GIF and BMP name their sizes
+PNG_START = b"\x89PNG\r\n\x1a\n"
+_START_BYTES = 32  # where the headers of GIF and BMP name their sizes
 
 
 def file_start(image_bytes: tf.Tensor) -> tf.Tensor:
@@ -22,23 +23,25 @@ def begins_with(start: tf.Tensor, signature: bytes) -> tf.Tensor:
     return tf.reduce_all(start[: len(signature)] == tf.constant(list(signature), tf.uint8))
 
 
-def check_png_size(start: tf.Tensor) -> tf.Operation | None:
-    """Refuses a PNG that declares no pixels or too many, without any control flow.
+def is_png(image_bytes: tf.Tensor) -> tf.Tensor:
+    """Whether a file begins as PNGs do: bool scalar."""
+    return tf.strings.substr(image_bytes, 0, len(PNG_START)) == PNG_START
+
+
+def png_fits(image_bytes: tf.Tensor) -> tf.Tensor:
+    """Whether a PNG declares pixels, and not too many: bool scalar.
 
     TensorFlow's decoders have limits too, 2^29 bytes for JPEG and PNG and 2^30 for BMP: a
     JPEG's size, which can stand anywhere, is left to them.
     """
-    is_png = begins_with(start, b"\x89PNG\r\n\x1a\n")
-    height, width = _number(start[20:24][::-1]), _number(start[16:20][::-1])
-    return _check_size(tf.where(is_png, height, 1), tf.where(is_png, width, 1))
+    width, height = tf.unstack(_png_sides(image_bytes))
+    return _fits(height, width)
 
 
-def png_fits(image_bytes: tf.Tensor) -> tf.Tensor:
-    """Whether a PNG declares pixels, and not too many, in few ops: bool scalar."""
-    start = tf.strings.join([tf.strings.substr(image_bytes, 0, 24), bytes(24)])
-    sides = tf.io.decode_raw(tf.strings.substr(start, 16, 8), tf.int32, little_endian=False)
-    sides = tf.cast(sides, tf.int64)
-    return (tf.reduce_min(sides) > 0) & (tf.reduce_prod(sides) <= MAX_PIXELS)
+def check_png_size(image_bytes: tf.Tensor) -> tf.Operation | None:
+    """Refuses a PNG that declares no pixels or too many; lets other formats pass."""
+    width, height = tf.unstack(tf.where(is_png(image_bytes), _png_sides(image_bytes), 1))
+    return _check_size(height, width)
 
 
 def check_bmp_size(start: tf.Tensor) -> tf.Operation | None:
@@ -76,10 +79,22 @@ def dependencies(*checks: tf.Operation | None):
     return tf.control_dependencies([check for check in checks if check is not None])
 
 
-def _check_size(height, width):
+def _png_sides(image_bytes):
+    """int64 (width, height): every pipeline asks for each PNG's, so in few ops."""
+    start = tf.strings.join([tf.strings.substr(image_bytes, 0, 24), bytes(24)])
+    sides = tf.io.decode_raw(tf.strings.substr(start, 16, 8), tf.int32, little_endian=False)
+    return tf.cast(tf.ensure_shape(sides, [2]), tf.int64)
+
+
+def _fits(height, width):
+    # Sides of up to 2^32 each: their product alone could overflow.
     fits = (height > 0) & (width > 0) & (height <= MAX_PIXELS) & (width <= MAX_PIXELS)
+    return fits & (height * width <= MAX_PIXELS)
+
+
+def _check_size(height, width):
     return tf.debugging.Assert(
-        fits & (height * width <= MAX_PIXELS),
+        _fits(height, width),
         [
             f"The image declares no pixels or more than {MAX_PIXELS}. Make it smaller. "
             "Received: height, width =",

@@ -1,12 +1,15 @@
 """`ImageSource`: images and labels that can be read in any order."""
 
 import concurrent.futures
+import functools
 import os
 
 import numpy as np
 import tensorflow as tf
 
 from .decoding import decode_image, decode_in_pipeline, is_jpeg, jpeg_sides
+
+_SIDES_LOOKED_AT = 32
 
 
 class ImageSource:
@@ -119,19 +122,16 @@ class ImageSource:
         image = self.read(index)
         return image if self.images is not None else decode_in_pipeline(image, least_side)
 
-    def typical_side(self, count: int = 32) -> int | None:
-        """The median of the shorter sides of some JPEGs, spread over the source.
+    @functools.cached_property
+    def typical_side(self) -> int | None:
+        """The median of the shorter sides of some JPEGs, spread over the source, in pixels.
 
-        Args:
-            count: How many files to look at; none is decoded.
-
-        Returns:
-            Pixels, or `None` of a source that is an array or has no JPEG there.
+        `None` of a source that is an array or has no JPEG there. No image is decoded.
         """
         if self.images is not None or not len(self):
             return None
         sides = []
-        for index in np.unique(np.linspace(0, len(self) - 1, count).astype(int)):
+        for index in np.unique(np.linspace(0, len(self) - 1, _SIDES_LOOKED_AT).astype(int)):
             try:
                 content = self.read(int(index))
                 if is_jpeg(content):

@@ -21,8 +21,6 @@ from .training_settings import TrainingPlan, TrainingSettings
 
 _LOGGER = logging.getLogger("simclr_keras")
 _ROWS = 20  # of a history
-_DEVICE_MARGIN = 8 / 7  # as in pretraining
-_CROP_AREA_MIN = 0.08
 
 
 class TrainedClassifier(typing.NamedTuple):
@@ -81,6 +79,21 @@ def as_source(images, labels=None) -> ImageSource:
             batches = [batch[0] for batch in batches]
         images = np.concatenate(batches)
     return source_from_arrays(images, labels)
+
+
+def side_of_views(image_size: int | None, model: keras.Model, source: ImageSource) -> int:
+    """The side asked for, or that of the model's input, or the height of the images.
+
+    Raises:
+        InputError: If none of them is known.
+    """
+    side = image_size or model.input_shape[1] or (source.image_shape or [None])[0]
+    if side is None:
+        raise InputError(
+            "The network takes images of any size, and these have many: say at which to train. "
+            "Received: image_size=None"
+        )
+    return side
 
 
 def copy_of(network: keras.Model) -> keras.Model:
@@ -183,15 +196,16 @@ class _Trainer:
 
     def __init__(self, model, loss_of, plan, settings, image_size):
         self._model, self._loss_of, self._plan = model, loss_of, plan
-        self._seed, self._image_size = settings.seed, image_size
+        self._seed = settings.seed
         self.schedule = WarmupCosine(plan.learning_rate, plan.steps)
+        least = settings.crop_area_min
         self._augmenter = SimCLRAugmenter(
             image_size,
             color_jitter_strength=0.0,
             grayscale_probability=0.0,
             blur=False,
             flip=settings.flip is not False,
-            crop_area=(settings.crop_area_min or _CROP_AREA_MIN, 1.0),
+            **({"crop_area": (least, 1.0)} if least else {}),
         )
         self._parts = self._optimizers(settings.weight_decay)
         for optimizer, variables in self._parts:
@@ -207,7 +221,6 @@ class _Trainer:
         return pretraining_dataset(
             source,
             self._plan.batch_size,
-            image_size=round(self._image_size * _DEVICE_MARGIN),
             seed=self._seed,
             first_step=0,
             num_steps=self._plan.steps,

@@ -13,6 +13,7 @@ from .classifier_training import (
     as_source,
     copy_of,
     learning_rates,
+    side_of_views,
     train_classifier,
 )
 from .training_settings import TrainingSettings
@@ -148,12 +149,7 @@ def distill(
             f"True labels need images that have some. Received: label_weight={label_weight}, "
             f"{len(source)} images without labels"
         )
-    image_size = image_size or student.input_shape[1] or (source.image_shape or [None])[0]
-    if image_size is None:
-        raise InputError(
-            "The student takes images of any size, and these have many: say at which to train. "
-            "Received: image_size=None"
-        )
+    image_size = side_of_views(image_size, student, source)
 
     def loss_of(views, logits, labels):
         return distillation_loss(

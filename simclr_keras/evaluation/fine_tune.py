@@ -15,6 +15,7 @@ from .classifier_training import (
     as_source,
     copy_of,
     learning_rates,
+    side_of_views,
     train_classifier,
 )
 from .labels import choose_labels
@@ -109,12 +110,7 @@ def fine_tune(
             f"`num_classes` must be above every label. Received: num_classes={num_classes}, "
             f"a label of {source.labels.max()}"
         )
-    image_size = image_size or encoder.input_shape[1] or (source.image_shape or [None])[0]
-    if image_size is None:
-        raise InputError(
-            "The encoder takes images of any size, and these have many: say at which to train. "
-            "Received: image_size=None"
-        )
+    image_size = side_of_views(image_size, encoder, source)
     classifier = build_classifier(
         encoder, num_classes, projection_head, head_layers, settings.seed
     )

@@ -157,7 +157,6 @@ class SGDLinearProbe:
         return pretraining_dataset(
             source,
             batch_size,
-            image_size=self.image_size,
             seed=self.seed,
             first_step=0,
             num_steps=steps,

@@ -209,10 +209,10 @@ def training_batches(
     return pretraining_dataset(
         source,
         config.batch_size,
-        image_size=round(config.image_size * _DEVICE_MARGIN),
         seed=config.seed,
         first_step=first_step,
         num_steps=num_steps,
+        image_size=round(config.image_size * _DEVICE_MARGIN),
         cutter=CropCutter.suited_to(source, augmenter, config.seed) if while_decoding else None,
         with_labels=config.probe,
         **rows,

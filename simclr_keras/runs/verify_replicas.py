@@ -198,7 +198,7 @@ def _make_devices(count: int) -> None:
 def _model(build, image_size: int, seed: int, l2: float) -> SimCLR:
     encoder = build()
     if l2:
-        encoder = keras.models.clone_model(encoder, clone_function=_with_penalty(l2))
+        encoder = with_l2_penalty(encoder, l2)
     return SimCLR(
         encoder,
         ProjectionHead(32),
@@ -209,7 +209,9 @@ def _model(build, image_size: int, seed: int, l2: float) -> SimCLR:
     )
 
 
-def _with_penalty(l2: float):
+def with_l2_penalty(encoder: keras.Model, l2: float) -> keras.Model:
+    """A functional encoder with other weights and this L2 penalty on every kernel."""
+
     def clone(layer):
         config = layer.get_config()
         if isinstance(layer, keras.layers.BatchNormalization):
@@ -219,7 +221,7 @@ def _with_penalty(l2: float):
                 config[name] = keras.regularizers.serialize(keras.regularizers.L2(l2))
         return layer.__class__.from_config(config)
 
-    return clone
+    return keras.models.clone_model(encoder, clone_function=clone)
 
 
 def _side(encoder, image_size: int) -> int:

@@ -279,7 +279,7 @@ def test_the_typical_side_is_read_from_the_headers_of_jpegs(tmp_path, arrays, im
     source = ImageSource(
         "some", np.full(4, -1), paths=("0.jpg", "1.jpg", "2.jpg", "3.jpg"), root=str(tmp_path)
     )
-    assert source.typical_side() == 30
-    assert source.typical_side(count=1) == 10
-    assert arrays.typical_side() is None
-    assert load_source(str(image_folder), "all").typical_side() is None  # of PNGs
+    assert source.typical_side == 30
+    assert source.subset([0]).typical_side == 10
+    assert arrays.typical_side is None
+    assert load_source(str(image_folder), "all").typical_side is None  # of PNGs

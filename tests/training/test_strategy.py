@@ -127,7 +127,7 @@ tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfigur
 strategy = tf.distribute.MirroredStrategy([f"CPU:{i}" for i in range(4)])
 source = load_source("digits", "all")
 def dataset_of(first, rows):
-    return pretraining_dataset(source, 8, image_size=8, seed=3, first_step=2, num_steps=5,
+    return pretraining_dataset(source, 8, seed=3, first_step=2, num_steps=5,
                                with_labels=True, first_position=first, rows=rows)
 seen = 0
 for whole, parts in zip(dataset_of(0, 8), distribute_rows(strategy, 8, dataset_of)):
