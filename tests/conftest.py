@@ -4,7 +4,9 @@ import os
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
+import json
 import pathlib
+import socket
 import subprocess
 import sys
 
@@ -103,3 +105,26 @@ def run_python():
         return result.stdout
 
     return run
+
+
+@pytest.fixture
+def worker_environments():
+    """Makes the environment variables of two workers on this machine, at free ports."""
+
+    def make() -> list[dict]:
+        sockets = [socket.socket() for _ in range(2)]
+        for each in sockets:
+            each.bind(("localhost", 0))
+        workers = [f"localhost:{each.getsockname()[1]}" for each in sockets]
+        for each in sockets:
+            each.close()
+        return [
+            {
+                "TF_CONFIG": json.dumps(
+                    {"cluster": {"worker": workers}, "task": {"type": "worker", "index": index}}
+                )
+            }
+            for index in range(2)
+        ]
+
+    return make

@@ -45,23 +45,6 @@ def _finish(processes, timeout=900):
     return [(process.returncode, text) for process, text in zip(processes, outputs)]
 
 
-def _tf_configs():
-    sockets = [socket.socket() for _ in range(2)]
-    for each in sockets:
-        each.bind(("localhost", 0))
-    workers = [f"localhost:{each.getsockname()[1]}" for each in sockets]
-    for each in sockets:
-        each.close()
-    return [
-        {
-            "TF_CONFIG": json.dumps(
-                {"cluster": {"worker": workers}, "task": {"type": "worker", "index": index}}
-            )
-        }
-        for index in range(2)
-    ]
-
-
 def _slurm_steps():
     with socket.socket() as free:
         free.bind(("localhost", 0))
@@ -90,10 +73,10 @@ def _equal(run_python, one, two, weight=1e-5, log=1e-4):
             assert float(a[name]) == pytest.approx(float(b[name]), abs=log), name
 
 
-def test_two_workers_train_as_one_process(tmp_path, run_python):
+def test_two_workers_train_as_one_process(tmp_path, run_python, worker_environments):
     steps = ("--steps", "4", "--checkpoint-every", "2")
     results = _finish(_start(tmp_path / "one", *steps))
-    results += _finish(_start(tmp_path / "two", *steps, environments=_tf_configs()))
+    results += _finish(_start(tmp_path / "two", *steps, environments=worker_environments()))
     for code, text in results:
         assert code == 0, text[-3000:]
     assert "2 replicas" in results[1][1]
@@ -130,8 +113,8 @@ def test_a_worker_that_dies_and_comes_back(tmp_path, run_python):
 
 
 @pytest.mark.slow
-def test_workers_with_other_settings_are_stopped(tmp_path):
-    environments = _tf_configs()
+def test_workers_with_other_settings_are_stopped(tmp_path, worker_environments):
+    environments = worker_environments()
     workers = _start(tmp_path / "run", "--steps", "2", environments=environments[:1])
     workers += _start(tmp_path / "run", "--steps", "3", environments=environments[1:])
     for code, text in _finish(workers):

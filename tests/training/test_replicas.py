@@ -1,5 +1,6 @@
 """Two replicas train as one does; each strategy in a process of its own."""
 
+import concurrent.futures
 import json
 
 import numpy as np
@@ -68,3 +69,87 @@ def test_an_image_of_one_replica_changes_the_loss_of_all(run_python):
 def test_an_uneven_batch_is_a_clear_error(run_python):
     result = _run(run_python, "2", "sgd", "uneven")
     assert "does not divide into 2 equal parts" in result["error"]
+
+
+NETWORKS = """
+import sys
+import keras, numpy as np, tensorflow as tf
+import simclr_keras as sk
+from simclr_keras.runs.verify_replicas import OPTIMIZERS, with_l2_penalty
+from simclr_keras.training.strategy import choose_strategy, distribute_rows, is_chief
+
+where, name, optimizer, rate, file = sys.argv[1:]
+if where == "workers":
+    strategy = choose_strategy("multi-worker")
+else:
+    cpu = tf.config.list_physical_devices("CPU")[0]
+    devices = [tf.config.LogicalDeviceConfiguration()] * int(where)
+    tf.config.set_logical_device_configuration(cpu, devices)
+    strategy = choose_strategy("one" if where == "1" else "mirrored")
+draw = np.random.default_rng(0)
+images = draw.integers(0, 256, (5 * 16, 8, 8, 3)).repeat(4, 1).repeat(4, 2).astype("uint8")
+labels = draw.integers(-1, 3, 5 * 16)
+with strategy.scope():
+    keras.utils.set_random_seed(0)
+    encoder = with_l2_penalty(sk.build_encoder(name, 32), 1e-4)
+    model = sk.SimCLR(
+        encoder,
+        sk.ProjectionHead(32),
+        sk.SimCLRAugmenter(32),
+        temperature=0.5,
+        probe=keras.layers.Dense(3),
+    )
+    model.compile(OPTIMIZERS[optimizer](float(rate)))
+networks = (model.encoder, model.projection_head, model.probe)
+
+def weights():
+    return [w for network in networks for w in network.get_weights()]
+
+def rows_of(first, rows):
+    batches = tf.data.Dataset.from_tensor_slices((images, labels)).batch(16)
+    return batches.map(lambda *batch: tuple(part[first : first + rows] for part in batch))
+
+start = weights()
+dataset = distribute_rows(strategy, 16, rows_of)
+logs = model.fit(dataset, steps_per_epoch=1, epochs=5, shuffle=False, verbose=0).history
+trained = weights()  # on every worker
+assert strategy.num_replicas_in_sync == (2 if where == "workers" else int(where))
+if is_chief(strategy):
+    moved = [np.abs(a - b).max() for a, b in zip(start, trained)]
+    np.savez(file, *trained, moved=moved, **{f"log_{k}": v for k, v in logs.items()})
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "name, optimizer, rate",
+    [
+        ("resnet50", "sgd", "0.001"),
+        ("resnet50", "lars", "0.001"),
+        ("simclr_resnet18", "sgd", "0.001"),
+        ("simclr_resnet18", "lars", "0.001"),
+        # Not on resnet50: Adam-like steps magnify the noise gradient of its biases.
+        ("simclr_resnet18", "lamb", "0.001"),
+    ],
+)
+def test_replicas_and_workers_train_networks_as_one(
+    name, optimizer, rate, tmp_path, run_python, worker_environments
+):
+    def train(where, environments=({},)):
+        arguments = (NETWORKS, where, name, optimizer, rate, str(tmp_path / f"{where}.npz"))
+        with concurrent.futures.ThreadPoolExecutor() as workers:
+            runs = [workers.submit(run_python, *arguments, env=env) for env in environments]
+            for run in runs:
+                run.result()
+        return dict(np.load(tmp_path / f"{where}.npz"))
+
+    one = train("1")
+    assert np.median(one["moved"]) > 1e-4  # ten times what may differ
+    for where, environments in (("2", [{}]), ("4", [{}]), ("workers", worker_environments())):
+        several = train(where, environments)
+        assert several.keys() == one.keys() and len(one) > 60
+        for key, value in one.items():
+            tolerance = 1e-4 if key.startswith("log_") else 1e-5
+            np.testing.assert_allclose(
+                several[key], value, rtol=0, atol=tolerance, err_msg=f"{where}: {key}"
+            )
