@@ -120,7 +120,9 @@ def verify_replicas(
     ] = None,
     steps: Annotated[int, typer.Option(min=1, help="Steps to train.")] = 5,
     optimizer: Annotated[str, typer.Option(help="sgd, lars or lamb.")] = "sgd",
-    learning_rate: Annotated[float, typer.Option(help="Its learning rate.")] = 1e-3,
+    learning_rate: Annotated[
+        float | None, typer.Option(help="Its learning rate; default: rounding stays small.")
+    ] = None,
     l2: Annotated[float, typer.Option(help="L2 penalty to put on every kernel.")] = 0.0,
     tolerance: Annotated[float, typer.Option(help="Largest difference that passes.")] = 1e-5,
     json: Json = False,
@@ -141,8 +143,15 @@ def verify_replicas(
         l2=l2,
         tolerance=tolerance,
     )
-    typer.echo(f"{encoder}, {steps} steps of {optimizer}: 1 replica against {replicas}")
+    typer.echo(
+        f"{encoder}, {steps} steps of {optimizer} with a learning rate of "
+        f"{report.learning_rate:g}: 1 replica against {replicas}"
+    )
     typer.echo(f"  loss {report.losses[0]:.6f} and {report.losses[1]:.6f}")
+    typer.echo(
+        f"  weights moved by up to {report.moved:.1e}; rounding alone makes a difference of "
+        f"{report.rounding:.1e}"
+    )
     typer.echo("  largest difference of a weight, by variable:")
     for name, difference in report.variables[:_VARIABLES_SHOWN]:
         typer.echo(f"    {difference:9.2e}  {name}")
@@ -150,6 +159,8 @@ def verify_replicas(
     for finding in report.findings:
         typer.echo(f"  {finding}")
     verdict = "train as one" if report.passed else "do NOT train as one"
+    if report.passed and report.is_blurred:
+        verdict += ", as far as rounding lets one see"
     typer.echo(f"{replicas} replicas {verdict}.")
     print_json(json, {"passed": report.passed, **dataclasses.asdict(report)})
     if not report.passed:

@@ -104,6 +104,12 @@ def optimizer_state(optimizer):
     return tensorflow_variables(optimizer.variables) if KERAS_3 else optimizer
 
 
+def optimizer_variables(optimizer) -> list[tf.Variable]:
+    """Its counter, slots and (unless it is a schedule) learning rate, once it is built."""
+    variables = optimizer.variables  # a method of legacy optimizers (Addons)
+    return tensorflow_variables(variables() if callable(variables) else variables)
+
+
 def build_optimizer(optimizer, variables) -> None:
     """Creates the optimizer's slots now, inside the strategy's scope and outside any graph."""
     if hasattr(optimizer, "build"):

@@ -100,11 +100,13 @@ def distribute_rows(
         parts = rows * context.num_replicas_in_sync // batch_size  # replicas of this worker
         dataset = dataset_of(context.input_pipeline_id * rows, rows)
 
+        def split_rows(x):
+            shape = tf.concat([[parts, rows // parts], tf.shape(x)[1:]], axis=0)
+            # A batch that may be smaller would else lose the sides that are known.
+            return tf.ensure_shape(tf.reshape(x, shape), [parts, rows // parts, *x.shape[1:]])
+
         def part_by_part(*batch):
-            split = tuple(
-                tf.reshape(x, [parts, rows // parts, *tf.unstack(tf.shape(x)[1:])])
-                for x in batch
-            )
+            split = tuple(split_rows(x) for x in batch)
             return tf.data.Dataset.from_tensor_slices(split if len(split) > 1 else split[0])
 
         return dataset.flat_map(part_by_part).prefetch(parts) if parts > 1 else dataset

@@ -36,6 +36,31 @@ def alone():
 
 def stray():
     return _encoder(Penalty(name="stray"))
+
+def nested():
+    images = keras.Input((12, 12, 3))
+    return keras.Model(images, alone()(images))
+
+class Subclassed(keras.Model):
+    def __init__(self):
+        super().__init__()
+        self.inner = alone()
+
+    def call(self, images, training=False):
+        return self.inner(images, training=training)
+
+def subclassed():
+    images = keras.Input((12, 12, 3))
+    return keras.Model(images, Subclassed()(images))
+
+class Rounding(keras.layers.Layer):
+    "Magnifies rounding errors, as deep untrained networks do."
+    def call(self, x):
+        return x + tf.sin(100.0 * x)
+
+def magnifying():
+    norm = keras.layers.BatchNormalization(synchronized=True)
+    return _encoder(norm, Rounding(name="magnifies"))
 """
 
 
@@ -66,6 +91,11 @@ def test_an_encoder_that_is_right_passes(tmp_path):
     [
         ("alone", "Layer alone (BatchNormalization) normalises each replica's part by itself"),
         ("stray", "Layer stray: its penalty is"),
+        (
+            "subclassed",
+            "Layer alone (BatchNormalization) normalises each replica's part by its",
+        ),
+        ("nested", "Layer alone (BatchNormalization) normalises each replica's part by itself"),
     ],
 )
 def test_the_layer_that_is_wrong_is_named(tmp_path, encoder, text):
@@ -74,6 +104,22 @@ def test_the_layer_that_is_wrong_is_named(tmp_path, encoder, text):
     assert not report["passed"] and len(report["findings"]) == 1
     assert text in report["findings"][0] and text in result.stdout
     assert "do NOT train as one" in result.stdout
+
+
+def test_an_encoder_that_magnifies_rounding_is_trained_more_slowly(tmp_path):
+    result, report = _verify(tmp_path, "--encoder", "my_encoders:magnifying")
+    assert result.returncode == 0, result.stdout + result.stderr[-2000:]
+    assert report["learning_rate"] <= 1e-6 and 4 * report["rounding"] <= report["tolerance"]
+    assert "2 replicas train as one." in result.stdout
+
+
+def test_where_rounding_alone_reaches_the_tolerance_it_says_so(tmp_path):
+    options = ("--encoder", "my_encoders:magnifying", "--tolerance", "1e-8")
+    result, report = _verify(tmp_path, *options)
+    assert result.returncode == 0, result.stdout + result.stderr[-2000:]
+    assert report["learning_rate"] == 1e-8 and 4 * report["rounding"] > report["tolerance"]
+    assert report["variables"][0][1] > 1e-8
+    assert "train as one, as far as rounding lets one see." in result.stdout
 
 
 def test_wrong_use():

@@ -1,0 +1,136 @@
+"""Which layer of an encoder makes something else of a batch that is divided over replicas."""
+
+import contextlib
+import threading
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+# Outputs of a layer that gets equal inputs differ by float32 rounding only, unless it is wrong.
+_TOLERANCE = 1e-3
+
+
+def compare_layers(strategies, encoders, images: tf.Tensor) -> list[str]:
+    """Compares what every layer makes of the same images, and its penalties, in training mode.
+
+    A layer is at fault if what it gets agrees between the strategies and what it makes does not.
+    Layers are found by running them, so also inside other models and subclassed ones.
+
+    Args:
+        strategies: One replica, and several.
+        encoders: The same network, with the same weights, under each.
+        images: `(N, H, W, C)` in [0, 1], with N a multiple of both numbers of replicas.
+
+    Returns:
+        A sentence for each layer at fault.
+    """
+    one, several = (
+        _run_layers(strategy, encoder, images)
+        for strategy, encoder in zip(strategies, encoders)
+    )
+    findings = []
+    # By order of execution: names that Keras makes up differ from one build to the next.
+    for (layer, *ours), (_, *theirs) in zip(one, several):
+        (inputs, outputs, penalty), (their_inputs, their_outputs, their_penalty) = ours, theirs
+        if _agree(inputs, their_inputs) and not _agree(outputs, their_outputs):
+            findings.append(_reason(layer))
+        if abs(penalty - their_penalty) > _TOLERANCE * abs(penalty):
+            findings.append(
+                f"Layer {layer.name}: its penalty is {penalty:.6g} on one replica and "
+                f"{their_penalty:.6g} in the mean of several: it depends on how the batch is "
+                "divided. Make it a mean over images."
+            )
+    return findings
+
+
+def _run_layers(strategy, encoder, images):
+    """(layer, inputs, outputs, penalty) of every call of a layer, over the global batch."""
+    layers = [
+        layer
+        for layer in encoder._flatten_layers(include_self=False)
+        if not isinstance(layer, keras.layers.InputLayer)
+        and not list(layer._flatten_layers(include_self=False))
+    ]
+    count = strategy.num_replicas_in_sync
+    parts = iter(tf.split(images, count))
+    parts = strategy.experimental_distribute_values_from_function(lambda _: next(parts))
+    calls = threading.local()  # strategies run each replica in a thread, in turns
+    called = []
+
+    @tf.function(autograph=False)
+    def run(part):
+        calls.made = []
+        encoder(part, training=True)
+        called[:] = [layer for layer, *_ in calls.made]
+        return [
+            (
+                _rows(inputs),
+                _rows(outputs),
+                tf.add_n([0.0, *(tf.cast(x, tf.float32) for x in layer.losses)]),
+            )
+            for layer, inputs, outputs in calls.made
+        ]
+
+    with contextlib.ExitStack() as recorded:
+        for layer in layers:
+            recorded.enter_context(_recorded(layer, calls))
+        results = strategy.run(run, args=(parts,))
+
+    def whole(tensors):
+        return [
+            np.concatenate([x.numpy() for x in strategy.experimental_local_results(tensor)])
+            for tensor in tensors
+        ]
+
+    return [
+        (
+            layer,
+            whole(inputs),
+            whole(outputs),
+            float(np.mean(strategy.experimental_local_results(penalty))),
+        )
+        for layer, (inputs, outputs, penalty) in zip(called, results)
+    ]
+
+
+@contextlib.contextmanager
+def _recorded(layer, calls: threading.local):
+    """Within, every call of a layer is noted with its inputs and outputs."""
+    original = layer.call
+
+    def call(*arguments, **options):
+        outputs = original(*arguments, **options)
+        calls.made.append((layer, (arguments, options), outputs))
+        return outputs
+
+    vars(layer)["call"] = call
+    try:
+        yield
+    finally:
+        del vars(layer)["call"]  # that of its class is back
+
+
+def _rows(tensors) -> list[tf.Tensor]:
+    """The floating-point tensors that have a row for each image."""
+    tensors = [x for x in tf.nest.flatten(tensors) if tf.is_tensor(x) and x.dtype.is_floating]
+    return [tf.cast(x, tf.float32) for x in tensors if x.shape.rank]
+
+
+def _agree(ours: list[np.ndarray], theirs: list[np.ndarray]) -> bool:
+    return all(
+        # Not `>`: what is not a number does not agree.
+        np.abs(a - b).max(initial=0.0) <= _TOLERANCE * np.abs(a).max(initial=1e-12)
+        for a, b in zip(ours, theirs)
+    )
+
+
+def _reason(layer) -> str:
+    kind = type(layer).__name__
+    if isinstance(layer, keras.layers.BatchNormalization) and not layer.synchronized:
+        why = "normalises each replica's part by itself. Build it with synchronized=True"
+    elif "Dropout" in kind or kind.startswith("Random"):
+        why = "draws other numbers on each replica, so that no two runs are comparable"
+    else:
+        why = "makes something else of the same images when they are divided over replicas"
+    return f"Layer {layer.name} ({kind}) {why}."
