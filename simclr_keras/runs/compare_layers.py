@@ -41,7 +41,7 @@ def compare_layers(strategies, encoders, images: tf.Tensor) -> list[str]:
                 f"{their_penalty:.6g} in the mean of several: it depends on how the batch is "
                 "divided. Make it a mean over images."
             )
-    return findings
+    return list(dict.fromkeys(findings))  # a layer may be called twice
 
 
 def _run_layers(strategy, encoder, images):
