@@ -32,7 +32,7 @@ from ..views.augmenter import SimCLRAugmenter
 from ..views.cutting import CropCutter
 from .config import PretrainConfig
 from .directory import RunDirectory
-from .workers import check_agreement, lost_worker
+from .workers import check_agreement, leave_together, lost_worker, lost_worker_failure
 
 _LOGGER = logging.getLogger("simclr_keras")
 
@@ -149,6 +149,7 @@ def pretrain(config: PretrainConfig) -> PretrainResult:
     networks = _for_inference(config, model, source)  # reads variables of all workers
     if chief:
         directory.save_networks(*networks)
+    leave_together(strategy, chief)
     return PretrainResult(config.run_dir, total_steps, first_step, loss)
 
 
@@ -300,11 +301,7 @@ def _fit(model, config, source, callbacks, first_step, steps, count) -> float:
         )
     except tf.errors.OpError as error:
         if lost_worker(model.distribute_strategy, error):
-            raise RunFailure(
-                f"Another worker is gone, or cannot be reached, after step {model.steps_made} "
-                f"({str(error).splitlines()[0][:200]}). Start all workers again with the same "
-                "command: they continue from the last checkpoint."
-            ) from error
+            raise lost_worker_failure(f"after step {model.steps_made}", error) from error
         if not isinstance(error, (tf.errors.InvalidArgumentError, tf.errors.NotFoundError)):
             raise
         broken = source.find_unreadable()

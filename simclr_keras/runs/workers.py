@@ -4,6 +4,7 @@ import dataclasses
 import json
 import zlib
 
+import numpy as np
 import tensorflow as tf
 
 from ..errors import InputError, RunFailure
@@ -43,14 +44,7 @@ def check_agreement(
         if name not in FREE_SETTINGS
     }
     digest = zlib.crc32(json.dumps(settings, sort_keys=True).encode())
-    mine = tf.constant([[digest, images, step]], tf.int64)
-
-    @tf.function
-    def gather():
-        context = tf.distribute.get_replica_context()
-        return context.all_gather(mine, axis=0)
-
-    rows = strategy.experimental_local_results(strategy.run(gather))[0].numpy()
+    rows = _gathered(strategy, [digest, images, step])
     for name, column in (("settings", 0), ("numbers of images", 1)):
         if len(set(rows[:, column].tolist())) > 1:
             raise InputError(
@@ -65,8 +59,50 @@ def check_agreement(
         )
 
 
+def leave_together(strategy: tf.distribute.Strategy, chief: bool) -> None:
+    """Waits at the end of a run for the other workers, of which the chief still saves.
+
+    One that left earlier would look like one that died.
+
+    Args:
+        strategy: The run's.
+        chief: Whether this is the worker that saved the run.
+
+    Raises:
+        RunFailure: If the chief is gone.
+    """
+    if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
+        return
+    try:
+        _gathered(strategy, [0])
+    except _LOST as error:
+        if not chief:  # the chief has what it trained for
+            raise lost_worker_failure("at the end of the run", error) from error
+
+
 def lost_worker(strategy: tf.distribute.Strategy, error: tf.errors.OpError) -> bool:
     """Whether an error of a step means that another worker is gone."""
     return isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy) and isinstance(
         error, _LOST
     )
+
+
+def lost_worker_failure(when: str, error: tf.errors.OpError) -> RunFailure:
+    """What to say then."""
+    return RunFailure(
+        f"Another worker is gone, or cannot be reached, {when} "
+        f"({str(error).splitlines()[0][:200]}). Start all workers again with the same "
+        "command: they continue from the last checkpoint."
+    )
+
+
+def _gathered(strategy, row: list[int]) -> np.ndarray:
+    """The rows of all workers, int64 `(replicas, n)`."""
+    mine = tf.constant([row], tf.int64)
+
+    @tf.function
+    def gather():
+        context = tf.distribute.get_replica_context()
+        return context.all_gather(mine, axis=0)
+
+    return strategy.experimental_local_results(strategy.run(gather))[0].numpy()

@@ -82,6 +82,8 @@ def test_two_workers_train_as_one_process(tmp_path, run_python, worker_environme
     assert "2 replicas" in results[1][1]
     # The chief writes; the other says nothing of steps and leaves no file.
     assert "step 4/4" in results[1][1] and "step 4/4" not in results[2][1]
+    # They leave together: none takes the other for crashed.
+    assert not any("crashed" in text for _, text in results)
     assert sorted(os.listdir(tmp_path)) == ["one", "two"]
     names = [sorted(os.listdir(tmp_path / run)) for run in ("one", "two")]
     assert names[0] == names[1]
