@@ -65,8 +65,8 @@ def _run_layers(strategy, encoder, images):
         called[:] = [layer for layer, *_ in calls.made]
         return [
             (
-                _rows(inputs),
-                _rows(outputs),
+                _rows(inputs, part.shape[0]),
+                _rows(outputs, part.shape[0]),
                 tf.add_n([0.0, *(tf.cast(x, tf.float32) for x in layer.losses)]),
             )
             for layer, inputs, outputs in calls.made
@@ -111,10 +111,16 @@ def _recorded(layer, calls: threading.local):
         del vars(layer)["call"]  # that of its class is back
 
 
-def _rows(tensors) -> list[tf.Tensor]:
+def _rows(tensors, images: int) -> list[tf.Tensor]:
     """The floating-point tensors that have a row for each image."""
-    tensors = [x for x in tf.nest.flatten(tensors) if tf.is_tensor(x) and x.dtype.is_floating]
-    return [tf.cast(x, tf.float32) for x in tensors if x.shape.rank]
+    return [
+        tf.cast(x, tf.float32)
+        for x in tf.nest.flatten(tensors)
+        if tf.is_tensor(x)
+        and x.dtype.is_floating
+        and x.shape.rank
+        and x.shape[0] in (images, None)
+    ]
 
 
 def _agree(ours: list[np.ndarray], theirs: list[np.ndarray]) -> bool:

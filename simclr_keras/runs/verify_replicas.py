@@ -27,9 +27,8 @@ OPTIMIZERS = {
 # Tried from the largest on, until rounding makes no difference that counts.
 _LEARNING_RATES = (1e-3, 1e-4, 1e-6, 1e-8)
 _ROUNDING = 2.0**-23  # relative, of float32
-_MARGIN = (
-    4  # two runs that only rounding separates may be this much further apart than two others
-)
+# Two runs that rounding alone separates may be this much further apart than two others.
+_MARGIN = 4
 
 
 @dataclasses.dataclass(frozen=True)
