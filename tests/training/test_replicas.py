@@ -134,11 +134,11 @@ if is_chief(strategy):
     "name, optimizer, rate",
     [
         ("resnet50", "sgd", "0.00001"),
-        ("resnet50", "lars", "0.0001"),
+        ("resnet50", "lars", "0.00003"),
         ("simclr_resnet18", "sgd", "0.001"),
         ("simclr_resnet18", "lars", "0.001"),
         # Not on resnet50: Adam-like steps magnify the noise gradient of its biases.
-        ("simclr_resnet18", "lamb", "0.0001"),
+        ("simclr_resnet18", "lamb", "0.00005"),
     ],
 )
 def test_replicas_and_workers_train_networks_as_one(
@@ -153,7 +153,7 @@ def test_replicas_and_workers_train_networks_as_one(
         return dict(np.load(tmp_path / f"{where}.npz"))
 
     one = train("1")
-    assert one["moved"] > 5e-5  # five times what may differ
+    assert one["moved"] > 2e-5  # twice what may differ
     for where, environments in (("2", [{}]), ("4", [{}]), ("workers", worker_environments())):
         several = train(where, environments)
         assert several.keys() == one.keys() and len(one) > 60
