@@ -112,11 +112,11 @@ def _with_norms_changed(model: keras.Model, momentum: float | None):
     momenta = {norm.momentum for norm in norms} - {momentum}
     if not unsynchronised and not slow and (momentum is None or not momenta):
         return model, []
-    if not _is_graph(model):  # nobody knows where its layers go: `_differences` tells
+    if not is_graph(model):  # nobody knows where its layers go: `_differences` tells
         return model, []
 
     def clone(layer):
-        if isinstance(layer, keras.Model) and _is_graph(layer):
+        if isinstance(layer, keras.Model) and is_graph(layer):
             return keras.models.clone_model(layer, clone_function=clone)
         config = layer.get_config()
         if not isinstance(layer, keras.layers.BatchNormalization):
@@ -167,7 +167,7 @@ def _layers_of(model: keras.Model, kind: type) -> list:
     return [x for x in model._flatten_layers(include_self=False) if isinstance(x, kind)]
 
 
-def _is_graph(model: keras.Model) -> bool:
+def is_graph(model: keras.Model) -> bool:
     """Whether Keras knows the layers' connections: functional and built sequential models."""
     return isinstance(model, keras.Sequential) or bool(getattr(model, "inputs", None))
 

@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from ..errors import InputError
 from ..keras_versions import lamb, optimizer_variables
+from ..networks.adapter import is_graph
 from ..networks.encoders import build_encoder
 from ..networks.projection_head import ProjectionHead
 from ..networks.saved_encoder import load_encoder
@@ -298,7 +299,8 @@ def with_l2_penalty(encoder: keras.Model, l2: float) -> keras.Model:
     """A functional encoder with other weights and this L2 penalty on every kernel."""
 
     def clone(layer):
-        if isinstance(layer, keras.Model):  # such as a network of keras.applications
+        # Such as a network of keras.applications.
+        if isinstance(layer, keras.Model) and is_graph(layer):
             return keras.models.clone_model(layer, clone_function=clone)
         config = layer.get_config()
         if isinstance(layer, keras.layers.BatchNormalization):
