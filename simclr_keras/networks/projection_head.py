@@ -37,8 +37,8 @@ class ProjectionHead(keras.layers.Layer):
         with `layers`; not L2-normalised.
 
     Raises:
-        ValueError: If a size is not positive, `num_layers` is negative, or there are fewer
-            layers than `layers`.
+        ValueError: If a size is not positive, `num_layers` is negative, there are fewer
+            layers than `layers`, or a layer with group norm has fewer than 3 units.
 
     Example:
         >>> import numpy as np
@@ -113,6 +113,12 @@ class ProjectionHead(keras.layers.Layer):
             return keras.layers.Activation("linear", dtype=self.dtype_policy, name=name)
         common = dict(epsilon=1e-5, center=not is_last, dtype=self.dtype_policy, name=name)
         if self.normalization == "group":
+            if units < 3:
+                raise ValueError(
+                    "Group norm needs layers of at least 3 units: one value less its own mean "
+                    "is 0, and two over their own deviation are 1 and -1. Received: "
+                    f"{units} units in {name}"
+                )
             return keras.layers.GroupNormalization(groups(units), **common)
         return BatchNormalization(momentum=0.9, synchronized=True, **common)
 
