@@ -7,6 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from ..errors import InputError
+from ..seeds import seed_of_32_bits
 from .folders import load_folder
 from .images import resize_and_center_crop
 from .order import step_indices
@@ -248,7 +249,7 @@ def _stratified_part(
     labels = source.labels[labelled]
     try:
         parts = train_test_split(
-            labelled, test_size=0.2, stratify=labels, random_state=seed % 2**32
+            labelled, test_size=0.2, stratify=labels, random_state=seed_of_32_bits(seed)
         )
     except ValueError as error:
         raise InputError(

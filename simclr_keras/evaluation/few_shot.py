@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from ..seeds import generator
 from .linear_probe import check_labels
 
 _PENALTIES = np.logspace(-4, 4, 9)  # in units of the features' mean square length
@@ -95,7 +96,7 @@ def learning_curve(
         raise ValueError(
             f"`labels_per_class` must be at least 1. Received: {list(labels_per_class)}"
         )
-    ranks = [_ranks(train_labels, np.random.default_rng((seed, draw))) for draw in range(draws)]
+    ranks = [_ranks(train_labels, generator(seed, draw)) for draw in range(draws)]
     rows = []
     for per_class in labels_per_class:
         takes_all = per_class >= images.max(initial=0)

@@ -10,6 +10,7 @@ from ..data.datasets import evaluation_dataset
 from ..data.sources import ImageSource
 from ..errors import InputError
 from ..networks.projection_head import ProjectionHead
+from ..seeds import seed_of_32_bits
 from .classifier_training import (
     TrainedClassifier,
     as_source,
@@ -174,7 +175,9 @@ def build_classifier(
             hidden = keras.layers.ReLU(name=f"relu_{index}")(hidden)
     logits = keras.layers.Dense(
         num_classes,
-        kernel_initializer=keras.initializers.RandomNormal(stddev=0.01, seed=seed),
+        kernel_initializer=keras.initializers.RandomNormal(
+            stddev=0.01, seed=seed_of_32_bits(seed)
+        ),
         dtype="float32",
         name="classifier",
     )(hidden)

@@ -11,6 +11,7 @@ import numpy as np
 
 from ..data.sources import ImageSource
 from ..errors import InputError
+from ..seeds import generator
 
 
 class LabelList(typing.NamedTuple):
@@ -115,7 +116,7 @@ def draw_labels_per_class(labels: np.ndarray, per_class: int, seed: int) -> np.n
 
 def _draw(labels: np.ndarray, seed: int, count: Callable[[int, int], int]) -> np.ndarray:
     """`count(label, members)` examples of each class."""
-    draw = np.random.default_rng(seed)
+    draw = generator(seed)
     chosen = []
     for label in np.unique(labels[labels >= 0]):
         members = np.flatnonzero(labels == label)

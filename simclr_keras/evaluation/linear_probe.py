@@ -4,6 +4,8 @@ import warnings
 
 import numpy as np
 
+from ..seeds import check_seed, seed_of_32_bits
+
 _DEFAULT_STRENGTH = 1.0
 
 
@@ -62,7 +64,7 @@ class LinearProbe:
         self.selection_size = selection_size
         self.max_iterations = max_iterations
         self.standardise = standardise
-        self.seed = seed
+        self.seed = check_seed(seed)
 
     def fit(self, features: np.ndarray, labels: np.ndarray) -> "LinearProbe":
         """Fits the probe.
@@ -111,7 +113,7 @@ class LinearProbe:
                 np.arange(len(labels)),
                 train_size=self.selection_size,
                 stratify=labels,
-                random_state=self.seed,
+                random_state=seed_of_32_bits(self.seed),
             )
             features, labels = features[chosen], labels[chosen]
         x, x_held, y, y_held = train_test_split(
@@ -119,7 +121,7 @@ class LinearProbe:
             labels,
             test_size=self.validation_fraction,
             stratify=labels,
-            random_state=self.seed,
+            random_state=seed_of_32_bits(self.seed),
         )
         scores = [self._fitted(x, y, s).score(x_held, y_held) for s in self.strengths]
         return self.strengths[int(np.argmax(scores))], "validation"

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from ..seeds import generator
+
 _CONFIDENCE = 0.95
 _RESAMPLES = 2000
 _TOP = 5
@@ -137,7 +139,7 @@ def metrics_of_hits(
 
 def _interval_per_class(right, images, tails, seed: int) -> list[float]:
     cells = np.concatenate([right, images - right]) / images.sum()
-    drawn = np.random.default_rng(seed).multinomial(images.sum(), cells, size=_RESAMPLES)
+    drawn = generator(seed).multinomial(images.sum(), cells, size=_RESAMPLES)
     right, wrong = np.split(drawn, 2, axis=1)  # (resamples, classes) each
     drawn_images = right + wrong
     rates = np.divide(right, drawn_images, where=drawn_images > 0, out=np.zeros(right.shape))

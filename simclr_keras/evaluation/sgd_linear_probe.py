@@ -11,6 +11,7 @@ from ..data.datasets import pretraining_dataset
 from ..data.sources import ImageSource, source_from_arrays
 from ..errors import RunFailure
 from ..keras_versions import apply_gradients, build_optimizer
+from ..seeds import check_seed
 from ..training.schedules import WarmupCosine, scale_learning_rate
 from ..views.augmenter import SimCLRAugmenter
 from ..views.cutting import CropCutter
@@ -84,7 +85,7 @@ class SGDLinearProbe:
         self.epochs = epochs
         self.batch_size = batch_size
         self.learning_rate = learning_rate
-        self.seed = seed
+        self.seed = check_seed(seed)
         self._augmenter = SimCLRAugmenter(
             image_size,
             color_jitter_strength=0.0,

@@ -4,6 +4,7 @@ import dataclasses
 import math
 import typing
 
+from ..seeds import is_seed
 from ..settings import check_choices, check_numbers, setting
 
 OPTIMIZERS = ("auto", "lars", "adamw", "sgd")
@@ -59,6 +60,7 @@ class TrainingSettings:
         check_numbers(self, lambda x: x >= 1, "at least 1", "epochs", "steps", "batch_size")
         check_numbers(self, lambda x: x > 0, "positive", "learning_rate")
         check_numbers(self, lambda x: x >= 0, "0 or more", "weight_decay")
+        check_numbers(self, is_seed, "an integer of 64 bits", "seed")
         check_numbers(self, lambda x: 0 < x <= 1, "in (0, 1]", "crop_area_min")
 
     def plan(

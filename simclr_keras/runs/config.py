@@ -4,6 +4,7 @@ import dataclasses
 from dataclasses import field
 
 from ..errors import InputError
+from ..seeds import is_seed
 from ..settings import check_choices, check_numbers
 from ..settings import setting as _setting
 
@@ -128,6 +129,7 @@ class PretrainConfig:
             *("color_jitter_strength", "weight_decay"),
         )
         check_numbers(self, lambda value: 0 < value <= 1, "in (0, 1]", "crop_area_min")
+        check_numbers(self, is_seed, "an integer of 64 bits", "seed")
         check_numbers(self, lambda value: 0 <= value <= 1, "in [0, 1]", "warmup_fraction")
         if self.optimizer == "lamb" and self.weight_decay:
             raise InputError(

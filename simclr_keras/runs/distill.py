@@ -9,6 +9,7 @@ from ..evaluation.distill import distill
 from ..evaluation.fine_tune import build_classifier
 from ..evaluation.labels import read_labels
 from ..networks.encoders import build_encoder
+from ..seeds import seed_of_32_bits
 from .classifier_config import DistillConfig
 from .classifiers import SavedClassifier, find_classifier
 from .directory import RunDirectory
@@ -101,7 +102,7 @@ def _student(config, directory, teaches, teacher, num_classes: int) -> keras.Mod
             directory.load_encoder(), num_classes, head, layers, config.seed
         )
     pretraining = directory.read_config()
-    keras.utils.set_random_seed(config.seed)
+    keras.utils.set_random_seed(seed_of_32_bits(config.seed))
     encoder = build_encoder(
         config.student,
         pretraining.image_size,

@@ -16,6 +16,7 @@ from ..evaluation.linear_probe import LinearProbe
 from ..evaluation.metrics import classification_metrics, metrics_of_hits
 from ..evaluation.sgd_linear_probe import SGDLinearProbe
 from ..report.figures import save_learning_curve
+from ..seeds import seed_of_32_bits
 from .config import PretrainConfig
 from .directory import write_json
 from .results import check_results, record_result
@@ -128,7 +129,7 @@ def evaluate(
         **_measure(trained.encoder, train, test, numbers, how),
     }
     if compare_random:
-        keras.utils.set_random_seed(seed)
+        keras.utils.set_random_seed(seed_of_32_bits(seed))
         random_encoder = keras.models.clone_model(trained.encoder)
         results["random_encoder"] = _measure(random_encoder, train, test, numbers, how)
     if trained.directory:

@@ -7,6 +7,7 @@ import keras
 from ..evaluation.classifier_training import TrainedClassifier
 from ..evaluation.fine_tune import fine_tune
 from ..networks.projection_head import ProjectionHead
+from ..seeds import seed_of_32_bits
 from .classifier_config import FineTuneConfig
 from .classifiers import SavedClassifier
 from .directory import RunDirectory
@@ -95,7 +96,7 @@ def training_result(trained: TrainedClassifier) -> dict:
 
 def _random_weights(encoder: keras.Model, head: ProjectionHead | None, seed: int):
     """The same networks as they were before pretraining."""
-    keras.utils.set_random_seed(seed)
+    keras.utils.set_random_seed(seed_of_32_bits(seed))
     fresh = keras.models.clone_model(encoder)
     if head is not None:
         head = ProjectionHead.from_config(head.get_config())

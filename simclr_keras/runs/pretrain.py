@@ -17,6 +17,7 @@ from ..networks.encoders import build_encoder
 from ..networks.normalization import replace_batch_norm
 from ..networks.projection_head import ProjectionHead
 from ..objective.nt_xent import NTXentLoss
+from ..seeds import seed_of_32_bits
 from ..training.callbacks import (
     CollapseWarning,
     RunHistory,
@@ -111,7 +112,7 @@ def pretrain(config: PretrainConfig) -> PretrainResult:
         return PretrainResult(config.run_dir, total_steps, total_steps, None)
     check_divides(config.batch_size, strategy, config.micro_batch_size)
     schedule = learning_rate_schedule(config, total_steps)
-    keras.utils.set_random_seed(config.seed)
+    keras.utils.set_random_seed(seed_of_32_bits(config.seed))
     with _precision(config.mixed_precision), strategy.scope():
         model = _build_model(config, source)
         model.compile(optimizer=_optimizer(config, schedule))

@@ -15,6 +15,7 @@ from ..networks.adapter import is_graph
 from ..networks.encoders import build_encoder
 from ..networks.projection_head import ProjectionHead
 from ..networks.saved_encoder import load_encoder
+from ..seeds import generator, seed_of_32_bits
 from ..training.lars import LARS
 from ..training.simclr import SimCLR
 from ..views.augmenter import SimCLRAugmenter
@@ -172,7 +173,7 @@ def verify_replicas(
     models = []
     for strategy in strategies:
         with strategy.scope():
-            keras.utils.set_random_seed(seed)
+            keras.utils.set_random_seed(seed_of_32_bits(seed))
             model = _model(build, image_size, seed, l2)
             model.compile(OPTIMIZERS[optimizer](_LEARNING_RATES[0]))
         models.append(_Trainable(model))
@@ -181,7 +182,7 @@ def verify_replicas(
     images, labels = _data(one.model.encoder, image_size, batch_size, steps, seed)
     data = tf.data.Dataset.from_tensor_slices((images, labels))
     data = data.batch(batch_size, drop_remainder=True)
-    draw = np.random.default_rng(seed)
+    draw = generator(seed)
     nearby = [
         (w * (1 + _ROUNDING * draw.standard_normal(w.shape))).astype(w.dtype) for w in start
     ]
@@ -318,7 +319,7 @@ def _side(encoder, image_size: int) -> int:
 
 
 def _data(encoder, image_size, batch_size, steps, seed):
-    draw = np.random.default_rng(seed)
+    draw = generator(seed)
     side, channels = _side(encoder, image_size), encoder.input_shape[-1]
     count = batch_size * steps
     coarse = draw.uniform(0, 255, (count, 5, 5, channels))  # blobs: noise has no views

@@ -16,6 +16,7 @@ from ..keras_versions import (
 from ..objective import replicas
 from ..objective.contrast import Contrast, contrast
 from ..objective.nt_xent import NTXentLoss
+from ..seeds import check_seed
 from .micro_batches import micro_batch_gradients
 
 # Validation has a step of its own, so that its views are the same at every evaluation.
@@ -110,7 +111,7 @@ class SimCLR(VersionedModel):
         if micro_batch_size is not None:
             _check_micro_batches(micro_batch_size, encoder, projection_head, probe)
         self.micro_batch_size = micro_batch_size
-        self.seed = seed
+        self.seed = check_seed(seed)
         for layer in (projection_head, probe):
             if layer is not None and not layer.built:
                 layer.build(output_shape)

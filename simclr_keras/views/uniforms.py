@@ -41,7 +41,7 @@ def uniforms(seed: tf.Tensor, positions: tf.Tensor, view: int, count: int) -> tf
     """A row of `count` uniform numbers for each image of a batch.
 
     Args:
-        seed: int64 `(2,)`, (run seed, step); taken modulo 2**32.
+        seed: int64 `(2,)`: the run seed, any integer, and the step, taken modulo 2**32.
         positions: int64 `(N,)`, the images' places in the global batch.
         view: 0 or 1.
         count: How many numbers an image needs; at most 65,536.
@@ -49,7 +49,7 @@ def uniforms(seed: tf.Tensor, positions: tf.Tensor, view: int, count: int) -> tf
     Returns:
         float32 `(N, count)` in [0, 1).
     """
-    key = tf.unstack(tf.cast(seed & 0xFFFFFFFF, tf.uint32), num=2)
+    key = _key(seed)
     pairs = (count + 1) // 2
     blocks = tf.range(pairs, dtype=tf.int64) + view * 2**16
     rows = (positions & 0xFFFFFFFF)[:, None]
@@ -65,4 +65,20 @@ def uniforms(seed: tf.Tensor, positions: tf.Tensor, view: int, count: int) -> tf
     # 24 bits fill a float32 mantissa: every value is exact and below one.
     return (
         tf.cast(tf.bitwise.right_shift(bits, tf.constant(8, tf.uint32)), tf.float32) / 2.0**24
+    )
+
+
+def _key(seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """The cipher's key: two uint32 scalars, others for every (run seed, step).
+
+    The key has room for 32 bits of each. The upper half of the run seed is folded in by the
+    cipher itself, under which no two (lower half, step) meet; where it is 0 they are the key.
+    """
+    low, step = tf.unstack(tf.cast(seed & 0xFFFFFFFF, tf.uint32), num=2)
+    high = tf.bitwise.right_shift(seed[0], tf.constant(32, tf.int64))
+    high = tf.cast(high & 0xFFFFFFFF, tf.uint32)
+    return tf.cond(
+        high == 0,
+        lambda: (low, step),
+        lambda: threefry_2x32((high, tf.zeros_like(high)), (low, step)),
     )

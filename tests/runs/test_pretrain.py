@@ -9,8 +9,10 @@ import pytest
 from simclr_keras import PretrainConfig, pretrain
 from simclr_keras.errors import InputError, RunFailure
 from simclr_keras.runs import pretrain as pretrain_module
+from simclr_keras.runs.classifier_config import FineTuneConfig
 from simclr_keras.runs.directory import RunDirectory
 from simclr_keras.runs.evaluate import evaluate
+from simclr_keras.runs.fine_tune import fine_tune_run
 from simclr_keras.training.callbacks import SaveCheckpoints
 
 
@@ -226,6 +228,17 @@ def test_mixed_precision_runs_end_with_a_float32_encoder(tmp_path):
 @pytest.mark.parametrize("optimizer", ["sgd", "lamb"])
 def test_other_optimizers_train(tmp_path, optimizer):
     assert np.isfinite(pretrain(_config(tmp_path / "run", optimizer=optimizer)).loss)
+
+
+def test_any_integer_of_64_bits_is_a_seed(image_folder, tmp_path):
+    weights = []
+    for name, seed in (("run", -1), ("other", 2**32 - 1)):  # equal in 32 bits
+        config = _config(tmp_path / name, dataset=str(image_folder), batch_size=4, steps=1)
+        pretrain(dataclasses.replace(config, image_size=16, seed=seed))
+        weights.append(np.concatenate([w.ravel() for w in _weights(tmp_path / name)]))
+    assert (weights[0] != weights[1]).mean() > 0.5
+    evaluate(tmp_path / "run", compare_random=True)
+    fine_tune_run(FineTuneConfig(run=str(tmp_path / "run"), steps=1, seed=-1))
 
 
 def test_folder_of_many_sizes_and_its_evaluation(image_folder, tmp_path):
