@@ -14,6 +14,7 @@ from ..data.sources import ImageSource, source_from_arrays
 from ..errors import InputError, RunFailure
 from ..keras_versions import apply_gradients, build_optimizer, scaled
 from ..training.lars import LARS
+from ..training.optimizers import make_optimizer
 from ..training.schedules import WarmupCosine, scale_learning_rate
 from ..views.augmenter import SimCLRAugmenter
 from ..views.cutting import CropCutter
@@ -244,12 +245,7 @@ class _Trainer:
                 (LARS(self.schedule, weight_decay=weight_decay), network),
                 (plain, classifier),
             ]
-        if name == "adamw":
-            optimizer = keras.optimizers.AdamW(self.schedule, weight_decay=weight_decay)
-        else:
-            optimizer = keras.optimizers.SGD(
-                self.schedule, momentum=0.9, nesterov=True, weight_decay=weight_decay
-            )
+        optimizer = make_optimizer(name, self.schedule, weight_decay, variables)
         if any(layer.compute_dtype == "float16" for layer in self._model._flatten_layers()):
             optimizer = keras.mixed_precision.LossScaleOptimizer(optimizer)
         return [(optimizer, variables)]

@@ -12,7 +12,6 @@ import tensorflow as tf
 from ..data.datasets import load_source, pretraining_dataset
 from ..data.sources import ImageSource
 from ..errors import InputError, RunFailure
-from ..keras_versions import lamb
 from ..networks.encoders import build_encoder
 from ..networks.normalization import replace_batch_norm
 from ..networks.projection_head import ProjectionHead
@@ -25,7 +24,7 @@ from ..training.callbacks import (
     StopOnNonFiniteLoss,
 )
 from ..training.checkpoints import Checkpoints
-from ..training.lars import LARS
+from ..training.optimizers import make_optimizer
 from ..training.schedules import WarmupCosine, scale_learning_rate
 from ..training.simclr import SimCLR
 from ..training.strategy import check_divides, choose_strategy, distribute_rows, is_chief
@@ -115,7 +114,7 @@ def pretrain(config: PretrainConfig) -> PretrainResult:
     keras.utils.set_random_seed(seed_of_32_bits(config.seed))
     with _precision(config.mixed_precision), strategy.scope():
         model = _build_model(config, source)
-        model.compile(optimizer=_optimizer(config, schedule))
+        model.compile(optimizer=_optimizer(config, schedule, model.trainable_variables))
     chief = is_chief(strategy)  # the others write nothing into the run directory
     if chief:
         directory.begin(config)
@@ -263,16 +262,10 @@ def _projection_head(config: PretrainConfig) -> ProjectionHead:
     )
 
 
-def _optimizer(config: PretrainConfig, schedule: WarmupCosine):
-    decay = _WEIGHT_DECAY[config.optimizer]
-    decay = decay if config.weight_decay is None else config.weight_decay
-    if config.optimizer == "lars":
-        return LARS(schedule, weight_decay=decay)
-    if config.optimizer == "sgd":
-        return keras.optimizers.SGD(schedule, momentum=0.9, nesterov=True, weight_decay=decay)
-    if config.optimizer == "adamw":
-        return keras.optimizers.AdamW(schedule, weight_decay=decay)
-    return lamb(schedule)
+def _optimizer(config: PretrainConfig, schedule: WarmupCosine, variables):
+    decay = config.weight_decay
+    decay = _WEIGHT_DECAY[config.optimizer] if decay is None else decay
+    return make_optimizer(config.optimizer, schedule, decay, variables)
 
 
 def _fit(model, config, source, callbacks, first_step, steps, count) -> float:

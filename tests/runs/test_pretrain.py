@@ -230,6 +230,27 @@ def test_other_optimizers_train(tmp_path, optimizer):
     assert np.isfinite(pretrain(_config(tmp_path / "run", optimizer=optimizer)).loss)
 
 
+def test_weight_decay_shrinks_kernels_only(tmp_path):
+    # 1 - learning rate * weight decay = 0: one step leaves of a kernel what AdamW adds, 1e-3.
+    pretrain(
+        _config(
+            tmp_path / "run",
+            optimizer="adamw",
+            learning_rate=1e-3,
+            weight_decay=1e3,
+            warmup_fraction=0.0,
+            steps=1,
+        )
+    )
+    variables = RunDirectory(tmp_path / "run").load_encoder().trainable_variables
+    largest = {rank: [] for rank in (1, 4)}
+    for variable in variables:
+        largest[len(variable.shape)].append(np.abs(variable.numpy()).max())
+    assert max(largest[4]) < 2e-3
+    # 13 gammas begin at 1; the last one of each block begins at 0.
+    assert sum(value > 0.99 for value in largest[1]) == 13
+
+
 def test_any_integer_of_64_bits_is_a_seed(image_folder, tmp_path):
     weights = []
     for name, seed in (("run", -1), ("other", 2**32 - 1)):  # equal in 32 bits

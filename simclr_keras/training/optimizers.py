@@ -1,0 +1,37 @@
+"""`make_optimizer`: the optimizers by name, all of which decay kernels only."""
+
+import keras
+
+from ..keras_versions import lamb
+from .lars import LARS
+
+
+def make_optimizer(name: str, learning_rate, weight_decay: float, variables):
+    """The optimizer of a run.
+
+    Only tensors of rank 2 and more are decayed, as by LARS: biases and batch norm's gamma and
+    beta, which the original release does not decay either, are left out. Keras' SGD and AdamW
+    decay apart from the gradient: w = w - learning rate * weight decay * w.
+
+    Args:
+        name: `"lars"`; `"sgd"`, with Nesterov momentum 0.9; `"adamw"`; or `"lamb"`, which takes
+            no weight decay.
+        learning_rate: A number or a schedule.
+        weight_decay: 0 or more.
+        variables: What it will train.
+
+    Returns:
+        A Keras optimizer that has not been built.
+    """
+    if name == "lars":
+        return LARS(learning_rate, weight_decay=weight_decay)
+    if name == "lamb":
+        return lamb(learning_rate)
+    if name == "sgd":
+        optimizer = keras.optimizers.SGD(
+            learning_rate, momentum=0.9, nesterov=True, weight_decay=weight_decay
+        )
+    else:
+        optimizer = keras.optimizers.AdamW(learning_rate, weight_decay=weight_decay)
+    optimizer.exclude_from_weight_decay([v for v in variables if len(v.shape) < 2])
+    return optimizer
