@@ -94,6 +94,7 @@ class ProjectionHead(keras.layers.Layer):
         for index in range(self.num_layers):
             is_last = index == self.num_layers - 1
             units = self.output_dim if is_last else self.hidden_dim or input_shape[-1]
+            # Glorot, where the release has N(0, 0.01): docs/encoders.md has the measurement.
             dense = keras.layers.Dense(
                 units,
                 use_bias=self.normalization == "none",
