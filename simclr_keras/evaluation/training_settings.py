@@ -57,7 +57,9 @@ class TrainingSettings:
 
     def __post_init__(self):
         check_choices(self, optimizer=OPTIMIZERS)
-        check_numbers(self, lambda x: x >= 1, "at least 1", "epochs", "steps", "batch_size")
+        check_numbers(self, lambda x: x >= 1, "at least 1", "epochs", "steps")
+        # Batch norm of a single row of features is constant, and so is every logit after it.
+        check_numbers(self, lambda x: x >= 2, "at least 2", "batch_size")
         check_numbers(self, lambda x: x > 0, "positive", "learning_rate")
         check_numbers(self, lambda x: x >= 0, "0 or more", "weight_decay")
         check_numbers(self, is_seed, "an integer of 64 bits", "seed")

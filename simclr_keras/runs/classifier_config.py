@@ -116,6 +116,12 @@ class DistillConfig(ClassifierConfig):
         super().__post_init__()
         check_numbers(self, lambda x: x > 0, "positive", "temperature", "student_width")
         check_numbers(self, lambda x: 0 <= x <= 1, "in [0, 1]", "label_weight")
+        if self.student_width != 1.0 and not self.student.startswith("simclr_resnet"):
+            raise InputError(
+                "--student-width is a factor on the filters of a SimCLR ResNet: name one with "
+                f"--student simclr_resnet18. Received: --student-width {self.student_width:g} "
+                f"--student {self.student}"
+            )
 
     def folder_of(self, teacher: str) -> str:
         """Where in the run the classifier is: `distilled/NAME`."""

@@ -350,5 +350,13 @@ def _log_start(config, source, total_steps, first_step, schedule, strategy) -> N
         config.optimizer,
         schedule.peak_learning_rate,
     )
+    has_rule = config.learning_rate is None and config.optimizer in _BASES
+    if config.learning_rate_scaling != PretrainConfig.learning_rate_scaling and not has_rule:
+        _LOGGER.warning(
+            "--learning-rate-scaling %s changes nothing here: it scales the default learning "
+            "rates of %s only.",
+            config.learning_rate_scaling,
+            " and ".join(_BASES),
+        )
     if first_step:
         _LOGGER.info("Continuing at step %d.", first_step)

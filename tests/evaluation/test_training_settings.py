@@ -37,13 +37,14 @@ def test_what_is_asked_for_is_taken():
     assert _plan(500, epochs=2, batch_size=100, learning_rate=0.5)[:2] == (10, 100)
     assert _plan(500, learning_rate=0.5)[3] == 0.5
     assert _plan(10, batch_size=64)[1] == 10  # there are no more
-    assert _plan(99, batch_size=9)[1] == 8 and _plan(9, batch_size=1)[1] == 1
+    assert _plan(99, batch_size=9)[1] == 8 and _plan(9, batch_size=2)[1] == 2
 
 
 @pytest.mark.parametrize(
     "settings, text",
     [
         (dict(steps=0), "--steps must be at least 1. Received: 0"),
+        (dict(batch_size=1), "--batch-size must be at least 2. Received: 1"),
         (dict(optimizer="adam"), "--optimizer must be one of auto, .*Received: adam"),
         (dict(learning_rate=0.0), "--learning-rate must be positive. Received: 0.0"),
         (dict(crop_area_min=2.0), r"--crop-area-min must be in \(0, 1\]. Received: 2.0"),

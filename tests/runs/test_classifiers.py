@@ -240,6 +240,11 @@ def test_settings_are_checked(settings, text):
         _config("run", **settings)
 
 
+def test_a_width_for_a_student_that_has_none_is_refused():
+    with pytest.raises(InputError, match="Received: --student-width 0.5 --student pretrained"):
+        DistillConfig(run="run", student_width=0.5)
+
+
 def test_a_missing_teacher_and_an_export_of_what_is_no_classifier(run, tmp_path):
     with pytest.raises(InputError, match="no classifier nobody. Name one of: "):
         distill_run(DistillConfig(run=str(run), teacher="nobody"))

@@ -226,8 +226,12 @@ def test_mixed_precision_runs_end_with_a_float32_encoder(tmp_path):
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "lamb"])
-def test_other_optimizers_train(tmp_path, optimizer):
-    assert np.isfinite(pretrain(_config(tmp_path / "run", optimizer=optimizer)).loss)
+def test_other_optimizers_train(tmp_path, optimizer, caplog):
+    config = _config(tmp_path / "run", optimizer=optimizer, learning_rate_scaling="linear")
+    assert np.isfinite(pretrain(config).loss)
+    # LAMB's default learning rate does not depend on the batch.
+    unused = "--learning-rate-scaling linear changes nothing here" in caplog.text
+    assert unused == (optimizer == "lamb")
 
 
 def test_weight_decay_shrinks_kernels_only(tmp_path):
