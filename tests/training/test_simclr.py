@@ -112,27 +112,29 @@ def test_steps_per_execution_and_callbacks(rng, tiny_encoder):
 
 
 @pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
-def test_mixed_precision_stays_close_to_float32(rng, policy):
+def test_mixed_precision_takes_a_step_close_to_float32s(rng, policy):
     def encoder():
         images = keras.Input((16, 16, 3))
         x = keras.layers.Conv2D(8, 3, strides=2, activation="relu", name="c")(images)
         return keras.Model(images, keras.layers.GlobalAveragePooling2D()(x))
 
-    images, weights, trained = _images(rng), None, []
+    blocks = rng.integers(0, 256, (8, 4, 4, 3), "uint8")  # noise has nothing to tell apart
+    images, start, moved = blocks.repeat(4, axis=1).repeat(4, axis=2), None, []
     for name in ("float32", policy):
         keras.mixed_precision.set_global_policy(name)
         optimizer = keras.optimizers.SGD(0.05)
-        if name == "mixed_float16":  # Keras' first scale of 2**15 would skip the few steps
+        if name == "mixed_float16":  # Keras' first scale of 2**15 would skip the step
             optimizer = keras.mixed_precision.LossScaleOptimizer(optimizer, initial_scale=256)
         model = _model(encoder(), optimizer=optimizer, temperature=1.0)
-        weights = weights or model.get_weights()
-        model.set_weights(weights)
-        loss = model.fit(images, batch_size=8, epochs=3, verbose=0).history["loss"]
+        start = start or model.get_weights()
+        model.set_weights(start)
+        loss = model.fit(images, batch_size=8, verbose=0).history["loss"]
         assert np.isfinite(loss).all()
-        trained.append(model.encoder.get_weights()[0])
-    moved = np.abs(trained[0] - weights[0]).max()
-    assert moved > 1e-3
-    assert np.abs(trained[0] - trained[1]).max() < 0.2 * moved
+        moved.append(model.encoder.get_weights()[0] - start[0])
+    assert np.abs(moved[0]).max() > 1e-3
+    # Processors without AVX-512 add up a bfloat16 convolution's gradient in bfloat16: 0.14 there.
+    # A loss scale that is forgotten in one place gives 1 or 255.
+    assert np.linalg.norm(moved[0] - moved[1]) < 0.35 * np.linalg.norm(moved[0])
 
 
 def test_the_whole_step_compiles_with_xla(rng, tiny_encoder):
