@@ -7,6 +7,7 @@ import keras
 
 from ..errors import InputError
 from .batch_normalization import BatchNormalization
+from .strided_convolution import StridedConv2D, has_wrong_gradient
 
 
 class PreparedEncoder(typing.NamedTuple):
@@ -35,8 +36,9 @@ def prepare_encoder(
 
     Batch normalisation becomes synchronised over replicas: with the statistics of one replica,
     a view could be told from the views of the other replicas instead of by its content
-    (Section 2.1 of the paper). A network without anything to change is returned as it is,
-    otherwise a copy with the same weights.
+    (Section 2.1 of the paper). A 1x1 convolution with a stride and fewer than 16 input channels,
+    whose gradient TensorFlow computes wrongly on CPUs, subsamples first. A network without
+    anything to change is returned as it is, otherwise a copy with the same weights.
 
     Args:
         model: Functional, sequential or subclassed; feature maps `(N, H, W, D)` of a KerasCV
@@ -99,9 +101,13 @@ def prepare_encoder(
         )
     is_whole = backbone is model and preprocess is None and not changed
     if is_whole and hasattr(model, "input_shape") and hasattr(model, "output_shape"):
-        return PreparedEncoder(model, (), _differences(model))
-    encoder = keras.Model(images, features, name=name or model.name)
-    return PreparedEncoder(encoder, tuple(changed), _differences(encoder))
+        encoder = model
+    else:
+        encoder = keras.Model(images, features, name=name or model.name)
+    exchanged = with_right_gradients(encoder)  # now that each layer knows its channels
+    if exchanged is not encoder:
+        changed.append("1x1 convolutions subsample first: their gradient was wrong on CPUs")
+    return PreparedEncoder(exchanged, tuple(changed), _differences(exchanged))
 
 
 def _with_norms_changed(model: keras.Model, momentum: float | None):
@@ -115,17 +121,14 @@ def _with_norms_changed(model: keras.Model, momentum: float | None):
     if not is_graph(model):  # nobody knows where its layers go: `_differences` tells
         return model, []
 
-    def clone(layer):
-        if isinstance(layer, keras.Model) and is_graph(layer):
-            return keras.models.clone_model(layer, clone_function=clone)
-        config = layer.get_config()
+    def replace(layer):
         if not isinstance(layer, keras.layers.BatchNormalization):
-            return layer.__class__.from_config(config)
+            return None
+        config = layer.get_config()
         config.update(synchronized=True, momentum=momentum or layer.momentum)
         return BatchNormalization.from_config(config)
 
-    copy = keras.models.clone_model(model, clone_function=clone)
-    copy.set_weights(model.get_weights())
+    copy = _with_layers_exchanged(model, replace)
     changed = []
     if unsynchronised:
         changed.append(
@@ -139,6 +142,49 @@ def _with_norms_changed(model: keras.Model, momentum: float | None):
     return copy, changed
 
 
+def with_right_gradients(model: keras.Model) -> keras.Model:
+    """A network without convolutions whose gradient TensorFlow computes wrongly on CPUs.
+
+    Args:
+        model: Functional, sequential or subclassed.
+
+    Returns:
+        The model, or where it has such convolutions a copy with the same weights and outputs
+        that has `StridedConv2D` in their place. A subclassed model comes back as it is.
+    """
+    if not any(map(_is_exchanged, _layers_of_graphs(model))):
+        return model
+    return _with_layers_exchanged(
+        model, lambda x: StridedConv2D.from_config(x.get_config()) if _is_exchanged(x) else None
+    )
+
+
+def _is_exchanged(layer: keras.layers.Layer) -> bool:
+    return type(layer) is keras.layers.Conv2D and has_wrong_gradient(layer)
+
+
+def _layers_of_graphs(model: keras.Model):
+    """The layers that can be exchanged: of the model and of the graphs in it."""
+    for layer in model.layers if is_graph(model) else ():
+        if isinstance(layer, keras.Model):
+            yield from _layers_of_graphs(layer)
+        else:
+            yield layer
+
+
+def _with_layers_exchanged(model: keras.Model, replace) -> keras.Model:
+    """A copy with the same weights; `replace(layer)` is the new layer, `None` for an equal one."""
+
+    def clone(layer):
+        if isinstance(layer, keras.Model) and is_graph(layer):
+            return keras.models.clone_model(layer, clone_function=clone)
+        return replace(layer) or layer.__class__.from_config(layer.get_config())
+
+    copy = keras.models.clone_model(model, clone_function=clone)
+    copy.set_weights(model.get_weights())
+    return copy
+
+
 def _differences(model: keras.Model) -> tuple[str, ...]:
     """Where a network is not what the SimCLR release would have."""
     norms = _layers_of(model, keras.layers.BatchNormalization)
@@ -150,6 +196,13 @@ def _differences(model: keras.Model) -> tuple[str, ...]:
         found.append(
             f"{unsynchronised} of {len(norms)} batch norms are not synchronised over replicas, "
             "and Keras cannot exchange the layers of a subclassed model"
+        )
+    wrong = sum(map(has_wrong_gradient, convolutions))
+    if wrong:
+        found.append(
+            f"{wrong} of {len(convolutions)} convolutions have a 1x1 kernel, a stride and fewer than "
+            "16 input channels, whose gradient TensorFlow computes wrongly on CPUs; put "
+            "AveragePooling2D(1, strides) before them instead"
         )
     if norms and biased:
         found.append(f"{biased} of {len(convolutions)} convolutions have a bias")

@@ -8,13 +8,15 @@ from ..keras_versions import check_loadable
 
 # Imported for what they register with Keras: the layers that such a file may hold.
 from . import batch_normalization, encoders, projection_head, selective_kernel  # noqa: F401
+from .adapter import with_right_gradients
 
 
 def load_encoder(path: str | os.PathLike) -> keras.Model:
     """Loads an encoder that was saved, such as `RUN/encoder.keras`.
 
     `keras.models.load_model` does the same once the layers of this package are known to Keras.
-    This function sees to it; optimizers are left out.
+    This function sees to it; optimizers are left out. 1x1 convolutions whose gradient TensorFlow
+    computes wrongly on CPUs, which files of earlier versions may hold, subsample first.
 
     Args:
         path: The `.keras` file, of this Keras generation.
@@ -39,4 +41,4 @@ def load_encoder(path: str | os.PathLike) -> keras.Model:
         https://keras.io/guides/serialization_and_saving/
     """
     check_loadable()
-    return keras.models.load_model(path, compile=False)
+    return with_right_gradients(keras.models.load_model(path, compile=False))
