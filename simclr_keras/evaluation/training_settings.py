@@ -71,7 +71,7 @@ class TrainingSettings:
         """The steps, batch, optimizer and learning rate for so many images.
 
         The batch is the largest power of two that a quarter of the images holds, from 16 to
-        the paper's 1024, and always even. The steps are those of `epochs` passes, but at least
+        the paper's 1024. The steps are those of `epochs` passes, but at least
         400: with 100 images 60 passes would be 360 steps of 16. LARS needs many large steps to
         get anywhere; where there are fewer than 500 of 1024 images, `"auto"` takes AdamW.
 
@@ -86,9 +86,6 @@ class TrainingSettings:
         quarter = 2 ** int(math.log2(max(images / 4, 1)))
         batch_size = self.batch_size or min(max(quarter, _LEAST_BATCH), _LARGEST_BATCH)
         batch_size = min(batch_size, images)
-        # TensorFlow 2.21 on CPUs corrupts memory where it trains some networks, such as a small
-        # ResNet of 16 pixels, on an odd number of images.
-        batch_size -= batch_size % 2 if batch_size > 1 else 0
         steps = self.steps or (self.epochs or epochs) * (images // batch_size)
         if not self.steps and not self.epochs:
             steps = max(steps, _LEAST_STEPS)

@@ -19,7 +19,7 @@ def test_the_papers_settings_for_one_percent_of_imagenet():
     [
         (20, 16, 400),  # 60 passes of 1 batch would be 60 steps
         (500, 64, 420),  # a quarter is 125: 64, 7 batches in a pass
-        (7, 6, 400),  # fewer images than the least batch; even
+        (7, 7, 400),  # fewer images than the least batch
         (5_000, 1024, 400),  # 4 batches in a pass would be 240 steps
     ],
 )
@@ -37,7 +37,7 @@ def test_what_is_asked_for_is_taken():
     assert _plan(500, epochs=2, batch_size=100, learning_rate=0.5)[:2] == (10, 100)
     assert _plan(500, learning_rate=0.5)[3] == 0.5
     assert _plan(10, batch_size=64)[1] == 10  # there are no more
-    assert _plan(99, batch_size=9)[1] == 8 and _plan(9, batch_size=2)[1] == 2
+    assert _plan(99, batch_size=9)[1] == 9 and _plan(9, batch_size=2)[1] == 2
 
 
 @pytest.mark.parametrize(
