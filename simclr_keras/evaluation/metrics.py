@@ -2,10 +2,7 @@
 
 import numpy as np
 
-from ..seeds import generator
-
 _CONFIDENCE = 0.95
-_RESAMPLES = 2000
 _TOP = 5
 
 
@@ -38,7 +35,6 @@ def classification_metrics(
     labels: np.ndarray,
     classes: np.ndarray | None = None,
     class_names: tuple[str, ...] = (),
-    seed: int = 0,
 ) -> dict:
     """Top-1, top-5 and per-class accuracy of a classifier, with 95 % intervals.
 
@@ -46,18 +42,17 @@ def classification_metrics(
 
         top_1 = sum_c h_c / M,    mean_per_class = mean_c (h_c / n_c)
 
-    The intervals are percentiles of the bootstrap over test examples: of M drawn with
-    replacement. The number of hits is then binomial (M, top_1), whose quantiles are taken as they
-    are; for the mean over classes, the counts (h_c, n_c - h_c) are multinomial and drawn 2,000
-    times. Both say how far chance in the choice of test images goes, not in training.
+    The intervals are Wilson's, which have a width even where every example is right. The mean
+    over C classes is a weighted accuracy. It is worth C^2 / sum_c (1 / n_c) examples if all
+    classes are equally hard (Kish's effective size) and fewer where small classes vary more; its
+    interval is that of so many. Both say how far chance in the choice of test images goes, not
+    in training.
 
     Args:
         scores: floating `(M, C)`: logits, probabilities or votes.
         labels: Integers `(M,)`, 0 or more; one that no column stands for is a miss.
         classes: Integers `(C,)`, sorted: the label of each column. Defaults to 0..C-1.
         class_names: The name of each label. Defaults to the labels themselves.
-        seed: Decides the multinomial draws.
-
     Returns:
         `top_1`, `top_1_interval` (low, high), `top_5` (with 6 columns or more: of five classes
         it would always be 1), `mean_per_class`, `mean_per_class_interval`, and `per_class`: for
@@ -71,14 +66,15 @@ def classification_metrics(
         >>> import simclr_keras as sk
         >>> scores = np.array([[0.9, 0.1], [0.6, 0.4], [0.2, 0.8], [0.3, 0.7]])
         >>> metrics = sk.classification_metrics(scores, [0, 1, 1, 1], class_names=("cat", "dog"))
-        >>> metrics["top_1"], metrics["top_1_interval"]
-        (0.75, [0.25, 1.0])
+        >>> metrics["top_1"], [round(end, 4) for end in metrics["top_1_interval"]]
+        (0.75, [0.3006, 0.9544])
         >>> metrics["per_class"]["cat"]
         {'accuracy': 1.0, 'images': 1}
 
     Reference:
-        Efron & Tibshirani 1993, "An Introduction to the Bootstrap", Chapter 13 (percentile
-        intervals); Chen et al. 2020, https://arxiv.org/abs/2002.05709, Section 2.3.
+        Wilson 1927, "Probable Inference, the Law of Succession, and Statistical Inference";
+        Kish 1965, "Survey Sampling"; Chen et al. 2020, https://arxiv.org/abs/2002.05709,
+        Section 2.3.
     """
     scores, labels = np.asarray(scores), np.asarray(labels)
     if scores.ndim != 2 or labels.shape != scores.shape[:1]:
@@ -94,7 +90,7 @@ def classification_metrics(
         )
     top_5 = is_among_best(scores, labels, classes, _TOP) if len(classes) > _TOP else None
     return metrics_of_hits(
-        is_among_best(scores, labels, classes, 1), labels, class_names, top_5, seed
+        is_among_best(scores, labels, classes, 1), labels, class_names, top_5
     )
 
 
@@ -103,11 +99,8 @@ def metrics_of_hits(
     labels: np.ndarray,
     class_names: tuple[str, ...] = (),
     top_5_hits: np.ndarray | None = None,
-    seed: int = 0,
 ) -> dict:
     """What `classification_metrics` returns, from which examples were right: bool `(M,)`."""
-    from scipy import stats
-
     hits, labels = np.asarray(hits), np.asarray(labels)
     if not len(labels) or (labels < 0).any():
         raise ValueError(
@@ -117,13 +110,12 @@ def metrics_of_hits(
     present, place = np.unique(labels, return_inverse=True)
     images = np.bincount(place)
     right = np.bincount(place, weights=hits).astype(int)
-    tails = (1 - _CONFIDENCE) / 2, (1 + _CONFIDENCE) / 2
     accuracy = float(hits.mean())
     result = {
         "top_1": accuracy,
-        "top_1_interval": (stats.binom.ppf(tails, len(hits), accuracy) / len(hits)).tolist(),
+        "top_1_interval": _wilson(accuracy, len(hits)),
         "mean_per_class": float((right / images).mean()),
-        "mean_per_class_interval": _interval_per_class(right, images, tails, seed),
+        "mean_per_class_interval": _interval_per_class(right, images),
         "per_class": {
             class_names[label] if class_names else str(label): {
                 "accuracy": float(r / n),
@@ -137,12 +129,34 @@ def metrics_of_hits(
     return result
 
 
-def _interval_per_class(right, images, tails, seed: int) -> list[float]:
-    cells = np.concatenate([right, images - right]) / images.sum()
-    drawn = generator(seed).multinomial(images.sum(), cells, size=_RESAMPLES)
-    right, wrong = np.split(drawn, 2, axis=1)  # (resamples, classes) each
-    drawn_images = right + wrong
-    rates = np.divide(right, drawn_images, where=drawn_images > 0, out=np.zeros(right.shape))
-    # A class that a resample lacks has no accuracy there.
-    means = rates.sum(axis=1) / (drawn_images > 0).sum(axis=1)
-    return np.quantile(means, tails).tolist()
+def _wilson(rate: float, count: float) -> list[float]:
+    """Wilson's interval for a rate seen in `count` examples, which need not be a whole number.
+
+    Where it is one, this is `scipy.stats.binomtest(hits, count).proportion_ci(method="wilson")`.
+    """
+    square = _deviations() ** 2
+    centre = (count * rate + square / 2) / (count + square)
+    half = np.sqrt(square * (count * rate * (1 - rate) + square / 4)) / (count + square)
+    # Rounding must not put 0 of M above 0, nor M of M below 1.
+    return [
+        max(0.0, float(min(centre - half, rate))),
+        min(1.0, float(max(centre + half, rate))),
+    ]
+
+
+def _interval_per_class(right: np.ndarray, images: np.ndarray) -> list[float]:
+    """Wilson's interval for the mean over classes, for the number of examples it is worth."""
+    square, mean = _deviations() ** 2, float((right / images).mean())
+    if_equally_hard = len(images) ** 2 / (1 / images).sum()
+    # Classes are drawn towards the mean: one with 3 of 3 right varies too.
+    rate = (if_equally_hard * mean + square / 2) / (if_equally_hard + square)
+    rates = (right + square * rate) / (images + square)
+    variance = (rates * (1 - rates) / images).sum() / len(images) ** 2
+    return _wilson(mean, min(if_equally_hard, rate * (1 - rate) / variance))
+
+
+def _deviations() -> float:
+    """How many deviations of a normal variable to either side hold `_CONFIDENCE`."""
+    from scipy import stats
+
+    return float(stats.norm.ppf((1 + _CONFIDENCE) / 2))

@@ -191,14 +191,12 @@ def _measure(
     )
     test_labels = numbers[test_labels]
     features = (train_features, train_labels, test_features, test_labels)
-    knn = _measure_knn(*features, train.class_names, how.seed)
+    knn = _measure_knn(*features, train.class_names)
     results = {"knn_accuracy": knn["top_1"], "knn": knn, "linear": {}}
 
     def metrics(probe) -> dict:
         scores = probe.scores(test_features)
-        return classification_metrics(
-            scores, test_labels, probe.classes_, train.class_names, how.seed
-        )
+        return classification_metrics(scores, test_labels, probe.classes_, train.class_names)
 
     if how.linear in ("lbfgs", "both"):
         probe = LinearProbe(seed=how.seed).fit(train_features, train_labels)
@@ -233,9 +231,7 @@ def _measure(
     return results
 
 
-def _measure_knn(
-    train_features, train_labels, test_features, test_labels, class_names, seed: int
-) -> dict:
+def _measure_knn(train_features, train_labels, test_features, test_labels, class_names) -> dict:
     """The metrics at `_KNN_NEIGHBOURS`, and the accuracies at every k."""
     most = min(_KNN_NEIGHBOURS, len(train_labels))
     hits = knn_hits(
@@ -247,7 +243,7 @@ def _measure_knn(
         temperature=_KNN_TEMPERATURE,
     )
     return {
-        **metrics_of_hits(hits[most][0], test_labels, class_names, hits[most][1], seed),
+        **metrics_of_hits(hits[most][0], test_labels, class_names, hits[most][1]),
         "by_neighbours": {str(k): accuracies_of(found) for k, found in hits.items()},
     }
 

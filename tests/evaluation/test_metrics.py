@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from scipy import stats
 from sklearn.metrics import balanced_accuracy_score, top_k_accuracy_score
 
 from simclr_keras import classification_metrics
@@ -66,32 +67,45 @@ def test_a_class_without_test_images_is_left_out():
     assert list(metrics["per_class"]) == ["a", "b"] and metrics["mean_per_class"] == 1.0
 
 
-@pytest.mark.parametrize("right", [0, 37, 80, 100])
-def test_the_interval_is_that_of_many_resamples(rng, right):
-    hits = np.arange(100) < right
-    resamples = rng.choice(hits, size=(20_000, 100)).mean(axis=1)
-    low, high = metrics_of_hits(hits, np.zeros(100, int))["top_1_interval"]
-    expected = np.quantile(resamples, [0.025, 0.975])
-    np.testing.assert_allclose([low, high], expected, atol=0.0101)  # one image
+@pytest.mark.parametrize("right, count", [(0, 100), (37, 100), (80, 100), (100, 100), (1, 1)])
+def test_the_interval_is_wilsons(right, count):
+    metrics = metrics_of_hits(np.arange(count) < right, np.zeros(count, int))
+    expected = stats.binomtest(right, count).proportion_ci(0.95, "wilson")
+    for name in ("top_1_interval", "mean_per_class_interval"):  # of a single class both are one
+        assert metrics[name] == pytest.approx(list(expected), abs=1e-12)
+        low, high = metrics[name]
+        assert (low == 0.0) == (right == 0) and (high == 1.0) == (right == count)
 
 
-def test_the_interval_of_the_mean_over_classes_is_that_of_many_resamples(rng):
-    labels = np.repeat([0, 1, 2], [120, 60, 20])
-    hits = rng.random(200) < np.array([0.9, 0.6, 0.3])[labels]
-    drawn = rng.integers(0, 200, size=(4000, 200))
-    means = np.mean(
-        [
-            (hits[drawn] * (labels[drawn] == c)).sum(1) / (labels[drawn] == c).sum(1)
-            for c in range(3)
-        ],
-        axis=0,
-    )
-    metrics = metrics_of_hits(hits, labels, seed=1)
-    expected = np.quantile(means, [0.025, 0.975])
-    np.testing.assert_allclose(metrics["mean_per_class_interval"], expected, atol=0.01)
-    again = metrics_of_hits(hits, labels, seed=1)
-    assert again == metrics
-    assert metrics_of_hits(hits, labels, seed=2) != metrics
+def test_when_all_are_right_the_interval_has_a_width():
+    """By hand, with 1.95996^2 = 3.84146: M of M right are M / (M + 3.84146) to 1."""
+    metrics = metrics_of_hits(np.full(100, True), np.zeros(100, int))
+    assert metrics["top_1_interval"] == [pytest.approx(0.963007, abs=1e-6), 1.0]
+    metrics = metrics_of_hits(np.full(100, False), np.zeros(100, int))
+    assert metrics["top_1_interval"] == [0.0, pytest.approx(0.036993, abs=1e-6)]
+    # Ten classes of ten images are worth all 100; of 120, 60 and 20 images 9 / 0.075 = 120.
+    metrics = metrics_of_hits(np.full(100, True), np.arange(100) % 10)
+    assert metrics["mean_per_class_interval"] == [pytest.approx(0.963007, abs=1e-6), 1.0]
+    metrics = metrics_of_hits(np.full(200, True), np.repeat([0, 1, 2], [120, 60, 20]))
+    assert metrics["mean_per_class_interval"] == [pytest.approx(120 / 123.84146), 1.0]
+
+
+@pytest.mark.parametrize(
+    "rates, images",
+    [
+        ([0.9, 0.6, 0.3], [120, 60, 20]),
+        ([0.999, 0.5], [1000, 10]),  # the few images of one class make it vary
+        ([0.95] * 10, [10] * 10),
+        ([0.8] * 100, [1] * 100),  # within no class can one see any variation
+    ],
+)
+def test_the_interval_of_the_mean_over_classes_covers_it(rng, rates, images):
+    labels, covered = np.repeat(np.arange(len(images)), images), 0
+    for _ in range(400):
+        hits = rng.random(len(labels)) < np.array(rates)[labels]
+        low, high = metrics_of_hits(hits, labels)["mean_per_class_interval"]
+        covered += low <= np.mean(rates) <= high
+    assert covered / 400 >= 0.91  # 95 % within four deviations of 400 trials
 
 
 def test_the_interval_covers_the_truth_as_often_as_it_says(rng):
