@@ -29,6 +29,7 @@ def distillation_loss(
     temperature: float,
     labels: tf.Tensor | None = None,
     label_weight: float = 0.0,
+    labelled_share: float | None = None,
 ) -> tf.Tensor:
     """The cross-entropy of the student's predictions with the teacher's.
 
@@ -36,10 +37,14 @@ def distillation_loss(
 
         - sum_y P_T(y|x; tau) log P_S(y|x; tau)
 
-    and with a weight w of true labels (equation 3, whose alpha is 1 - w), the mean over the
-    images that have one:
+    and with a weight w of true labels (equation 3, whose alpha is 1 - w; means for its sums, so
+    that w does not depend on how many there are), the mean over the images that have one:
 
         (1 - w) * (the above) - w * log P_S(label|x; 1)
+
+    Of a batch of a larger set, the mean over the labelled images of the set is estimated: with a
+    share s of them in the set, the sum over those of the batch, divided by s * N. Its mean over
+    the batches of an epoch is that of the set, however few batches hold a label.
 
     No gradient reaches the teacher. Computed in float32.
 
@@ -49,6 +54,8 @@ def distillation_loss(
         temperature: tau > 0.
         labels: Integers `(N,)`, -1 for none. Defaults to none.
         label_weight: w in [0, 1].
+        labelled_share: s in (0, 1], where the batch is part of a set. Defaults to the share of
+            the batch: it is the whole set.
 
     Returns:
         float32 scalar.
@@ -75,7 +82,8 @@ def distillation_loss(
     losses = tf.nn.sparse_softmax_cross_entropy_with_logits(
         tf.maximum(labels, 0), student_logits
     )
-    labelled = tf.math.divide_no_nan(tf.reduce_sum(losses * known), tf.reduce_sum(known))
+    share = tf.reduce_mean(known) if labelled_share is None else labelled_share
+    labelled = tf.math.divide_no_nan(tf.reduce_mean(losses * known), share)
     return loss + label_weight * labelled
 
 
@@ -103,7 +111,8 @@ def distill(
             memory; or an `ImageSource`, read as needed.
         labels: Integers `(N,)`, -1 for none; used with `label_weight` only.
         temperature: tau. The paper has 0.1 for self-training and 1.0 for smaller students.
-        label_weight: Share of the true labels in the loss, in [0, 1].
+        label_weight: Share of the true labels in the loss, in [0, 1]: of the mean over all
+            labelled images, however few they are.
         image_size: Side of the views in pixels. Defaults to the student's input, or the
             images' height.
         **settings: Of `TrainingSettings`, as in `fine_tune`.
@@ -151,12 +160,22 @@ def distill(
         )
     image_size = side_of_views(image_size, student, source)
 
+    share = float(np.mean(source.labels >= 0))
+
     def loss_of(views, logits, labels):
         return distillation_loss(
-            teacher(views, training=False), logits, temperature, labels, label_weight
+            teacher(views, training=False), logits, temperature, labels, label_weight, share
         )
 
     plan = settings.plan(len(source), _EPOCHS, _LEARNING_RATES)
+    if label_weight and share * plan.batch_size < 1:
+        _LOGGER.warning(
+            "A batch of %d holds %.2g labelled images on average, so most steps see no true "
+            "label and the others weigh it by %.3g. A larger --batch-size makes it steadier.",
+            plan.batch_size,
+            share * plan.batch_size,
+            1 / (share * plan.batch_size),
+        )
     _LOGGER.info(
         "Distilling on %d images: %d steps of %d, %s with a learning rate of %.4g",
         len(source),

@@ -1,3 +1,5 @@
+import logging
+
 import keras
 import numpy as np
 import pytest
@@ -36,6 +38,45 @@ def test_a_hand_worked_loss():
     soft = -(0.75 * np.log(4 / 5) + 0.25 * np.log(1 / 5))
     found = float(distillation_loss(teacher, student, 2.0, tf.constant([1]), 0.25))
     assert found == pytest.approx(0.75 * soft + 0.25 * np.log(17), rel=1e-5)
+
+
+def test_few_labels_weigh_what_is_documented(rng):
+    """100 labels in 50,000 images: an epoch of batches gives the formula over the whole set."""
+    teacher, student = _logits(rng, 50_000, 2)
+    labels = np.full(50_000, -1)
+    labels[rng.choice(50_000, 100, replace=False)] = rng.integers(0, 2, 100)
+    batches = [
+        float(distillation_loss(*batch[:2], 1.0, batch[2], 1.0, labelled_share=100 / 50_000))
+        for batch in zip(*(np.split(x, 400) for x in (teacher, student, labels)))
+    ]
+    expected = reference.distillation(teacher, student, 1.0, labels, 1.0)
+    assert np.mean(batches) == pytest.approx(expected, rel=1e-4)
+    whole = distillation_loss(teacher, student, 1.0, labels, 1.0, labelled_share=100 / 50_000)
+    assert float(whole) == pytest.approx(expected, rel=1e-4)
+
+
+@pytest.mark.parametrize("labelled", [4, 64])
+def test_an_epoch_of_distillation_counts_every_label_alike(rng, caplog, labelled):
+    """Of a student that cannot tell two classes apart every label costs ln 2."""
+    pixels = keras.Input((4, 4, 3))
+    mean = keras.layers.GlobalAveragePooling2D()(pixels)
+    network = keras.Model(pixels, keras.layers.Dense(2, kernel_initializer="zeros")(mean))
+    images = rng.integers(0, 256, (64, 4, 4, 3), "uint8")
+    labels = np.where(np.arange(64) < labelled, 1, -1)
+    with caplog.at_level(logging.WARNING, "simclr_keras"):
+        history = distill(
+            *(network, network, images, labels),
+            label_weight=1.0,
+            epochs=1,
+            batch_size=8,
+            learning_rate=1e-6,
+        ).history
+    losses = [row["loss"] for row in history]
+    assert len(losses) == 8 and np.mean(losses) == pytest.approx(np.log(2), rel=1e-4)
+    if labelled == 64:
+        assert losses == pytest.approx([np.log(2)] * 8, rel=1e-4) and not caplog.text
+    else:
+        assert "A batch of 8 holds 0.5 labelled images on average" in caplog.text
 
 
 def test_no_gradient_reaches_the_teacher_and_half_precision_is_cast(rng):
