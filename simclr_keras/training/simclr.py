@@ -19,7 +19,8 @@ from ..objective.nt_xent import NTXentLoss
 from ..seeds import check_seed
 from .micro_batches import micro_batch_gradients
 
-# Validation has a step of its own, so that its views are the same at every evaluation.
+# Validation has a step of its own, so that its views are the same at every evaluation; those of
+# its batches differ by their places in the validation set.
 _VALIDATION_STEP = -1
 
 
@@ -50,7 +51,8 @@ class SimCLR(VersionedModel):
             batches that memory cannot hold. The loss and its gradient are still those of the
             whole batch, for about a third more work; only batch norm sees a micro-batch at a
             time. The batch must be a multiple. Defaults to the whole batch.
-        seed: The run's seed; with the step and the place in the batch it decides every view.
+        seed: The run's seed; with the step and the place in the batch it decides every view, in
+            validation with the place in the validation set.
 
     Call arguments:
         images: `(N, H, W, C)`, uint8 in 0-255 or floating in 0-1.
@@ -125,7 +127,8 @@ class SimCLR(VersionedModel):
         )
         names = ["loss", "contrastive_accuracy"]
         names += ["probe_loss", "probe_accuracy"] if probe is not None else []
-        self._means = [keras.metrics.Mean(name=name) for name in names]
+        # float32 whatever `keras.config.floatx()` is: the counts of images must be exact.
+        self._means = [keras.metrics.Mean(name=name, dtype="float32") for name in names]
         self.built = True
 
     def compile(self, optimizer="rmsprop", *, jit_compile: bool = False, **kwargs):
@@ -172,7 +175,14 @@ class SimCLR(VersionedModel):
 
     def test_step(self, data):
         images, labels, _ = keras.utils.unpack_x_y_sample_weight(data)
-        return self._log(self._contrast(images, labels, _VALIDATION_STEP, training=False)[1])
+        seen = self._images_seen()
+        _, logs = self._contrast(images, labels, _VALIDATION_STEP, training=False, seen=seen)
+        return self._log(logs)
+
+    def _images_seen(self) -> tf.Tensor:
+        """int64 scalar: images of all replicas since Keras reset the metrics."""
+        count = tf.convert_to_tensor(self._means[0].count)  # this replica's
+        return tf.cast(count, tf.int64) * replicas.number_of_replicas()
 
     def _whole_batch_gradients(self, images, labels):
         with tf.GradientTape() as tape:
@@ -180,10 +190,10 @@ class SimCLR(VersionedModel):
             to_minimise = scaled(self.optimizer, to_minimise)
         return tape.gradient(to_minimise, self.trainable_variables), logs
 
-    def _contrast(self, images, labels, step, training: bool):
+    def _contrast(self, images, labels, step, training: bool, seen=0):
         """One forward pass: this replica's share of what to minimise, and the global logs."""
         count = replicas.check_even(tf.shape(images)[0])  # n: images on this replica
-        first_position = tf.cast(replicas.replica_id() * count, tf.int64)
+        first_position = seen + tf.cast(replicas.replica_id() * count, tf.int64)
         features, projections = self.forward(images, first_position, step, training)
         total = tf.cast(count * replicas.number_of_replicas(), tf.float32)  # N
         pairs = self.contrast_pairs(projections[:count], projections[count:])

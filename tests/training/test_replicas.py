@@ -6,6 +6,8 @@ import json
 import numpy as np
 import pytest
 
+from simclr_keras.keras_versions import KERAS_3
+
 SCRIPT = """
 import json, sys
 import numpy as np, tensorflow as tf, keras
@@ -69,6 +71,58 @@ def test_an_image_of_one_replica_changes_the_loss_of_all(run_python):
 def test_an_uneven_batch_is_a_clear_error(run_python):
     result = _run(run_python, "2", "sgd", "uneven")
     assert "does not divide into 2 equal parts" in result["error"]
+
+
+VALIDATION = """
+import json, sys
+import numpy as np, tensorflow as tf, keras
+import simclr_keras as sk
+
+cpu = tf.config.list_physical_devices("CPU")[0]
+tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+strategy = tf.distribute.get_strategy()
+if sys.argv[1] == "2":
+    strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+images = np.random.default_rng(0).integers(0, 256, (8, 16, 16, 3), "uint8")
+images = np.concatenate([images, images, images[:4]])
+with strategy.scope():
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input((16, 16, 3))
+    x = keras.layers.Conv2D(8, 3, strides=2, activation="relu")(inputs)
+    encoder = keras.Model(inputs, keras.layers.GlobalAveragePooling2D()(x))
+    model = sk.SimCLR(encoder, sk.ProjectionHead(8), sk.SimCLRAugmenter(16))
+    model.compile(keras.optimizers.SGD(0.0), steps_per_execution=int(sys.argv[2]))
+batches = tf.data.Dataset.from_tensor_slices(images).batch(8)
+fitted = model.fit(batches.take(2), validation_data=batches, verbose=0).history["val_loss"][0]
+first, two, *all = (
+    model.evaluate(batches.take(n), verbose=0, return_dict=True)["loss"] for n in (1, 2, 3, 3)
+)
+print(json.dumps({"fitted": fitted, "first": first, "two": two, "all": all}))
+"""
+
+
+@pytest.mark.parametrize(
+    "steps_per_execution",
+    [
+        "1",
+        pytest.param(
+            "2",
+            marks=pytest.mark.skipif(
+                KERAS_3, reason="Keras 3 runs no several steps at a time on replicas"
+            ),
+        ),
+    ],
+)
+def test_replicas_validate_on_the_views_of_one(run_python, steps_per_execution):
+    one, two = (
+        json.loads(run_python(VALIDATION, n, steps_per_execution).splitlines()[-1])
+        for n in ("1", "2")
+    )
+    for name, value in one.items():
+        assert two[name] == pytest.approx(value, rel=1e-5), name
+    for found in (one, two):
+        assert abs(found["two"] - found["first"]) > 1e-4  # same images, other places
+        assert found["all"][0] == found["all"][1] == pytest.approx(found["fitted"], rel=1e-6)
 
 
 NETWORKS = """

@@ -97,6 +97,56 @@ def test_validation_uses_fixed_views_and_changes_nothing(rng, tiny_encoder):
         np.testing.assert_array_equal(a, b)
 
 
+def _validation_loss(model, images, batch_size):
+    """By the reference: the draws of each image are those of its place in the set."""
+    losses = []
+    for first in range(0, len(images), batch_size):
+        batch = images[first : first + batch_size]
+        views = model.augmenter(batch, seed=(model.seed, -1), first_position=first)
+        features = model.encoder(tf.concat(views, 0), training=False)
+        z = model.projection_head(features, training=False).numpy()
+        losses.extend(reference.nt_xent(z[: len(batch)], z[len(batch) :], model.temperature))
+    return np.mean(losses)
+
+
+@pytest.mark.parametrize(
+    "arguments", [{}, {"run_eagerly": True}, {"steps_per_execution": 2}, {"jit_compile": True}]
+)
+def test_each_validation_image_has_draws_of_its_own(rng, tiny_encoder, arguments):
+    """The same four images three times, and two of them: no batch repeats another's views."""
+    model = _model(tiny_encoder, seed=3, compile_arguments=arguments)
+    images = _images(rng, 4)
+    repeated = np.concatenate([images, images, images, images[:2]])
+    expected = _validation_loss(model, repeated, 4)
+    of_first = _validation_loss(model, images, 4)
+    assert abs(_validation_loss(model, repeated[:8], 4) - of_first) > 1e-3
+    for _ in range(2):  # each evaluation begins at place 0 again
+        assert model.evaluate(repeated, batch_size=4, verbose=0)[0] == pytest.approx(
+            expected, rel=1e-4
+        )
+    assert model.evaluate(repeated, batch_size=16, verbose=0)[0] == pytest.approx(
+        _validation_loss(model, repeated, 16), rel=1e-4
+    )
+    if "steps_per_execution" not in arguments:  # Keras 2.15 looks for a second batch
+        found = model.test_on_batch(images, return_dict=True)["loss"]
+        assert float(found) == pytest.approx(of_first, rel=1e-4)
+
+
+def test_validation_while_training_begins_at_the_first_place(rng, tiny_encoder):
+    model = _model(tiny_encoder)
+    images = _images(rng, 10)
+    logs = model.fit(
+        images[:8],
+        batch_size=4,
+        epochs=2,
+        validation_data=(images,),
+        validation_batch_size=4,
+        verbose=0,
+    ).history
+    expected = _validation_loss(model, images, 4)
+    assert logs["val_loss"][-1] == pytest.approx(expected, rel=1e-4)
+
+
 def test_smaller_last_batch_trains_on_one_device(rng, tiny_encoder):
     model = _model(tiny_encoder)
     model.fit(_images(rng, 10), batch_size=4, verbose=0)
