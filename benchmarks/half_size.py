@@ -31,14 +31,16 @@ def main():
     import tensorflow as tf
 
     from simclr_keras import knn_accuracy, load_exported
-    from simclr_keras.data.datasets import evaluation_dataset, load_source
+    from simclr_keras.data.datasets import evaluation_dataset
     from simclr_keras.runs.directory import RunDirectory
     from simclr_keras.runs.export import export
+    from simclr_keras.runs.run_source import run_source
     from simclr_keras.serving.reusable import WEIGHTS_DTYPES
 
     config = RunDirectory(options.run).read_config()
-    data_dir = options.data_dir or config.data_dir
-    train, test = (load_source(config.dataset, part, data_dir) for part in ("train", "test"))
+    train, test = (
+        run_source(config, part, data_dir=options.data_dir) for part in ("train", "test")
+    )
     if options.train_images and options.train_images < len(train):
         chosen = np.random.default_rng(0).permutation(len(train))[: options.train_images]
         train = train.subset(np.sort(chosen))

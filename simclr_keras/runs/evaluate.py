@@ -6,7 +6,7 @@ import os
 import keras
 import numpy as np
 
-from ..data.datasets import evaluation_dataset, load_source
+from ..data.datasets import evaluation_dataset
 from ..data.sources import ImageSource
 from ..errors import InputError
 from ..evaluation.features import extract_features
@@ -20,6 +20,7 @@ from ..seeds import seed_of_32_bits
 from .config import PretrainConfig
 from .directory import write_json
 from .results import check_results, record_result
+from .run_source import run_source
 from .trained_encoder import TrainedEncoder, trained_encoder
 
 PROTOCOLS = ("lbfgs", "sgd", "both")
@@ -39,8 +40,8 @@ class _Protocol:
     learning_curve: bool
     image_size: int
     seed: int
-    crop_area_min: float = PretrainConfig.crop_area_min
-    flip: bool = PretrainConfig.flip
+    crop_area_min: float
+    flip: bool
 
 
 def evaluate(
@@ -104,16 +105,21 @@ def evaluate(
         raise InputError(
             f"--official needs a labelled dataset to evaluate on. Received: --dataset={dataset}"
         )
-    data_dir = data_dir or (trained.config and trained.config.data_dir)
-    seed = trained.config.seed if trained.config else PretrainConfig.seed
-    train = load_source(dataset, "train", data_dir=data_dir, seed=seed)
-    test = load_source(eval_dataset or dataset, "test", data_dir=data_dir, seed=seed)
+    # The original release has no settings of a run: their defaults.
+    run = trained.config or PretrainConfig(dataset=dataset, run_dir="")
+    train = run_source(run, "train", dataset, data_dir)
+    test = run_source(run, "test", eval_dataset or dataset, data_dir)
     numbers = match_classes(train, test)
-    how = _Protocol(protocol, epochs, batch_size, with_learning_curve, trained.image_size, seed)
-    if trained.config:
-        how = dataclasses.replace(
-            how, crop_area_min=trained.config.crop_area_min, flip=trained.config.flip
-        )
+    how = _Protocol(
+        linear=protocol,
+        epochs=epochs,
+        batch_size=batch_size,
+        learning_curve=with_learning_curve,
+        image_size=trained.image_size,
+        seed=run.seed,
+        crop_area_min=run.crop_area_min,
+        flip=run.flip,
+    )
     measured, tested = np.unique(train.labels), np.unique(numbers[test.labels])
     results = {
         "dataset": dataset,
@@ -129,7 +135,7 @@ def evaluate(
         **_measure(trained.encoder, train, test, numbers, how),
     }
     if compare_random:
-        keras.utils.set_random_seed(seed_of_32_bits(seed))
+        keras.utils.set_random_seed(seed_of_32_bits(run.seed))
         random_encoder = keras.models.clone_model(trained.encoder)
         results["random_encoder"] = _measure(random_encoder, train, test, numbers, how)
     if trained.directory:

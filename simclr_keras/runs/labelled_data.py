@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 
-from ..data.datasets import evaluation_dataset, load_source
+from ..data.datasets import evaluation_dataset
 from ..data.sources import ImageSource
 from ..errors import InputError
 from ..evaluation.classifier_training import traced
@@ -11,6 +11,7 @@ from ..evaluation.labels import LabelList, choose_labels, read_labels
 from ..evaluation.metrics import classification_metrics
 from .classifier_config import ClassifierConfig, FineTuneConfig
 from .config import PretrainConfig
+from .run_source import run_source
 
 
 def training_part(
@@ -24,14 +25,14 @@ def training_part(
         labelled: Only images that have a label.
     """
     dataset = config.dataset or pretraining.dataset
-    options = dict(data_dir=config.data_dir or pretraining.data_dir, seed=pretraining.seed)
-    source = load_source(dataset, "train" if dataset == "digits" else "all", **options)
+    where = (dataset, config.data_dir)
+    source = run_source(pretraining, "train" if dataset == "digits" else "all", *where)
     if source.paths is None or not source.has_labels:
         keep = source.labels >= 0 if labelled else np.full(len(source), True)
     elif labelled:
-        return load_source(dataset, "train", **options)
+        return run_source(pretraining, "train", *where)
     else:  # without those that are held out where a folder has no splits
-        test = load_source(dataset, "test", **options)
+        test = run_source(pretraining, "test", *where)
         held_out = set(test.paths) if test.root == source.root else ()
         keep = np.array([path not in held_out for path in source.paths])
     return source if keep.all() or not keep.any() else source.subset(np.flatnonzero(keep))
@@ -89,12 +90,7 @@ def test_part(
     """
     dataset = config.eval_dataset or config.dataset or pretraining.dataset
     try:
-        test = load_source(
-            dataset,
-            "test",
-            data_dir=config.data_dir or pretraining.data_dir,
-            seed=pretraining.seed,
-        )
+        test = run_source(pretraining, "test", dataset, config.data_dir)
     except InputError:
         if needed or config.eval_dataset:
             raise

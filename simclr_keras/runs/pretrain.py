@@ -9,7 +9,7 @@ import tempfile
 import keras
 import tensorflow as tf
 
-from ..data.datasets import load_source, pretraining_dataset
+from ..data.datasets import pretraining_dataset
 from ..data.sources import ImageSource
 from ..errors import InputError, RunFailure
 from ..networks.encoders import build_encoder
@@ -32,6 +32,7 @@ from ..views.augmenter import SimCLRAugmenter
 from ..views.cutting import CropCutter
 from .config import PretrainConfig
 from .directory import RunDirectory
+from .run_source import run_source
 from .workers import check_agreement, leave_together, lost_worker, lost_worker_failure
 
 _LOGGER = logging.getLogger("simclr_keras")
@@ -177,13 +178,7 @@ def build_augmenter(config: PretrainConfig) -> SimCLRAugmenter:
 
 def training_source(config: PretrainConfig) -> ImageSource:
     """The images of a run."""
-    return load_source(
-        config.dataset,
-        "train" if config.dataset == "digits" else "all",
-        data_dir=config.data_dir,
-        seed=config.seed,
-        skip_unreadable=config.skip_unreadable,
-    )
+    return run_source(config, "train" if config.dataset == "digits" else "all")
 
 
 def training_batches(

@@ -6,7 +6,7 @@ import pathlib
 import keras
 import numpy as np
 
-from ..data.datasets import evaluation_dataset, load_source
+from ..data.datasets import evaluation_dataset
 from ..data.images import to_unit_range
 from ..evaluation.features import extract_features
 from ..evaluation.labels import draw_labels_per_class
@@ -17,6 +17,7 @@ from .directory import RunDirectory, write_json
 from .evaluate import evaluate
 from .export import export
 from .pretrain import build_augmenter, pretrain
+from .run_source import run_source
 
 LABELS_PER_CLASS = (1, 2, 5)
 DRAWS = 20
@@ -88,7 +89,7 @@ def compare_few_labels(directory: RunDirectory) -> list[dict]:
     config = directory.read_config()
     encoder = directory.load_encoder()
     random_encoder = keras.models.clone_model(encoder)
-    sources = [load_source(config.dataset, part, config.data_dir) for part in ("train", "test")]
+    sources = [run_source(config, part) for part in ("train", "test")]
     batches = [evaluation_dataset(source, config.image_size, 256) for source in sources]
     train_labels, test_labels = (source.labels for source in sources)
     kinds = {
@@ -125,7 +126,7 @@ def compare_few_labels(directory: RunDirectory) -> list[dict]:
 
 def draw_views(config: PretrainConfig, path: pathlib.Path, images: int = 10) -> pathlib.Path:
     """Writes a picture of the first images of a run and their views at step 0."""
-    source = load_source(config.dataset, "train", config.data_dir)
+    source = run_source(config, "train")
     chosen = source.gather(np.arange(images)).numpy()
     view_1, view_2 = build_augmenter(config)(chosen, seed=(config.seed, 0))
     return save_view_pairs(path, chosen, view_1.numpy(), view_2.numpy())

@@ -1,0 +1,75 @@
+import logging
+
+import numpy as np
+import pytest
+
+from simclr_keras import PretrainConfig, pretrain
+from simclr_keras.runs.classifier_config import DistillConfig, FineTuneConfig
+from simclr_keras.runs.distill import distill_run
+from simclr_keras.runs.evaluate import evaluate
+from simclr_keras.runs.fine_tune import fine_tune_run
+from simclr_keras.runs.report import report
+from simclr_keras.runs.run_source import run_source
+
+
+@pytest.fixture
+def run(image_folder, tmp_path):
+    """A finished run on a folder of 12 images and a broken one, which it left out."""
+    (image_folder / "cats" / "broken.png").write_bytes(b"no image")
+    pretrain(
+        PretrainConfig(
+            dataset=str(image_folder),
+            run_dir=str(tmp_path / "run"),
+            encoder="simclr_resnet18",
+            width_multiplier=0.125,
+            small_image_stem=True,
+            image_size=8,
+            batch_size=4,
+            steps=1,
+            skip_unreadable=True,
+        )
+    )
+    return tmp_path / "run"
+
+
+def test_what_a_run_left_out_later_commands_leave_out_too(run, image_folder, caplog):
+    training = dict(run=str(run), steps=1, batch_size=4)
+    commands = {
+        "evaluate": lambda: evaluate(run),
+        "evaluate elsewhere": lambda: evaluate(run, eval_dataset=str(image_folder)),
+        "fine-tune": lambda: fine_tune_run(FineTuneConfig(**training)),
+        "distill": lambda: distill_run(DistillConfig(**training)),
+        "report": lambda: report(run),
+    }
+    measured = {}
+    for name, command in commands.items():
+        caplog.clear()
+        with caplog.at_level(logging.WARNING, "simclr_keras"):
+            measured[name] = command()
+        assert (
+            f"1 of 13 images in {image_folder} cannot be read: cats/broken.png" in caplog.text
+        )
+    results = measured["evaluate"]
+    assert (results["train_images"], results["test_images"]) == (9, 3)
+    assert measured["fine-tune"]["labels"] == measured["distill"]["images"] == 9
+    assert measured["fine-tune"]["test_images"] == 3
+
+
+def test_the_seed_and_the_folder_of_the_run_are_taken(image_folder, monkeypatch):
+    def test_paths(**settings):
+        settings = {"dataset": str(image_folder), "run_dir": "", **settings}
+        return run_source(PretrainConfig(**settings), "test").paths
+
+    assert test_paths(seed=1) == test_paths(seed=1) != test_paths(seed=2)
+    asked = []
+    monkeypatch.setattr(
+        "simclr_keras.runs.run_source.load_source", lambda *a, **k: asked.append((a, k))
+    )
+    run = PretrainConfig(dataset="cifar10", run_dir="", data_dir="/data", skip_unreadable=True)
+    run_source(run, "train")
+    run_source(run, "test", "cifar100", "/other", anything=np.pi)
+    common = dict(seed=0, skip_unreadable=True)
+    assert asked == [
+        (("cifar10", "train"), dict(data_dir="/data", **common)),
+        (("cifar100", "test"), dict(data_dir="/other", anything=np.pi, **common)),
+    ]
