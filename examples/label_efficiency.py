@@ -96,7 +96,7 @@ def linear(choice: dict, seed: int) -> float:
 def frozen_features():
     """The training part, and features and labels of both parts, extracted once."""
     config, pretraining = FineTuneConfig(**training), directory.read_config()
-    train = training_part(config, pretraining, labelled=True)
+    train = training_part(config, pretraining)
     encoder, size = directory.load_encoder(), pretraining.image_size
     sources = (train, test_part(config, pretraining, train.class_names))
     return train, *(

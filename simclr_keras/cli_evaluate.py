@@ -16,7 +16,8 @@ def evaluate(
         str | None, typer.Option(help="Labelled data; default: the run's.")
     ] = None,
     eval_dataset: Annotated[
-        str | None, typer.Option(help="Another dataset to measure on.")
+        str | None,
+        typer.Option(help="Other data to measure on; then all of --dataset is learned from."),
     ] = None,
     data_dir: Annotated[str | None, typer.Option(help="Folder of TFDS data.")] = None,
     batch_size: Annotated[

@@ -24,6 +24,8 @@ def load_source(
     data_dir: str | None = None,
     seed: int = 0,
     skip_unreadable: bool = False,
+    hold_out: bool = True,
+    labelled: bool = True,
 ) -> ImageSource:
     """Finds images by name.
 
@@ -33,12 +35,17 @@ def load_source(
             classes, and images beside them have no label; `train/` and `test/` (or `val/`)
             are splits.
         split: `"all"` to pretrain on: everything, or the training part where there are
-            splits. `"train"` and `"test"` to evaluate, labelled images only: the splits, or
-            else 4/5 and 1/5 of every class.
+            splits. `"train"` and `"test"` to evaluate: the splits, or where there is nothing to
+            test on, 4/5 and 1/5 of every class.
         data_dir: Folder of TFDS data. Defaults to the variable TFDS_DATA_DIR.
-        seed: Decides which fifth of a directory is "test". Defaults to 0.
+        seed: Decides which fifth is "test". Defaults to 0.
         skip_unreadable: Leave out files that cannot be read instead of refusing the
             directory. Defaults to False.
+        hold_out: Hold out that fifth. Without it, for two sets of which one is trained and the
+            other measured on, `"train"` and `"test"` of data without a test part are both all of
+            it. The digits are always divided. Defaults to True.
+        labelled: Of `"train"` and `"test"` only images that have a label. Otherwise those
+            without one are in the training part too. Defaults to True.
 
     Returns:
         An `ImageSource`.
@@ -56,10 +63,9 @@ def load_source(
     if split not in _SPLITS:
         raise ValueError(f"`split` must be one of {_SPLITS}. Received: split={split!r}")
     path = pathlib.Path(name).expanduser()
-    is_split = True
     if name == "digits":
-        source, is_split, seed = _digits(), split == "all", _DIGITS_SEED
-    elif path.is_dir() and not _is_bare_tfds_name(name):
+        return _digits(split)
+    if _is_folder(name):
         source, is_split = load_folder(path, split, skip_unreadable)
     elif path.is_file():
         raise InputError(f"{name} is a file. Name the folder that the images are in.")
@@ -69,18 +75,34 @@ def load_source(
             "images, digits, or a TFDS dataset."
         )
     else:
-        source = load_tfds(name, split, data_dir)
+        source, is_split = load_tfds(name, split, data_dir)
     if split == "all":
         return source
-    labelled = np.flatnonzero(source.labels >= 0)
-    if not len(labelled):
+    with_label = np.flatnonzero(source.labels >= 0)
+    holds_out = hold_out and not is_split
+    if not len(with_label) and (labelled or (holds_out and split == "test")):
         raise InputError(
             f"{source.name} has no labels. Put the images in one sub-folder for each class, "
             "or name data that has labels."
         )
-    if is_split:
-        return source if len(labelled) == len(source) else source.subset(labelled)
-    return source.subset(_stratified_part(source, labelled, split, seed))
+    chosen = with_label if labelled else np.arange(len(source))
+    if holds_out and len(with_label):
+        held_out = _held_out(source, with_label, seed)
+        chosen = held_out if split == "test" else np.setdiff1d(chosen, held_out)
+    return source if len(chosen) == len(source) else source.subset(chosen)
+
+
+def is_same_data(name: str, other: str) -> bool:
+    """Whether two names of `load_source` stand for the same images.
+
+    Example:
+        >>> from simclr_keras.data.datasets import is_same_data
+        >>> is_same_data("digits", "digits"), is_same_data("digits", "cifar10")
+        (True, False)
+    """
+    if _is_folder(name) and _is_folder(other):
+        return os.path.samefile(*(os.path.expanduser(folder) for folder in (name, other)))
+    return name == other
 
 
 def pretraining_dataset(
@@ -213,14 +235,26 @@ def evaluation_dataset(
     return dataset.prefetch(2)
 
 
-def _digits() -> ImageSource:
+def _digits(split: str) -> ImageSource:
+    """The digits, or a part of them that is a dataset of its own, counted from 0."""
     from sklearn.datasets import load_digits
 
     digits = load_digits()
     images = np.round(digits.images * (255 / 16)).astype(np.uint8)
     images = np.repeat(images[..., None], 3, axis=-1)  # RGB, like other sources
     names = tuple(str(digit) for digit in range(10))
-    return ImageSource("digits", digits.target, names, images=images)
+    source = ImageSource("digits", digits.target, names, images=images)
+    if split == "all":
+        return source
+    places = np.arange(len(source))
+    part = _held_out(source, places, _DIGITS_SEED)
+    part = part if split == "test" else np.setdiff1d(places, part)
+    return ImageSource("digits", source.labels[part], names, images=images[part])
+
+
+def _is_folder(name: str) -> bool:
+    path = pathlib.Path(name).expanduser()
+    return name != "digits" and path.is_dir() and not _is_bare_tfds_name(name)
 
 
 def _looks_like_a_path(name: str) -> bool:
@@ -240,15 +274,13 @@ def _is_bare_tfds_name(name: str) -> bool:
     return name in tfds.list_builders()
 
 
-def _stratified_part(
-    source: ImageSource, labelled: np.ndarray, split: str, seed: int
-) -> np.ndarray:
-    """The indices, in order, of 4/5 ("train") or 1/5 ("test") of the labelled images."""
+def _held_out(source: ImageSource, labelled: np.ndarray, seed: int) -> np.ndarray:
+    """The indices, in order, of a fifth of every class of the labelled images."""
     from sklearn.model_selection import train_test_split
 
     labels = source.labels[labelled]
     try:
-        parts = train_test_split(
+        _, held_out = train_test_split(
             labelled, test_size=0.2, stratify=labels, random_state=seed_of_32_bits(seed)
         )
     except ValueError as error:
@@ -257,4 +289,4 @@ def _stratified_part(
             "classes: too few to hold out a fifth of every class. Add images, or test/ and "
             "train/ folders."
         ) from error
-    return np.sort(parts[split == "test"])
+    return np.sort(held_out)

@@ -32,15 +32,16 @@ def load_folder(
 
     Args:
         folder: An existing folder.
-        split: `"all"` (of a folder with splits: its training part), `"train"` or `"test"`.
+        split: `"all"` (of a folder with splits: its training part), `"train"` or `"test"`
+            (its training part where there is no other).
         skip_unreadable: Leave unreadable images out instead of refusing them.
 
     Returns:
         The source, sorted by path, and whether it is the split asked for. If not (the folder
-        has no splits), it is everything.
+        has nothing to test on), it is everything.
 
     Raises:
-        InputError: If there are no images, some cannot be read, or the split is missing.
+        InputError: If there are no images, some cannot be read, or there is no training part.
 
     Example:
         >>> import os, tempfile
@@ -63,17 +64,17 @@ def load_folder(
     beside = {p.name for p in root.iterdir() if p.name[0] != "."}
     _warn_of_others(root, beside - {p.name for p in splits.values()}, "beside the splits")
     held_out = next((splits[name] for name in _HELD_OUT if name in splits), None)
-    chosen = held_out if split == "test" else splits.get("train")
+    chosen = held_out if split == "test" and held_out else splits.get("train")
     if chosen is None:
-        missing = "test/ or val/" if split == "test" else "train/"
         raise InputError(
-            f"{root} has {' and '.join(f'{p.name}/' for p in splits.values())} but no "
-            f"{missing} folder. Add it, or name other data."
+            f"{root} has {' and '.join(f'{p.name}/' for p in splits.values())} but no train/ "
+            "folder. Add it, or name other data."
         )
     # All parts number the classes alike, even if one of them lacks a class.
     files = {part: find_images(part) for part in splits.values()}
     class_names = sorted({name for found in files.values() for name in _classes(found)})
-    return _source(chosen, files[chosen], class_names, skip_unreadable), True
+    source = _source(chosen, files[chosen], class_names, skip_unreadable)
+    return source, split == "all" or held_out is not None
 
 
 def _splits(root: pathlib.Path) -> dict[str, pathlib.Path]:

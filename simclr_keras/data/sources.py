@@ -24,6 +24,10 @@ class ImageSource:
         paths: N names of files in `root`. Exactly one of the three.
         root: The folder of `paths`.
 
+    Attributes:
+        places: int64 `(N,)`: the place of each image in the source that this is a subset of,
+            however often; what lists of labels count by.
+
     Example:
         >>> import numpy as np
         >>> from simclr_keras.data.sources import ImageSource
@@ -49,6 +53,7 @@ class ImageSource:
         self.encoded = encoded
         self.paths = paths
         self.root = root
+        self.places = np.arange(len(self.labels))
         self._tensor = None
 
     def __len__(self) -> int:
@@ -74,7 +79,7 @@ class ImageSource:
             An `ImageSource` of n images.
         """
         indices = np.asarray(indices, np.int64)
-        return ImageSource(
+        part = ImageSource(
             self.name,
             self.labels[indices],
             self.class_names,
@@ -83,6 +88,8 @@ class ImageSource:
             paths=None if self.paths is None else tuple(self.paths[i] for i in indices),
             root=self.root,
         )
+        part.places = self.places[indices]
+        return part
 
     def gather(self, indices: tf.Tensor) -> tf.Tensor:
         """Images of an array source, as stored; for use in `tf.data`.

@@ -11,9 +11,10 @@ from .sources import ImageSource
 
 _ARRAY_BYTES = 4 * 2**30  # up to here images of one shape are kept decoded
 _ENCODED_BYTES = 8 * 2**30
+_HELD_OUT = ("test", "validation")  # in this order of preference
 
 
-def load_tfds(name: str, split: str, data_dir: str | None = None) -> ImageSource:
+def load_tfds(name: str, split: str, data_dir: str | None = None) -> tuple[ImageSource, bool]:
     """A split of a TFDS dataset; downloads and prepares it if need be.
 
     Images of one shape are decoded into one array if it takes up to 4 GiB; others are kept
@@ -22,11 +23,12 @@ def load_tfds(name: str, split: str, data_dir: str | None = None) -> ImageSource
     Args:
         name: `"cifar10"`, `"imagenet2012_subset/1pct"`, ...
         split: `"all"` and `"train"` are the training split, `"test"` is the test or
-            validation split.
+            validation split, or the training split where there is no other.
         data_dir: Folder of TFDS data. Defaults to TFDS' own, or the variable TFDS_DATA_DIR.
 
     Returns:
-        An `ImageSource`.
+        The source, and whether it is the split asked for. If not (the dataset has nothing to
+        test on), it is everything.
 
     Raises:
         InputError: If there is no such dataset or split, it has no images, cannot be
@@ -34,7 +36,7 @@ def load_tfds(name: str, split: str, data_dir: str | None = None) -> ImageSource
 
     Example:
         >>> from simclr_keras.data.tfds import load_tfds
-        >>> load_tfds("cifar10", "test").image_shape  # doctest: +SKIP
+        >>> load_tfds("cifar10", "test")[0].image_shape  # doctest: +SKIP
         (32, 32, 3)
     """
     import tensorflow_datasets as tfds
@@ -54,7 +56,15 @@ def load_tfds(name: str, split: str, data_dir: str | None = None) -> ImageSource
                 "Download it where there is a connection, and name its folder with "
                 "--data-dir or TFDS_DATA_DIR."
             ) from error
-    return _read(builder, name, split)
+    splits = builder.info.splits
+    held_out = next((part for part in _HELD_OUT if part in splits), None)
+    chosen = held_out if split == "test" and held_out else "train"
+    if chosen not in splits:
+        raise InputError(
+            f"The TFDS dataset {name} has no train split, only {', '.join(splits)}. Name other "
+            "data."
+        )
+    return _read(builder, name, chosen), split == "all" or held_out is not None
 
 
 def _unknown(name: str, error: Exception) -> str:
@@ -76,23 +86,17 @@ def _line(error: Exception) -> str:
 
 
 def _read(builder, name: str, split: str) -> ImageSource:
+    """One of TFDS' own splits."""
     import tensorflow_datasets as tfds
 
-    features, splits = builder.info.features, builder.info.splits
-    wanted = ("test", "validation") if split == "test" else ("train",)
-    chosen = next((part for part in wanted if part in splits), None)
-    if chosen is None:
-        raise InputError(
-            f"The TFDS dataset {name} has no {' or '.join(wanted)} split, only "
-            f"{', '.join(splits)}. Name other data."
-        )
+    features, info = builder.info.features, builder.info.splits[split]
     image_key = _first(features, tfds.features.Image)
     label_key = _first(features, tfds.features.ClassLabel)
     if image_key is None:
         raise InputError(f"The TFDS dataset {name} has no images, only {list(features)}.")
     image = features[image_key]
     uniform = None not in image.shape and image.np_dtype == np.uint8
-    count, size = splits[chosen].num_examples, splits[chosen].num_bytes
+    count, size = info.num_examples, info.num_bytes
     as_array = uniform and count * int(np.prod(image.shape)) <= _ARRAY_BYTES
     if not as_array and size > _ENCODED_BYTES:
         raise InputError(
@@ -101,7 +105,7 @@ def _read(builder, name: str, split: str) -> ImageSource:
             "directory of image files, which are read when needed."
         )
     dataset = builder.as_dataset(
-        split=chosen,
+        split=split,
         decoders=None if as_array else {image_key: tfds.decode.SkipDecoding()},
         read_config=tfds.ReadConfig(try_autocache=False),
     )

@@ -137,7 +137,7 @@ def write_labels(path: str | os.PathLike, source: ImageSource, chosen: LabelList
         writer = csv.writer(file)
         writer.writerow(["path" if by_path else "index", "label"])
         for index, label in zip(chosen.indices, chosen.labels):
-            place = source.paths[index] if by_path else int(index)
+            place = source.paths[index] if by_path else int(source.places[index])
             writer.writerow([place, chosen.class_names[label]])
 
 
@@ -147,7 +147,7 @@ def read_labels(path: str | os.PathLike, source: ImageSource) -> LabelList:
     Args:
         path: A CSV file with a header and the columns `path,label`: paths relative to the
             dataset's folder (or to its `train/`), or absolute; or, for a source without files,
-            `index,label`, counted from 0. A label is the name of a class.
+            `index,label`: `ImageSource.places`. A label is the name of a class.
         source: The images. Where it has class folders the labels must be their names;
             otherwise the classes are the labels of the list, sorted.
 
@@ -223,7 +223,7 @@ def _rows(path: pathlib.Path, key: str):
 
 def _places(source: ImageSource) -> dict[str, int]:
     if source.paths is None:
-        return {str(index): index for index in range(len(source))}
+        return {str(place): index for index, place in enumerate(source.places)}
     return {_absolute(source.root, name): index for index, name in enumerate(source.paths)}
 
 

@@ -18,7 +18,9 @@ class ClassifierConfig(TrainingSettings):
 
     run: str = _run()
     dataset: str | None = setting(None, "Images to train on. Default: the run's.")
-    eval_dataset: str | None = setting(None, "Another dataset to measure on.")
+    eval_dataset: str | None = setting(
+        None, "Other data to measure on; then the images to train on are all trained on."
+    )
     data_dir: str | None = setting(None, "Folder of TFDS data. Default: the run's.")
     name: str | None = setting(None, "Name of the classifier. Default: by the labels and seed.")
 

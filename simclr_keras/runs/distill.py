@@ -1,5 +1,6 @@
 """`distill_run`: a student learns from a run's classifier on images without labels."""
 
+import dataclasses
 import logging
 
 import keras
@@ -14,7 +15,7 @@ from .classifier_config import DistillConfig
 from .classifiers import SavedClassifier, find_classifier
 from .directory import RunDirectory
 from .fine_tune import training_result
-from .labelled_data import measure, test_part, training_part, with_labels
+from .labelled_data import data_sets, measure, test_part, training_part, with_labels
 from .results import check_results, record_result
 
 _LOGGER = logging.getLogger("simclr_keras")
@@ -55,8 +56,11 @@ def distill_run(config: DistillConfig) -> dict:
         return finished
     check_results(directory)
     teacher, class_names = teaches.load(), teaches.read_class_names()
-    source = training_part(config, pretraining, labelled=False)
-    test = test_part(config, pretraining, class_names, needed=source.has_labels)
+    # Measured where the teacher was: what it learned from may include what would be held out.
+    there = config.eval_dataset or teaches.read_settings()["eval_dataset"]
+    data = dataclasses.replace(config, eval_dataset=there)
+    source = training_part(data, pretraining)
+    test = test_part(data, pretraining, class_names, needed=source.has_labels)
     labels = np.full(len(source), -1)
     if config.label_weight:
         known = read_labels(teaches.labels_file, source)
@@ -78,8 +82,7 @@ def distill_run(config: DistillConfig) -> dict:
         "teacher": teaches.name,
         "student": config.student,
         "parameters": student.count_params(),
-        "dataset": config.dataset or pretraining.dataset,
-        "eval_dataset": config.eval_dataset or config.dataset or pretraining.dataset,
+        **data_sets(data, pretraining),
         "images": len(source),
         "temperature": temperature,
         "label_weight": config.label_weight,

@@ -6,7 +6,7 @@ import os
 import keras
 import numpy as np
 
-from ..data.datasets import evaluation_dataset
+from ..data.datasets import evaluation_dataset, is_same_data
 from ..data.sources import ImageSource
 from ..errors import InputError
 from ..evaluation.features import extract_features
@@ -61,14 +61,16 @@ def evaluate(
 
     All is fitted on the labels of the training part and measured on the test part: `train/`
     and `test/` (or `val/`) of a folder, the splits of a TFDS dataset, or else a seeded,
-    stratified fifth that is held out. Every test image counts once; nothing is chosen on them.
-    The test part may lack classes of the training part; they are matched by name. What is
-    measured how: docs/evaluation.md.
+    stratified fifth that is held out. With an `eval_dataset` nothing is held out: the probes learn
+    from the whole training part, and are measured on the other data's test part, or on all of it
+    where it has none. Every test image counts once; nothing is chosen on them. The test part may
+    lack classes of the training part; they are matched by name. What is measured how:
+    docs/evaluation.md.
 
     Args:
         run_dir: A finished run directory, or `None` with `official`.
         dataset: Data with labels. Defaults to what the run was pretrained on.
-        eval_dataset: Another dataset, whose test part is measured instead.
+        eval_dataset: Other data to measure on instead.
         data_dir: Folder of TFDS data. Defaults to the run's.
         batch_size: Images per forward pass, and per step of the SGD protocol.
         compare_random: Evaluate the same encoder with random weights too.
@@ -107,8 +109,9 @@ def evaluate(
         )
     # The original release has no settings of a run: their defaults.
     run = trained.config or PretrainConfig(dataset=dataset, run_dir="")
-    train = run_source(run, "train", dataset, data_dir)
-    test = run_source(run, "test", eval_dataset or dataset, data_dir)
+    hold_out = eval_dataset is None or is_same_data(dataset, eval_dataset)
+    train = run_source(run, "train", dataset, data_dir, hold_out=hold_out)
+    test = run_source(run, "test", eval_dataset or dataset, data_dir, hold_out=hold_out)
     numbers = match_classes(train, test)
     how = _Protocol(
         linear=protocol,

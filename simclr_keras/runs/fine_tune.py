@@ -11,7 +11,14 @@ from ..seeds import seed_of_32_bits
 from .classifier_config import FineTuneConfig
 from .classifiers import SavedClassifier
 from .directory import RunDirectory
-from .labelled_data import chosen_labels, measure, test_part, training_part, with_labels
+from .labelled_data import (
+    chosen_labels,
+    data_sets,
+    measure,
+    test_part,
+    training_part,
+    with_labels,
+)
 from .results import check_results, record_result
 
 _LOGGER = logging.getLogger("simclr_keras")
@@ -51,7 +58,7 @@ def fine_tune_run(config: FineTuneConfig) -> dict:
         _LOGGER.info("%s is finished: nothing to do.", saved.path)
         return finished
     check_results(directory)
-    source = training_part(config, pretraining, labelled=config.labels is None)
+    source = training_part(config, pretraining)
     chosen = chosen_labels(config, source)
     test = test_part(config, pretraining, chosen.class_names, needed=source.has_labels)
     if config.from_scratch:
@@ -67,8 +74,7 @@ def fine_tune_run(config: FineTuneConfig) -> dict:
     )
     result = {
         "classifier": config.folder,
-        "dataset": config.dataset or pretraining.dataset,
-        "eval_dataset": config.eval_dataset or config.dataset or pretraining.dataset,
+        **data_sets(config, pretraining),
         "labels": len(chosen.indices),
         "classes": len(chosen.class_names),
         "label_fraction": config.label_fraction,

@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 
-from ..data.datasets import evaluation_dataset
+from ..data.datasets import evaluation_dataset, is_same_data
 from ..data.sources import ImageSource
 from ..errors import InputError
 from ..evaluation.classifier_training import traced
@@ -14,28 +14,20 @@ from .config import PretrainConfig
 from .run_source import run_source
 
 
-def training_part(
-    config: ClassifierConfig, pretraining: PretrainConfig, labelled: bool
-) -> ImageSource:
-    """The images to train on, without those of the test part.
+def data_sets(config: ClassifierConfig, pretraining: PretrainConfig) -> dict[str, str]:
+    """The names of what to train on, `dataset`, and what to measure on, `eval_dataset`."""
+    dataset = config.dataset or pretraining.dataset
+    return {"dataset": dataset, "eval_dataset": config.eval_dataset or dataset}
+
+
+def training_part(config: ClassifierConfig, pretraining: PretrainConfig) -> ImageSource:
+    """The images to train on, with and without labels, but not those of the test part.
 
     Args:
         config: Of the classifier.
         pretraining: Of the run.
-        labelled: Only images that have a label.
     """
-    dataset = config.dataset or pretraining.dataset
-    where = (dataset, config.data_dir)
-    source = run_source(pretraining, "train" if dataset == "digits" else "all", *where)
-    if source.paths is None or not source.has_labels:
-        keep = source.labels >= 0 if labelled else np.full(len(source), True)
-    elif labelled:
-        return run_source(pretraining, "train", *where)
-    else:  # without those that are held out where a folder has no splits
-        test = run_source(pretraining, "test", *where)
-        held_out = set(test.paths) if test.root == source.root else ()
-        keep = np.array([path not in held_out for path in source.paths])
-    return source if keep.all() or not keep.any() else source.subset(np.flatnonzero(keep))
+    return _part("train", config, pretraining, labelled=False)
 
 
 def chosen_labels(config: FineTuneConfig, source: ImageSource) -> LabelList:
@@ -88,9 +80,8 @@ def test_part(
     Raises:
         InputError: If there are none, or they have none of the classes.
     """
-    dataset = config.eval_dataset or config.dataset or pretraining.dataset
     try:
-        test = run_source(pretraining, "test", dataset, config.data_dir)
+        test = _part("test", config, pretraining)
     except InputError:
         if needed or config.eval_dataset:
             raise
@@ -103,6 +94,20 @@ def test_part(
         )
     known = np.array([number.get(name, len(number)) for name in test.class_names])
     return with_labels(test, np.arange(len(test)), known[test.labels], class_names)
+
+
+def _part(
+    split: str, config: ClassifierConfig, pretraining: PretrainConfig, **options
+) -> ImageSource:
+    names = data_sets(config, pretraining)
+    return run_source(
+        pretraining,
+        split,
+        names["eval_dataset" if split == "test" else "dataset"],
+        config.data_dir,
+        hold_out=is_same_data(*names.values()),
+        **options,
+    )
 
 
 def measure(classifier: keras.Model, test: ImageSource | None, image_size: int) -> dict:

@@ -131,7 +131,14 @@ def _find(images, split, data_dir) -> tuple[ImageSource, Sequence[str]]:
         return _files([os.fspath(image) for image in images], "")
     path = pathlib.Path(images).expanduser()
     if not path.exists():  # a dataset's name, or load_source says what is wrong
-        source = load_source(str(images), split or "train", data_dir)
+        # Of data that has nothing to test on, the training part is all of it here.
+        source = load_source(
+            str(images),
+            split or "train",
+            data_dir,
+            hold_out=split == "test",
+            labelled=False,
+        )
         names = [f"{images}/{split or 'train'}/{index}" for index in range(len(source))]
         return source, names
     if split is not None:

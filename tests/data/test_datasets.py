@@ -7,6 +7,7 @@ from PIL import Image
 
 from simclr_keras.data.datasets import (
     evaluation_dataset,
+    is_same_data,
     load_source,
     pretraining_dataset,
 )
@@ -80,8 +81,8 @@ def test_a_failed_download_is_one_line(tmp_path, monkeypatch):
         load_source("cifar10", "all", data_dir=str(tmp_path))
 
 
-def _write_tfds(folder, image_shape, split="train", labels=True):
-    """A prepared TFDS dataset `made` of 6 images."""
+def _write_tfds(folder, image_shape, splits=("train",), labels=True, count=6):
+    """A prepared TFDS dataset `made` of so many images in each split."""
     import tensorflow_datasets as tfds
 
     features = {"image": tfds.features.Image(shape=image_shape)}
@@ -98,14 +99,15 @@ def _write_tfds(folder, image_shape, split="train", labels=True):
         builder=identity, features=tfds.features.FeaturesDict(features)
     )
     writer = tfds.core.SequentialWriter(info, max_examples_per_shard=100)
-    writer.initialize_splits([split])
+    writer.initialize_splits(list(splits))
     draw = np.random.default_rng(0)
     shape = [side or 9 for side in image_shape]
     examples = [
         {"image": draw.integers(0, 256, shape, "uint8"), "label": number % 2}
-        for number in range(6)
+        for number in range(count)
     ]
-    writer.add_examples({split: [{k: e[k] for k in features} for e in examples]})
+    kept = [{k: e[k] for k in features} for e in examples]
+    writer.add_examples({split: kept for split in splits})
     writer.close_all()
     return examples
 
@@ -119,17 +121,40 @@ def test_a_prepared_tfds_dataset(tmp_path, image_shape):
     stored = {e["image"].tobytes(): e["label"] for e in examples}
     loaded = {source.load(i).numpy().tobytes(): source.labels[i] for i in range(6)}
     assert loaded == stored
-    with pytest.raises(InputError, match="no test or validation split, only train"):
-        load_source("made", "test", data_dir=str(tmp_path))
+
+
+def test_a_tfds_dataset_of_a_train_split_only_is_divided_as_folders_are(tmp_path):
+    _write_tfds(tmp_path, (9, 9, 3), count=20)
+
+    def load(split, **options):
+        return load_source("made", split, data_dir=str(tmp_path), **options)
+
+    train, test = load("train", seed=3), load("test", seed=3)
+    assert np.bincount(train.labels).tolist() == [8, 8]
+    assert np.bincount(test.labels).tolist() == [2, 2]
+    assert sorted([*train.places, *test.places]) == list(range(20))
+    whole = load("all")
+    np.testing.assert_array_equal(test.images, whole.images[test.places])
+    assert test.places.tolist() == load("test", seed=3).places.tolist()
+    assert test.places.tolist() != load("test", seed=4).places.tolist()
+    for split in ("train", "test"):
+        assert len(load(split, hold_out=False)) == 20
+
+
+def test_a_tfds_dataset_with_a_test_split_is_not_divided(tmp_path):
+    _write_tfds(tmp_path, (9, 9, 3), ("train", "validation"))
+    for split in ("train", "test", "all"):
+        assert len(load_source("made", split, data_dir=str(tmp_path))) == 6
 
 
 def test_a_tfds_dataset_without_labels(tmp_path, monkeypatch):
-    _write_tfds(tmp_path, (9, 9, 3), "validation", labels=False)
+    _write_tfds(tmp_path, (9, 9, 3), ("validation",), labels=False)
     monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path))
     with pytest.raises(InputError, match="has no labels"):
         load_source("made", "test")
     with pytest.raises(InputError, match="no train split, only validation"):
         load_source("made", "all")
+    assert len(load_source("made", "test", labelled=False)) == 6
 
 
 def test_what_does_not_fit_in_memory_is_refused(tmp_path, monkeypatch):
@@ -160,6 +185,7 @@ def test_arrays_are_checked():
 def test_subset(arrays, image_folder):
     assert arrays.subset([5, 2]).images[:, 0, 0, 0].tolist() == [5, 2]
     assert arrays.subset([5, 2]).labels.tolist() == [2, 2]
+    assert arrays.subset([5, 2, 9]).subset([2, 0]).places.tolist() == [9, 5]
     folder = load_source(str(image_folder), "all")
     part = folder.subset(np.array([11, 0]))
     assert part.paths == (folder.paths[11], folder.paths[0])
@@ -180,8 +206,19 @@ def test_a_directory_does_not_hide_a_dataset_of_its_name(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(InputError, match="There are no images in"):
         load_source("./cifar10", "all")
-    monkeypatch.setattr("simclr_keras.data.datasets.load_tfds", lambda name, *_: name)
+    monkeypatch.setattr("simclr_keras.data.datasets.load_tfds", lambda name, *_: (name, True))
     assert load_source("cifar10", "all") == "cifar10"
+
+
+def test_two_names_of_the_same_data(image_folder, tmp_path, monkeypatch):
+    monkeypatch.chdir(image_folder.parent)
+    (tmp_path / "link").symlink_to(image_folder)
+    (tmp_path / "digits").mkdir()
+    for other in ("images", "./images/", str(image_folder), str(tmp_path / "link")):
+        assert is_same_data(str(image_folder), other)
+    assert not is_same_data(str(image_folder), "images/cats")
+    assert is_same_data("cifar10", "cifar10") and not is_same_data("cifar10", "cifar100")
+    assert not is_same_data("digits", "./digits")  # a folder of that name
 
 
 @pytest.mark.parametrize("kind", ["arrays", "folder"])

@@ -41,8 +41,10 @@ def test_labels_are_not_needed(tmp_path):
     source = _load(tmp_path)
     assert source.labels.tolist() == [-1, -1] and source.class_names == ()
     assert not source.has_labels
-    with pytest.raises(InputError, match="has no labels. Put the images in one sub-fo"):
-        _load(tmp_path, "test")
+    for options in ({}, {"labelled": False}):  # nothing to hold out a fifth by
+        with pytest.raises(InputError, match="has no labels. Put the images in one sub-fo"):
+            _load(tmp_path, "test", **options)
+    assert len(_load(tmp_path, "train", labelled=False)) == 2
 
 
 def test_other_files_are_named_and_hidden_ones_are_not(tmp_path, caplog):
@@ -67,11 +69,19 @@ def test_train_and_test_are_splits(tmp_path, held_out):
     assert train.class_names == test.class_names == ("a", "b", "c")
 
 
-def test_a_missing_split_is_named(tmp_path):
-    _write(tmp_path, "train/a/1.png")
-    assert len(_load(tmp_path, "all")) == 1
-    with pytest.raises(InputError, match="has train/ but no test/ or val/ folder"):
-        _load(tmp_path, "test")
+def test_a_missing_training_part_is_named(tmp_path):
+    _write(tmp_path, "val/a/1.png")
+    assert len(_load(tmp_path, "test")) == 1
+    for split in ("all", "train"):
+        with pytest.raises(InputError, match="has val/ but no train/ folder. Add it"):
+            _load(tmp_path, split)
+
+
+def test_of_a_training_part_only_a_fifth_is_held_out(tmp_path):
+    _write(tmp_path, *(f"train/{name}/{i}.png" for name in "ab" for i in range(5)))
+    assert len(_load(tmp_path, "all")) == 10
+    train, test = _load(tmp_path, "train"), _load(tmp_path, "test")
+    assert (len(train), len(test)) == (8, 2) and not set(train.paths) & set(test.paths)
 
 
 def test_train_may_be_a_class(tmp_path):
@@ -96,6 +106,12 @@ def test_without_splits_a_fifth_of_every_class_is_held_out(tmp_path):
     assert test.paths == _load(tmp_path, "test", seed=3).paths
     assert test.paths != _load(tmp_path, "test", seed=4).paths
     assert len(_load(tmp_path)) == 31
+    # Those without a label are in the training part only where they are asked for.
+    with_unlabelled = _load(tmp_path, "train", seed=3, labelled=False)
+    assert set(with_unlabelled.paths) == {*train.paths, "loose.png"}
+    assert _load(tmp_path, "test", seed=3, labelled=False).paths == test.paths
+    for split in ("train", "test"):
+        assert len(_load(tmp_path, split, hold_out=False)) == 30
 
 
 def test_too_few_images_to_hold_out(tmp_path):

@@ -1,6 +1,7 @@
 import csv
 import dataclasses
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ import tensorflow as tf
 
 from simclr_keras import PretrainConfig, pretrain
 from simclr_keras.data.datasets import load_source
+from simclr_keras.data.sources import ImageSource
 from simclr_keras.errors import InputError
 from simclr_keras.runs import fine_tune as fine_tune_module
 from simclr_keras.runs.classifier_config import DistillConfig, FineTuneConfig
@@ -189,7 +191,7 @@ def test_labels_of_a_list_for_images_without_any(image_folder, tmp_path):
     # here: only dogs can be right.
     bias = [np.zeros_like(saved.load().layers[-1].get_weights()[0]), np.array([9.0, 0.0])]
     measured = _measured_with(bias, config, run, image_folder)
-    test = load_source(str(image_folder), "test")
+    test = load_source(str(image_folder), "test", hold_out=False)  # all of it
     per_class = measured.pop("test")["per_class"]
     assert {name: row["accuracy"] for name, row in per_class.items()} == {
         "dogs": 1.0,
@@ -218,12 +220,66 @@ def test_held_out_images_are_not_distilled_on(image_folder, tmp_path):
     )
     settings = PretrainConfig(dataset=str(image_folder), run_dir="r", image_size=8)
     config = DistillConfig(run="r")
-    source = training_part(config, settings, labelled=False)
+    source = training_part(config, settings)
     test = load_source(str(image_folder), "test")
     assert not set(source.paths) & set(test.paths)
     assert len(source) + len(test) == 13 and "unlabelled.png" in source.paths
-    labelled = training_part(config, settings, labelled=True)
-    assert set(source.paths) - set(labelled.paths) == {"unlabelled.png"}
+    elsewhere = dataclasses.replace(config, eval_dataset=str(tmp_path))
+    assert len(training_part(elsewhere, settings)) == 13  # then nothing is held out
+
+
+def test_other_data_is_measured_whole_by_a_classifier_and_its_student(image_folder, tmp_path):
+    run = _pretrained(tmp_path / "run", image_folder, batch_size=4)
+    other = str(shutil.copytree(image_folder, tmp_path / "other"))
+    training = dict(run=str(run), steps=1, batch_size=4)
+    tuned = fine_tune_run(FineTuneConfig(**training, eval_dataset=other))
+    assert (tuned["labels"], tuned["test_images"]) == (12, 12)
+    # The teacher learned from all labels of the run's folder: measured on a fifth of it, its
+    # student would know them.
+    student = distill_run(DistillConfig(**training, label_weight=0.5))
+    assert (student["images"], student["test_images"]) == (12, 12)
+    assert student["eval_dataset"] == tuned["eval_dataset"] == other
+    with_splits = str(tmp_path / "splits")
+    shutil.copytree(image_folder, f"{with_splits}/train")
+    shutil.copytree(image_folder / "cats", f"{with_splits}/test/cats")
+    again = fine_tune_run(FineTuneConfig(**training, eval_dataset=with_splits, name="again"))
+    assert (again["labels"], again["test_images"]) == (12, 6)
+
+
+def test_labels_by_index_count_within_the_training_split(image_folder, tmp_path, monkeypatch):
+    """Of a dataset with a training split only, whatever is held out and has no label."""
+    draw = np.random.default_rng(0)
+    images = draw.integers(0, 256, (24, 8, 8, 3), "uint8")
+    labels = np.where(np.arange(24) % 3, np.arange(24) % 2, -1)
+    whole = ImageSource("made", labels, ("cats", "dogs"), images=images)
+    monkeypatch.setattr(
+        "simclr_keras.data.datasets.load_tfds", lambda name, split, _: (whole, split == "all")
+    )
+    run = _pretrained(tmp_path / "run", "made", batch_size=4)
+    training = dict(run=str(run), steps=1, batch_size=4)
+    tuned = fine_tune_run(FineTuneConfig(**training, labels_per_class=3))
+    rows = list(csv.DictReader((run / tuned["classifier"] / "labels.csv").open()))
+    chosen = {int(row["index"]): row["label"] for row in rows}
+    assert len(chosen) == 6 and tuned["test_images"] == 4  # a fifth of 16 labels
+    assert all(whole.class_names[labels[k]] == name for k, name in chosen.items())
+    given = []
+
+    def stop(teacher, student, source, **settings):
+        given.append(source)
+        raise InterruptedError
+
+    monkeypatch.setattr("simclr_keras.runs.distill.distill", stop)
+    for eval_dataset, count in ((None, 20), (str(image_folder), 24)):
+        config = DistillConfig(**training, label_weight=0.5, eval_dataset=eval_dataset)
+        with pytest.raises(InterruptedError):
+            distill_run(config)
+        source = given.pop()
+        assert len(source) == count
+        known = np.flatnonzero(source.labels >= 0)
+        expected = {images[k].tobytes(): name for k, name in chosen.items()}
+        assert expected == {
+            source.images[k].tobytes(): source.class_names[source.labels[k]] for k in known
+        }
 
 
 @pytest.mark.parametrize(

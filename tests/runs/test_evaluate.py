@@ -114,6 +114,23 @@ def test_classes_are_matched_by_name(run, colours):
         assert of[1]["per_class"] == expected
 
 
+def test_of_other_data_everything_is_measured_and_nothing_is_held_out(run, colours):
+    for name in ("flat", "other"):  # 18 images without splits
+        shutil.copytree(colours / "train", colours.parent / name)
+    flat, other = str(colours.parent / "flat"), str(colours.parent / "other")
+    (colours.parent / "link").symlink_to(flat)
+
+    def images(*data):
+        results = evaluate(run.path, *data)
+        return results["train_images"], results["test_images"]
+
+    assert images(flat) == (14, 4)
+    assert images(flat, other) == (18, 18)
+    assert images(None, other) == (18, 18)  # of the run's folder its train/
+    assert images(flat, str(colours)) == (18, 7)  # of the other its test/
+    assert images(flat, str(colours.parent / "link")) == (14, 4)  # the same data
+
+
 def test_classes_that_only_the_test_part_has_are_named(run, colours):
     shutil.rmtree(colours / "train" / "green")
     with pytest.raises(InputError, match="has no image to learn from: green. Add training"):

@@ -1,4 +1,5 @@
 import logging
+import shutil
 
 import numpy as np
 import pytest
@@ -34,9 +35,10 @@ def run(image_folder, tmp_path):
 
 def test_what_a_run_left_out_later_commands_leave_out_too(run, image_folder, caplog):
     training = dict(run=str(run), steps=1, batch_size=4)
+    other = shutil.copytree(image_folder, run.parent / "other")
     commands = {
         "evaluate": lambda: evaluate(run),
-        "evaluate elsewhere": lambda: evaluate(run, eval_dataset=str(image_folder)),
+        "evaluate elsewhere": lambda: evaluate(run, eval_dataset=str(other)),
         "fine-tune": lambda: fine_tune_run(FineTuneConfig(**training)),
         "distill": lambda: distill_run(DistillConfig(**training)),
         "report": lambda: report(run),
@@ -46,11 +48,10 @@ def test_what_a_run_left_out_later_commands_leave_out_too(run, image_folder, cap
         caplog.clear()
         with caplog.at_level(logging.WARNING, "simclr_keras"):
             measured[name] = command()
-        assert (
-            f"1 of 13 images in {image_folder} cannot be read: cats/broken.png" in caplog.text
-        )
-    results = measured["evaluate"]
-    assert (results["train_images"], results["test_images"]) == (9, 3)
+        for folder in (image_folder, other) if "else" in name else (image_folder,):
+            assert f"1 of 13 images in {folder} cannot be read: cats/broken" in caplog.text
+    for name, images in (("evaluate", (9, 3)), ("evaluate elsewhere", (12, 12))):
+        assert (measured[name]["train_images"], measured[name]["test_images"]) == images
     assert measured["fine-tune"]["labels"] == measured["distill"]["images"] == 9
     assert measured["fine-tune"]["test_images"] == 3
 

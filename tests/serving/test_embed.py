@@ -9,6 +9,7 @@ from simclr_keras import export_encoder, extract_features
 from simclr_keras.data.datasets import evaluation_dataset, load_source
 from simclr_keras.data.decoding import decode_image
 from simclr_keras.data.images import resize_and_center_crop
+from simclr_keras.data.sources import ImageSource
 from simclr_keras.errors import InputError
 from simclr_keras.serving.embed import embed_images
 from simclr_keras.serving.embeddings import read_info
@@ -153,6 +154,18 @@ def test_a_dataset_by_name(tiny_encoder, model, tmp_path):
     np.testing.assert_allclose(result.embeddings, expected, atol=1e-5)
     with pytest.raises(InputError, match="There is no folder .*missing"):
         embed_images(model, str(tmp_path / "missing"), tmp_path / "m.npz")
+
+
+@pytest.mark.parametrize("label", [-1, 0])
+def test_of_a_dataset_with_a_training_split_only_every_image_is_embedded(
+    rng, model, tmp_path, monkeypatch, label
+):
+    images = rng.integers(0, 256, (10, 16, 16, 3), "uint8")
+    source = ImageSource("made", np.full(10, label), ("a",), images=images)
+    monkeypatch.setattr("simclr_keras.data.datasets.load_tfds", lambda *_: (source, False))
+    for split in (None, "train"):
+        result = embed_images(model, "made", tmp_path / "e.npz", split=split)
+        assert result.count == 10 and result.paths[-1] == "made/train/9"
 
 
 def test_a_split_of_a_folder_is_refused(model, image_folder, tmp_path):
