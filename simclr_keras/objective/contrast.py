@@ -36,6 +36,9 @@ def contrast(
 
         l_i = L_i - s_ip(i),    L_i = log sum_{k in C(i)} exp(s_ik)
 
+    Where N is 1 there is no other view, and the partner is the candidate in both forms: loss
+    and gradient are 0.
+
     The similarities are symmetric, so the gradient of sum_i d_i l_i over the *global* batch
     with respect to the unit vector v_i of a view needs only that view's row:
 
@@ -59,7 +62,7 @@ def contrast(
     """
     projections_1 = tf.cast(projections_1, tf.float32)
     projections_2 = tf.cast(projections_2, tf.float32)
-    _check(projections_1, projections_2, temperature, decoupled)
+    _check(projections_1, projections_2, temperature)
     # Inside the square root epsilon keeps the gradient of a zero vector finite.
     views = tf.math.l2_normalize(
         tf.concat([projections_1, projections_2], axis=0), axis=1, epsilon=1e-12
@@ -72,6 +75,7 @@ def contrast(
     own = tf.concat([own, own + count // 2], axis=0)  # (2n,): this row's column
     partner = (own + count // 2) % count
     tiles = _Tiles(2 * pairs, tile_rows)
+    partner_counts = count == 2 if decoupled else True
 
     def similarities(rows, excluded):
         block = tf.matmul(rows / temperature, candidates, transpose_b=True)  # (t, 2N)
@@ -85,10 +89,9 @@ def contrast(
         positive = tf.gather(block, partner, axis=1, batch_dims=1)  # (t,)
         block = _set(block, partner, -float("inf"))
         nearest = tf.reduce_max(block, axis=1)
-        largest = nearest if decoupled else tf.maximum(nearest, positive)
+        largest = tf.where(partner_counts, tf.maximum(nearest, positive), nearest)
         total = tf.reduce_sum(tf.exp(block - largest[:, None]), axis=1)
-        if not decoupled:
-            total += tf.exp(positive - largest)
+        total += tf.where(partner_counts, tf.exp(positive - largest), 0.0)
         hit = tf.cast(positive > nearest, tf.float32)
         return largest + tf.math.log(total), positive, hit
 
@@ -103,7 +106,9 @@ def contrast(
             all_log_sums, all_upstream = everyones[:, 0], everyones[:, 1]
 
             def backward(rows, own, partner, log_sums, upstream):
-                block = similarities(rows, [own, partner] if decoupled else [own])
+                # `own` twice leaves the partner in.
+                left_out = [tf.where(partner_counts, own, partner)] if decoupled else []
+                block = similarities(rows, [own, *left_out])
                 weights = tf.exp(block - log_sums[:, None]) * upstream[:, None]
                 weights += tf.exp(block - all_log_sums) * all_upstream
                 return tf.matmul(weights, candidates)  # (t, K)
@@ -159,7 +164,7 @@ def _gather_views(rows: tf.Tensor) -> tf.Tensor:
     return tf.concat(tf.unstack(replicas.gather(pairs), num=2, axis=1), axis=0)
 
 
-def _check(projections_1, projections_2, temperature, decoupled) -> None:
+def _check(projections_1, projections_2, temperature) -> None:
     """Raises for what would give no number, or a wrong one."""
     check_temperature(temperature)
     shapes = projections_1.shape, projections_2.shape
@@ -167,11 +172,6 @@ def _check(projections_1, projections_2, temperature, decoupled) -> None:
         raise ValueError(
             "`projections_1` and `projections_2` must have one shape (N, K). Received: "
             f"projections_1.shape={shapes[0]}, projections_2.shape={shapes[1]}"
-        )
-    if decoupled and shapes[0][0] == 1 and replicas.number_of_replicas() == 1:
-        raise ValueError(
-            "The decoupled loss needs at least 2 pairs: without the partner a single pair has "
-            f"no candidate. Received: projections_1.shape={shapes[0]}"
         )
 
 

@@ -17,6 +17,6 @@ def contrastive_accuracy(projections_1: tf.Tensor, projections_2: tf.Tensor) -> 
 
     Returns:
         float32 `(N,)`: 0, 0.5 or 1, the share of a pair's two views for which it holds.
-        A tie counts as a miss, so that collapse gives 0.
+        A tie counts as a miss, so that collapse gives 0. A single pair gives 1.
     """
     return contrast(projections_1, projections_2, temperature=1.0).accuracy

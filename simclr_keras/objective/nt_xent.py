@@ -72,6 +72,10 @@ def decoupled_nt_xent_loss(
     fewer candidates, the more so. This form takes that coupling out. It may be negative, and
     collapse gives ln(2N - 2).
 
+    A single pair has no other views to be told from. Where N is known to be 1 that is an error;
+    in a batch of unknown size (the last one of `fit`, 33 images in batches of 32) its loss and
+    its gradient are 0, as those of NT-Xent are.
+
     Args:
         projections_1: floating `(N, K)`, N >= 2.
         projections_2: floating `(N, K)`.
@@ -82,7 +86,7 @@ def decoupled_nt_xent_loss(
         float32 `(N,)`.
 
     Raises:
-        ValueError: If the shapes differ, N is 1 or the temperature is not positive.
+        ValueError: If the shapes differ, N is known to be 1 or the temperature is not positive.
 
     Example:
         >>> import math
@@ -97,6 +101,12 @@ def decoupled_nt_xent_loss(
         Yeh et al. 2021, "Decoupled Contrastive Learning", https://arxiv.org/abs/2110.06848,
         Equation 6.
     """
+    projections_1 = tf.convert_to_tensor(projections_1)
+    if projections_1.shape[0] == 1:
+        raise ValueError(
+            "The decoupled loss needs at least 2 pairs: without the partner a single pair has "
+            f"no candidate. Received: projections_1.shape={projections_1.shape}"
+        )
     return contrast(
         projections_1, projections_2, temperature, decoupled=True, tile_rows=tile_rows
     ).losses
@@ -140,7 +150,8 @@ class NTXentLoss(keras.losses.Loss):
         self.decoupled = decoupled
 
     def call(self, projections_1, projections_2):
-        return contrast(projections_1, projections_2, self.temperature, self.decoupled).losses
+        loss = decoupled_nt_xent_loss if self.decoupled else nt_xent_loss
+        return loss(projections_1, projections_2, self.temperature)
 
     def get_config(self):
         config = super().get_config()

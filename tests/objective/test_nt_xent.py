@@ -160,20 +160,32 @@ def test_decoupled_equals_plain_loops(rng, mode):
     assert float(mean) == pytest.approx(expected.mean(), rel=1e-5)
 
 
-def test_decoupled_needs_a_negative():
+@pytest.mark.parametrize("loss", [decoupled_nt_xent_loss, NTXentLoss(decoupled=True)])
+def test_decoupled_needs_a_negative(loss):
     with pytest.raises(ValueError, match=r"at least 2 pairs.*\(1, 3\)"):
-        decoupled_nt_xent_loss(tf.ones((1, 3)), tf.ones((1, 3)))
+        loss(tf.ones((1, 3)), tf.ones((1, 3)))
 
 
-def test_batch_of_unknown_size(rng):
+@pytest.mark.parametrize("xla", [False, True])
+@pytest.mark.parametrize("decoupled", [False, True])
+def test_batch_of_unknown_size(rng, decoupled, xla):
     shapes = [tf.TensorSpec([None, 4])] * 2
-    loss = tf.function(
-        lambda a, b: nt_xent_loss(a, b, 0.5, tile_rows=4), input_signature=shapes
-    )
-    for pairs in (1, 2, 7):
+    loss = decoupled_nt_xent_loss if decoupled else nt_xent_loss
+
+    @tf.function(input_signature=shapes, jit_compile=xla)
+    def value_and_gradients(a, b):
+        with tf.GradientTape() as tape:
+            tape.watch([a, b])
+            losses = loss(a, b, 0.5, tile_rows=4)
+        return losses, *tape.gradient(losses, [a, b])
+
+    for pairs in (2, 7):
         z1, z2 = _projections(rng, pairs, 4)
-        expected = reference.nt_xent(z1, z2, 0.5)
-        np.testing.assert_allclose(loss(z1, z2), expected, rtol=2e-5, atol=1e-6)
+        expected = reference.nt_xent(z1, z2, 0.5, decoupled)
+        losses = value_and_gradients(z1, z2)[0]
+        np.testing.assert_allclose(losses, expected, rtol=2e-5, atol=1e-6)
+    for value in value_and_gradients(*_projections(rng, 1, 4)):
+        np.testing.assert_allclose(value, 0, atol=1e-6)
 
 
 def test_a_projection_that_is_no_number_shows(rng):
@@ -210,6 +222,11 @@ def test_contrastive_accuracy_over_all_other_views(rng, run_mode, pairs):
     z2 = z1 + 0.7 * rng.normal(size=(pairs, 3)).astype("float32")
     accuracy = tf.reduce_mean(run_mode(contrastive_accuracy)(z1, z2))
     assert float(accuracy) == pytest.approx(reference.contrastive_accuracy(z1, z2))
+
+
+def test_a_single_pair_is_its_own_nearest(rng, run_mode):
+    z1, z2 = _projections(rng, 1, 3)
+    np.testing.assert_array_equal(run_mode(contrastive_accuracy)(z1, z2), [1.0])
 
 
 def test_contrastive_accuracy_counts_same_view_candidates():

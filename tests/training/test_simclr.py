@@ -153,6 +153,44 @@ def test_smaller_last_batch_trains_on_one_device(rng, tiny_encoder):
     assert int(model.step) == 3
 
 
+@pytest.mark.parametrize(
+    "decoupled, micro_batch_size, policy, compile_arguments",
+    [
+        (False, None, "float32", {}),
+        (True, None, "float32", {}),
+        (True, None, "float32", {"run_eagerly": True}),
+        (True, None, "float32", {"jit_compile": True}),
+        (True, 1, "mixed_float16", {}),
+    ],
+    ids=str,
+)
+def test_a_last_batch_of_one_image_teaches_nothing(
+    rng, decoupled, micro_batch_size, policy, compile_arguments
+):
+    keras.mixed_precision.set_global_policy(policy)
+    inputs = keras.Input((16, 16, 3))
+    features = keras.layers.GlobalAveragePooling2D()(keras.layers.Conv2D(8, 3)(inputs))
+    model = SimCLR(
+        keras.Model(inputs, features),
+        ProjectionHead(8, normalization="none"),
+        SimCLRAugmenter(16, blur=False),
+        loss=NTXentLoss(decoupled=decoupled),
+        micro_batch_size=micro_batch_size,
+    )
+    model.compile(keras.optimizers.SGD(0.1), **compile_arguments)
+    losses, weights = [], []
+
+    def on_train_batch_end(batch, logs):
+        losses.append(logs["loss"])
+        weights.append(model.encoder.get_weights() + model.projection_head.get_weights())
+
+    callback = keras.callbacks.LambdaCallback(on_train_batch_end=on_train_batch_end)
+    model.fit(_images(rng, 5), batch_size=4, callbacks=[callback], verbose=0)
+    assert losses[1] == pytest.approx(losses[0] * 4 / 5, abs=1e-6)  # the mean so far
+    for a, b in zip(*weights):
+        np.testing.assert_allclose(a, b, atol=1e-6)
+
+
 def test_steps_per_execution_and_callbacks(rng, tiny_encoder):
     model = _model(tiny_encoder, compile_arguments={"steps_per_execution": 2})
     seen = []
