@@ -5,6 +5,7 @@ Everything else of the package is written against what both have: layers, models
 
 import contextlib
 import sys
+import types
 
 import keras
 import tensorflow as tf
@@ -116,6 +117,29 @@ def build_optimizer(optimizer, variables) -> None:
         optimizer.build(variables)
     else:  # legacy optimizers (Addons) have no public way to do it
         optimizer._create_all_weights(variables)
+    if KERAS_3:
+        _sum_gradients_first(optimizer)
+
+
+def _sum_gradients_first(optimizer) -> None:
+    """Makes a Keras 3 optimizer sum the gradients of the replicas before anything else.
+
+    By itself it sums them last: each replica clips its own gradient, and the loss scale of
+    float16 looks for infinities in that of the first replica alone. Keras 2.15 sums first.
+    """
+    optimizer.apply = types.MethodType(_apply_summed, optimizer)
+    while hasattr(optimizer, "inner_optimizer"):  # below a loss scale
+        optimizer = optimizer.inner_optimizer
+    optimizer._all_reduce_sum_gradients = list
+
+
+def _apply_summed(optimizer, gradients, variables=None):
+    context = tf.distribute.get_replica_context()
+    if context is not None and context.num_replicas_in_sync > 1:
+        given = [g for g in gradients if g is not None]
+        summed = iter(context.all_reduce(tf.distribute.ReduceOp.SUM, given))
+        gradients = [g if g is None else next(summed) for g in gradients]
+    type(optimizer).apply(optimizer, gradients, variables)
 
 
 class VersionedOptimizer(keras.optimizers.Optimizer):

@@ -33,7 +33,11 @@ with strategy.scope():
     model = sk.SimCLR(
         encoder, sk.ProjectionHead(8), sk.SimCLRAugmenter(16), probe=keras.layers.Dense(2)
     )
-    made = {"sgd": lambda: keras.optimizers.SGD(0.01), "lars": lambda: sk.LARS(0.02, weight_decay=1e-3)}
+    made = {
+        "sgd": lambda: keras.optimizers.SGD(0.01),
+        "lars": lambda: sk.LARS(0.02, weight_decay=1e-3),
+        "clipped": lambda: keras.optimizers.SGD(0.1, momentum=0.9, global_clipnorm=0.02),
+    }
     model.compile(optimizer=made[optimizer]())
 if what == "uneven":
     images, labels = images[:7], labels[:7]
@@ -53,7 +57,7 @@ def _run(run_python, *arguments):
     return json.loads(run_python(SCRIPT, *arguments).splitlines()[-1])
 
 
-@pytest.mark.parametrize("optimizer", ["sgd", "lars"])
+@pytest.mark.parametrize("optimizer", ["sgd", "lars", "clipped"])
 def test_two_replicas_train_as_one(run_python, optimizer):
     one, two = (_run(run_python, n, optimizer, "plain") for n in ("1", "2"))
     assert len(one["weights"]) == len(two["weights"])
@@ -61,6 +65,87 @@ def test_two_replicas_train_as_one(run_python, optimizer):
         np.testing.assert_allclose(a, b, atol=1e-5)
     for name, values in one["logs"].items():
         assert values == pytest.approx(two["logs"][name], abs=1e-4), name
+
+
+CLIPPING = """
+import json
+import keras, numpy as np, tensorflow as tf
+from simclr_keras import LARS
+from simclr_keras.keras_versions import KERAS_3, apply_gradients, build_optimizer, lamb, scaled
+
+cpu = tf.config.list_physical_devices("CPU")[0]
+tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+shares = {  # of each replica in the gradients of two variables; they partly cancel
+    "gradient": (([3.0, 1.0], 2.0), ([-1.0, 4.0], -5.0)),
+    "one that is infinite": (([3.0, 1.0], 2.0), ([-1.0, np.inf], -5.0)),
+}
+SGD = keras.optimizers.SGD
+
+def scale(optimizer):
+    return keras.mixed_precision.LossScaleOptimizer(optimizer, initial_scale=64.0)
+
+def clipped_lamb():
+    optimizer = lamb(0.1)
+    optimizer.clipvalue = 1.0
+    return optimizer
+
+optimizers = {
+    "plain": lambda: SGD(0.1),
+    "clipnorm": lambda: SGD(0.1, clipnorm=1.0),
+    "clipvalue": lambda: SGD(0.1, clipvalue=1.0),
+    "global_clipnorm": lambda: SGD(0.1, global_clipnorm=1.0),
+    "LARS": lambda: LARS(0.1, global_clipnorm=1.0),
+    "loss scale": lambda: scale(SGD(0.1, momentum=0.9, clipvalue=1.0)),
+}
+try:
+    clipped_lamb()
+    optimizers["LAMB"] = clipped_lamb
+except ValueError:
+    pass  # Keras 2.15 without Addons
+if not KERAS_3:
+    optimizers["legacy"] = lambda: keras.optimizers.legacy.SGD(0.1, global_clipnorm=1.0)
+
+def train(make, shares):
+    variables = [tf.Variable([1.0, 2.0]), tf.Variable(3.0)]
+    optimizer = make()
+    build_optimizer(optimizer, variables)
+
+    @tf.function
+    def step():
+        def of_replica():
+            context = tf.distribute.get_replica_context()
+            place = tf.cast(context.replica_id_in_sync_group, tf.int32)
+            gradients = [tf.gather(np.stack(parts), place) for parts in zip(*shares)]
+            gradients = [scaled(optimizer, g) for g in gradients]
+            apply_gradients(optimizer, gradients, variables)
+        tf.distribute.get_strategy().run(of_replica)
+
+    step()
+    step()
+    return [v.numpy().tolist() for v in variables]
+
+results = {}
+for name, make in optimizers.items():
+    for case, parts in shares.items():
+        if "infinite" in case and name != "loss scale":
+            continue
+        whole = [tuple(np.sum(part, axis=0, dtype="float32") for part in zip(*parts))]
+        with strategy.scope():
+            two = train(make, [tuple(np.float32(p) for p in part) for part in parts])
+        results[f"{name}, {case}"] = train(make, whole), two
+print(json.dumps(results))
+"""
+
+
+def test_gradients_are_summed_before_they_are_clipped(run_python):
+    results = json.loads(run_python(CLIPPING).splitlines()[-1])
+    assert len(results) >= 7
+    for name, (one, two) in results.items():
+        for a, b in zip(one, two):
+            np.testing.assert_allclose(b, a, atol=1e-6, err_msg=name)
+    # A step whose gradient is not finite on any replica is left out.
+    assert results["loss scale, one that is infinite"][1] == [[1.0, 2.0], 3.0]
 
 
 def test_an_image_of_one_replica_changes_the_loss_of_all(run_python):
