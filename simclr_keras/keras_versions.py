@@ -210,16 +210,43 @@ def layers_of(model) -> list[keras.layers.Layer]:
 def unrepeatable_layers(network) -> list[keras.layers.Layer]:
     """Layers that draw anew when called again, whatever one restores.
 
-    Keras 3 keeps the state of its draws in variables; Keras 2.15 has none to put back.
+    Keras 3 keeps the state of its draws in variables. Keras 2.15 does so in its augmentation
+    layers only (see `random_states`): its dropout and noise have none to put back.
     """
     if KERAS_3:
         return []
     random_layer = keras.__internal__.layers.BaseRandomLayer
-    return [
-        layer
-        for layer in layers_of(network)
-        if isinstance(layer, random_layer) and getattr(layer, "rate", 1) > 0
-    ]
+
+    def draws_anew(layer) -> bool:
+        if isinstance(layer, random_layer):
+            stateless = layer._random_generator._rng_type == "legacy_stateful"
+            return stateless and getattr(layer, "rate", 1) > 0
+        # KerasCV's drop path and drop block draw when they are traced, once for each pass.
+        regularises = type(layer).__module__.startswith("keras_cv.src.layers.regularization")
+        return regularises and layer.get_config().get("rate", 0) > 0
+
+    return [layer for layer in layers_of(network) if draws_anew(layer)]
+
+
+def random_states(network) -> list[tf.Variable]:
+    """The states of draws that Keras does not count among a network's variables.
+
+    Those of TensorFlow's generators in its layers (augmentation layers of Keras 2.15, KerasCV's
+    on both), and that of Keras 3's global generator, which serves layers without a seed.
+    """
+    states = []
+    for layer in layers_of(network):
+        for value in vars(layer).values():
+            if hasattr(value, "_maybe_init"):  # Keras 2.15 wraps and makes it when first used
+                value._maybe_init()
+                value = value._generator
+            if isinstance(value, tf.random.Generator):
+                states.append(value.state)
+    # Of several replicas each has a thread, and Keras a global generator for each thread, which
+    # it cannot make inside a step: such layers are its own error there.
+    if KERAS_3 and tf.distribute.get_strategy().num_replicas_in_sync == 1:
+        states.append(keras.src.random.seed_generator.global_seed_generator().state.value)
+    return states
 
 
 class VersionedModel(keras.Model):

@@ -9,8 +9,22 @@ micro-batch's z again, now with activations, and sends dL/dz back through them.
 
 import tensorflow as tf
 
-from ..keras_versions import layers_of, scaled, tensorflow_variables
+from ..keras_versions import layers_of, random_states, scaled, tensorflow_variables
 from ..objective import replicas
+
+# Ops that keep the state of their draws to themselves, so that nothing can put it back.
+_UNREPEATABLE = {
+    "Multinomial",
+    "ParameterizedTruncatedNormal",
+    "RandomGamma",
+    "RandomPoissonV2",
+    "RandomShuffle",
+    "RandomStandardNormal",
+    "RandomUniform",
+    "RandomUniformInt",
+    "SampleDistortedBoundingBoxV2",
+    "TruncatedNormal",
+}
 
 
 def micro_batch_gradients(model, data):
@@ -24,8 +38,8 @@ def micro_batch_gradients(model, data):
         (gradients, logs), as `SimCLR` computes them from the whole batch.
 
     Raises:
-        ValueError: If the micro-batch does not divide over the replicas, or the batch size must
-            be known and is not.
+        ValueError: If the micro-batch does not divide over the replicas, the batch size must be
+            known and is not, or the second pass would draw other random numbers than the first.
     """
     images, labels = data
     count = replicas.check_even(tf.shape(images)[0])  # n
@@ -58,6 +72,7 @@ def micro_batch_gradients(model, data):
 
     buffer = tf.zeros(tf.stack([number, 2 * size, width]))
     (projections,) = _for_each(number, project, (buffer,), unroll)
+    _check_draws()
     halves = [_rows(half) for half in tf.split(projections, 2, axis=1)]  # (n, K) each
     with tf.GradientTape() as tape:
         tape.watch(halves)
@@ -74,6 +89,7 @@ def micro_batch_gradients(model, data):
     def send_back(index, gradients, moved, regularisation, probe_loss, probe_hits):
         with tf.GradientTape() as tape:
             features, z = forward(index)
+            _check_repeated(z, projections[index])
             penalty = model.regularisation() / parts
             to_minimise = tf.reduce_sum(tf.cast(z, tf.float32) * towards[index])
             to_minimise += penalty / replicas.number_of_replicas()
@@ -117,7 +133,8 @@ def _must_unroll(model) -> bool:
     strategy = tf.distribute.get_strategy()
     if strategy.num_replicas_in_sync == 1 or isinstance(strategy, tf.distribute.TPUStrategy):
         return False
-    return any(_states(model))
+    averages, _ = _states(model)
+    return bool(averages)
 
 
 def _number(images, size: int, unroll: bool):
@@ -143,6 +160,38 @@ def _number(images, size: int, unroll: bool):
         return tf.identity(rows // size)
 
 
+def _check_draws() -> None:
+    """Raises if what was traced so far draws numbers that a second pass would not draw."""
+    if tf.executing_eagerly():
+        return  # `_check_repeated` sees the numbers themselves
+    graph = tf.compat.v1.get_default_graph().as_graph_def()
+    nodes = [*graph.node, *(node for f in graph.library.function for node in f.node_def)]
+    found = sorted({node.op for node in nodes} & _UNREPEATABLE)
+    if found:
+        raise ValueError(f"{_OTHER_DRAWS} Received: layers that use {', '.join(found)}")
+
+
+def _check_repeated(again, first) -> None:
+    """The same for a step that runs eagerly, by what both passes gave."""
+    if not tf.executing_eagerly():
+        return
+    again, first = tf.cast(tf.stop_gradient(again), tf.float32), tf.stop_gradient(first)
+    difference, size = float(tf.norm(again - first)), float(tf.norm(first))
+    if difference > 0.01 * size:
+        raise ValueError(
+            f"{_OTHER_DRAWS} Received: projections of norm {size:.3g} that differ by "
+            f"{difference:.3g}"
+        )
+
+
+_OTHER_DRAWS = (
+    "`micro_batch_size` needs two equal forward passes, but a layer of the augmenter, the "
+    "encoder or the projection head draws random numbers that cannot be drawn again. Use layers "
+    "that draw from a seed generator of their own, such as keras.layers.RandomBrightness, or "
+    "leave out micro_batch_size."
+)
+
+
 def _for_each(number, body, carry, unroll: bool):
     """carry = body(index, *carry) for each index in turn, never two at a time."""
     if not unroll:
@@ -163,13 +212,15 @@ def _for_each(number, body, carry, unroll: bool):
 
 def _states(model) -> tuple[list[tf.Variable], list[tf.Variable]]:
     """What a training call of the networks changes: moving averages, and seeds of draws."""
-    networks = [n for n in (model.encoder, model.projection_head, model.probe) if n is not None]
+    networks = [model.augmenter, model.encoder, model.projection_head, model.probe]
+    networks = [network for network in networks if network is not None]
     layers = [layer for network in networks for layer in layers_of(network)]
     # A model counts the weights of its frozen layers as its own non-trainable ones.
     frozen = {
         id(v) for x in layers if not x.trainable for v in tensorflow_variables(x.variables)
     }
     states = {id(v): v for x in layers for v in tensorflow_variables(x.non_trainable_variables)}
+    states.update({id(v): v for network in networks for v in random_states(network)})
     states = [state for key, state in states.items() if key not in frozen]
     averages = [state for state in states if state.dtype.is_floating]
     return averages, [state for state in states if not state.dtype.is_floating]

@@ -10,6 +10,7 @@ from ..keras_versions import (
     VersionedModel,
     apply_gradients,
     build_optimizer,
+    random_states,
     scaled,
     unrepeatable_layers,
 )
@@ -61,9 +62,10 @@ class SimCLR(VersionedModel):
         Features, float32 `(N, D)`.
 
     Raises:
-        ValueError: If the encoder does not return `(N, D)` or cannot repeat a forward pass
-            that `micro_batch_size` repeats, or at `compile` if XLA is asked
-            for under several replicas, which TensorFlow cannot do.
+        ValueError: If the encoder does not return `(N, D)` or a layer cannot repeat the draws
+            of a forward pass that `micro_batch_size` repeats (some are known at the first step
+            only), or at `compile` if XLA is asked for under several replicas, which TensorFlow
+            cannot do.
 
     Example:
         >>> import numpy as np
@@ -111,7 +113,9 @@ class SimCLR(VersionedModel):
         self.contrastive_loss = loss
         self.probe = probe
         if micro_batch_size is not None:
-            _check_micro_batches(micro_batch_size, encoder, projection_head, probe)
+            _check_micro_batches(
+                micro_batch_size, augmenter, encoder, projection_head, probe
+            )
         self.micro_batch_size = micro_batch_size
         self.seed = check_seed(seed)
         for layer in (projection_head, probe):
@@ -319,9 +323,12 @@ def _check_micro_batches(size, *networks) -> None:
         raise ValueError(
             f"`micro_batch_size` must be positive. Received: micro_batch_size={size}"
         )
-    random = [x.name for network in networks if network for x in unrepeatable_layers(network)]
+    networks = [network for network in networks if network is not None]
+    for network in networks:
+        random_states(network)  # generators are made here, not inside a step
+    random = [x.name for network in networks for x in unrepeatable_layers(network)]
     if random:
         raise ValueError(
-            "`micro_batch_size` needs two equal forward passes, and on Keras 2.15 random layers "
-            f"cannot repeat their draws. Use Keras 3, or leave these out. Received: {random}"
+            "`micro_batch_size` needs two equal forward passes, and on Keras 2.15 these random "
+            f"layers cannot repeat their draws. Use Keras 3, or leave them out. Received: {random}"
         )

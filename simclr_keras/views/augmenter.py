@@ -46,7 +46,10 @@ class SimCLRAugmenter(keras.layers.Layer):
         interpolation: `"bilinear"`, or `"bicubic"` as in the original release; both
             antialiased.
         extra_layers: Keras or KerasCV layers that are called on each view, after all else,
-            with `training=True`. Their draws are their own, not a function of the seed.
+            with `training=True`. Their draws are their own, not a function of the seed. With
+            `SimCLR(micro_batch_size=...)`, which draws the views of a step twice, they must
+            come from a generator whose state can be put back, as those of Keras' layers do;
+            what cannot be repeated is refused.
 
     Call arguments:
         images: `(N, H, W, C)` or one image `(H, W, C)`; uint8 in 0-255 or floating in 0-1.

@@ -153,6 +153,77 @@ def test_both_passes_are_the_same_with_dropout(rng):
     assert np.abs(seen[4] - seen[0]).max() > 1e-3  # and another step draws anew
 
 
+def _translation():
+    return keras.layers.RandomTranslation(0.4, 0.4, seed=1)
+
+
+def _keras_cv_flip():
+    keras_cv = pytest.importorskip("keras_cv")
+    return keras_cv.layers.RandomFlip("horizontal_and_vertical", seed=1)
+
+
+class _Drawn(SimCLRAugmenter):
+    """Returns views that were drawn before."""
+
+    views = None
+
+    def call(self, images, seed=None, first_position=0):
+        return self.views
+
+
+@pytest.mark.parametrize(
+    "compile_arguments", [{}, {"run_eagerly": True}, {"jit_compile": True}], ids=str
+)
+@pytest.mark.parametrize("layer", [_translation, _keras_cv_flip])
+def test_both_passes_see_the_same_views_of_extra_layers(rng, layer, compile_arguments):
+    if compile_arguments.get("jit_compile") and layer is _translation:
+        pytest.skip("XLA has no kernel for it")
+    images, labels = _data(rng, 16)
+    draw = SimCLRAugmenter(16, blur=False, extra_layers=[layer()])
+    if compile_arguments.get("jit_compile"):  # the same state gives other numbers under XLA
+        draw = tf.function(draw, jit_compile=True)
+    blocks = [
+        draw(images[i : i + 4], seed=(0, 0), first_position=i) for i in range(0, 16, 4)
+    ]
+    drawn = _Drawn(16)
+    drawn.views = tuple(np.concatenate(views) for views in zip(*blocks))
+    whole = _model(_encoder(), None, augmenter=drawn, compile_arguments={"run_eagerly": True})
+    start = _networks(whole)
+    _, expected = _step(whole, images, labels)
+    augmenter = SimCLRAugmenter(16, blur=False, extra_layers=[layer()])
+    model = _model(_encoder(), 4, augmenter=augmenter, compile_arguments=compile_arguments)
+    _, weights = _step(model, images, labels, start)
+    a, b = (
+        np.concatenate([(after - before).ravel() for before, after in zip(start, moved)])
+        for moved in (expected, weights)
+    )
+    assert a @ b / np.linalg.norm(a) / np.linalg.norm(b) > 0.9999
+    np.testing.assert_allclose(b, a, atol=1e-5 * np.abs(a).max())
+
+
+class _Noise(keras.layers.Layer):
+    def call(self, images, training=False):
+        return images + tf.random.normal(tf.shape(images), stddev=0.2)
+
+
+def _cutout():
+    return pytest.importorskip("keras_cv").layers.RandomCutout(0.5, 0.5)
+
+
+@pytest.mark.parametrize(
+    "compile_arguments", [{}, {"run_eagerly": True}, {"jit_compile": True}], ids=str
+)
+@pytest.mark.parametrize("layer", [_Noise, _cutout])
+def test_draws_that_cannot_be_repeated_are_refused(rng, layer, compile_arguments):
+    images, labels = _data(rng, 8)
+    augmenter = SimCLRAugmenter(16, blur=False, extra_layers=[layer()])
+    model = _model(_encoder(), 4, augmenter=augmenter, compile_arguments=compile_arguments)
+    with pytest.raises(ValueError, match="random numbers that cannot be drawn again.*Received"):
+        _step(model, images, labels)
+    without = SimCLRAugmenter(16, blur=False, extra_layers=[layer()])
+    _step(_model(_encoder(), None, augmenter=without), images, labels)
+
+
 def test_frozen_layers_stay_to_the_last_bit(rng):
     frozen = keras.layers.Conv2D(8, 3), keras.layers.BatchNormalization()
     encoder = _encoder(*frozen)
@@ -243,3 +314,41 @@ def test_micro_batches_on_two_replicas(run_python, norm):
         np.testing.assert_allclose(a, b, atol=1e-5)
     for name, values in one["logs"].items():
         assert values == pytest.approx(two["logs"][name], abs=1e-4), name
+
+
+DRAWS = """
+import json
+import keras, numpy as np, tensorflow as tf
+import simclr_keras as sk
+
+cpu = tf.config.list_physical_devices("CPU")[0]
+tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+seen = {}
+
+class Recorded(sk.SimCLRAugmenter):
+    def call(self, images, seed=None, first_position=0):
+        view_1, view_2 = super().call(images, seed, first_position)
+        keep = lambda place, view: seen.setdefault(int(place), []).append(view.numpy())
+        tf.py_function(keep, [first_position, view_1], [])
+        return view_1, view_2
+
+with strategy.scope():
+    inputs = keras.Input((16, 16, 3))
+    x = keras.layers.Conv2D(8, 3, activation="relu")(inputs)
+    encoder = keras.Model(inputs, keras.layers.GlobalAveragePooling2D()(x))
+    augmenter = Recorded(16, extra_layers=[keras.layers.RandomBrightness(0.5, (0, 1))])
+    model = sk.SimCLR(
+        encoder, sk.ProjectionHead(8, normalization="none"), augmenter, micro_batch_size=4
+    )
+    model.compile(keras.optimizers.SGD(0.1))
+images = np.random.default_rng(0).integers(0, 256, (12, 16, 16, 3), "uint8")
+model.fit(tf.data.Dataset.from_tensor_slices(images).batch(12), epochs=1, verbose=0)
+apart = {place: [float(np.abs(v - views[0]).max()) for v in views] for place, views in seen.items()}
+print(json.dumps(apart))
+"""
+
+
+def test_both_passes_draw_the_same_on_each_of_two_replicas(run_python):
+    apart = json.loads(run_python(DRAWS).splitlines()[-1])
+    assert apart == {str(place): [0.0, 0.0] for place in range(0, 12, 2)}
