@@ -53,6 +53,7 @@ def classification_metrics(
         labels: Integers `(M,)`, 0 or more; one that no column stands for is a miss.
         classes: Integers `(C,)`, sorted: the label of each column. Defaults to 0..C-1.
         class_names: The name of each label. Defaults to the labels themselves.
+
     Returns:
         `top_1`, `top_1_interval` (low, high), `top_5` (with 6 columns or more: of five classes
         it would always be 1), `mean_per_class`, `mean_per_class_interval`, and `per_class`: for

@@ -3,6 +3,8 @@
 N pairs, 2N views, K projection dimensions.
 """
 
+import math
+
 import keras
 import tensorflow as tf
 
@@ -110,6 +112,11 @@ def decoupled_nt_xent_loss(
     return contrast(
         projections_1, projections_2, temperature, decoupled=True, tile_rows=tile_rows
     ).losses
+
+
+def collapsed_loss(batch_size: int, decoupled: bool = False) -> float:
+    """The loss of equal projections of N images: ln(2N - 1), decoupled ln(2N - 2)."""
+    return math.log(2 * batch_size - 1 - decoupled)
 
 
 @keras.saving.register_keras_serializable(package="simclr_keras")

@@ -99,7 +99,7 @@ def save_curves(
     Args:
         path: The file to write; its folder is made.
         history: Rows of `history.csv`, at least one.
-        collapsed_loss: ln(2N - 1), the loss of equal projections; a dashed line.
+        collapsed_loss: That of equal projections, see `objective.nt_xent`; a dashed line.
 
     Returns:
         The path.

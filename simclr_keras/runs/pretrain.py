@@ -3,7 +3,6 @@
 import contextlib
 import dataclasses
 import logging
-import math
 import tempfile
 
 import keras
@@ -15,7 +14,7 @@ from ..errors import InputError, RunFailure
 from ..networks.encoders import build_encoder
 from ..networks.normalization import replace_batch_norm
 from ..networks.projection_head import ProjectionHead
-from ..objective.nt_xent import NTXentLoss
+from ..objective.nt_xent import NTXentLoss, collapsed_loss
 from ..seeds import seed_of_32_bits
 from ..training.callbacks import (
     CollapseWarning,
@@ -127,7 +126,7 @@ def pretrain(config: PretrainConfig) -> PretrainResult:
     check_agreement(strategy, config, len(source), first_step)
     _log_start(config, source, total_steps, first_step, schedule, strategy)
     interval = min(config.checkpoint_every or min(max(steps_per_epoch, 50), 500), total_steps)
-    callbacks = [StopOnNonFiniteLoss(), CollapseWarning(config.batch_size)]
+    callbacks = [StopOnNonFiniteLoss(), CollapseWarning(config.batch_size, schedule.warmup_steps)]
     if chief:
         callbacks += [
             RunHistory(
@@ -330,8 +329,8 @@ def _precision(name: str):
 
 
 def _log_start(config, source, total_steps, first_step, schedule, strategy) -> None:
-    """What one wants to have read when a run goes wrong."""
-    candidates = 2 * config.batch_size - 1
+    """Logs what you need to diagnose a failed run."""
+    is_decoupled = config.loss == "decoupled"
     _LOGGER.info(
         "%d images of %s, %d steps of %d; %d replicas; %d candidates for each view, so "
         "collapse has a loss of %.3f; %s with a peak learning rate of %.4g",
@@ -340,8 +339,8 @@ def _log_start(config, source, total_steps, first_step, schedule, strategy) -> N
         total_steps,
         config.batch_size,
         strategy.num_replicas_in_sync,
-        candidates,
-        math.log(candidates),
+        2 * config.batch_size - 1 - is_decoupled,
+        collapsed_loss(config.batch_size, is_decoupled),
         config.optimizer,
         schedule.peak_learning_rate,
     )

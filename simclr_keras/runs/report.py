@@ -1,9 +1,9 @@
 """`report`: the pictures of a run."""
 
-import math
 import os
 
 from ..data.order import step_indices
+from ..objective.nt_xent import collapsed_loss
 from ..report.draws import collect_draws
 from ..report.figures import save_curves, save_draws, save_view_pairs
 from ..training.callbacks import read_history
@@ -67,6 +67,6 @@ def report(run_dir: str | os.PathLike) -> dict[str, str]:
     }
     history = read_history(directory.history_file)
     if history:
-        collapsed = math.log(2 * config.batch_size - 1)
+        collapsed = collapsed_loss(config.batch_size, config.loss == "decoupled")
         paths["curves"] = save_curves(directory.report / "curves.png", history, collapsed)
     return {name: str(path) for name, path in paths.items()}

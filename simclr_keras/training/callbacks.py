@@ -34,28 +34,47 @@ class StopOnNonFiniteLoss(keras.callbacks.Callback):
 
 
 class CollapseWarning(keras.callbacks.Callback):
-    """Says so when the loss stays where equal projections put it, at ln(2N - 1).
+    """Warns when a run has stopped without having learned to tell images apart.
+
+    The loss alone does not say so: it is near ln(2N - 1) in the first hundred steps of many runs
+    that go on to learn, and always at a high temperature. A run is reported when, for
+    `patience_steps` steps after the warm-up, a view's partner was its nearest candidate no more
+    often than by guessing (twice in 2N - 1), and the loss did not fall by a thousandth.
 
     Args:
         batch_size: N, images per step over all replicas.
-        patience_steps: Steps before the first warning.
+        warmup_steps: Steps of the warm-up, in which little moves. Defaults to 0.
+        patience_steps: Steps before a warning, and between two. Defaults to 200.
     """
 
-    def __init__(self, batch_size: int, patience_steps: int = 100):
+    def __init__(self, batch_size: int, warmup_steps: int = 0, patience_steps: int = 200):
         super().__init__()
-        self._chance = math.log(2 * batch_size - 1)
+        self._chance = 1 / (2 * batch_size - 1)
+        self._warmup_steps = warmup_steps
         self._patience_steps = patience_steps
+        self._flat_since = None  # (step, loss)
 
     def on_epoch_end(self, epoch, logs=None):
-        loss, step = (logs or {}).get("loss", 0.0), self.model.steps_made
-        if step >= self._patience_steps and abs(loss - self._chance) < 0.01 * self._chance:
+        step = self.model.steps_made
+        loss, accuracy = logs["loss"], logs["contrastive_accuracy"]
+        guesses = accuracy <= min(2 * self._chance, self._chance + 0.1)  # few images: far above 0
+        if step < self._warmup_steps or not guesses:
+            self._flat_since = None
+        elif self._flat_since is None or loss < (1 - 1e-3) * self._flat_since[1]:
+            self._flat_since = step, loss
+        elif step - self._flat_since[0] >= self._patience_steps:
             _LOGGER.warning(
-                "Step %d: the loss %.3f is that of a collapsed encoder, ln(2N - 1) = %.3f. "
-                "Try a lower --learning-rate, or other augmentations.",
+                "Step %d: nothing learned in %d steps. The loss stays at %.3f, and of the other "
+                "views of the batch a view's partner is the nearest in %.2g of all cases, as by "
+                "guessing (%.2g): the features may have collapsed. Try a lower --learning-rate (a "
+                "higher one if the loss has never moved), or weaker augmentations.",
                 step,
+                step - self._flat_since[0],
                 loss,
+                accuracy,
                 self._chance,
             )
+            self._flat_since = step, loss
 
 
 class RunHistory(keras.callbacks.Callback):
