@@ -78,7 +78,7 @@ def test_from_a_folder_to_embeddings(image_folder, tmp_path):
     assert json.loads(tuned.stdout.splitlines()[-1])["labels"] == 4
     distilled = _cli("distill", tmp_path / "run", "--steps", 1)
     assert distilled.returncode == 0, distilled.stderr
-    assert "distilled/2-per-class-seed0: 9 images, 1 steps of 8" in distilled.stdout
+    assert "distilled/2-per-class-seed0: 9 images, 1 steps of 9" in distilled.stdout
     commands = [e["command"] for e in json.loads((tmp_path / "run/results.json").read_text())]
     assert [c.split()[1] for c in commands] == ["evaluate", "fine-tune", "distill"]
     (image_folder / "cats" / "broken.png").write_bytes(b"no image")
