@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 from conftest import ROOT
 
+from simclr_keras.cli import main
+
 SMALL = (
     "--encoder simclr_resnet18 --width-multiplier 0.125 --small-image-stem --image-size 16 "
     "--batch-size 4 --steps 2"
@@ -24,10 +26,10 @@ def _cli(*arguments, cwd=ROOT):
     )
 
 
-def _one_line(result, code):
-    ours = [line for line in result.stderr.splitlines() if line.startswith("simclr-keras: ")]
-    assert result.returncode == code, result.stderr
-    assert len(ours) == 1 and "Traceback" not in result.stderr
+def _one_line(returncode, stderr, code):
+    ours = [line for line in stderr.splitlines() if line.startswith("simclr-keras: ")]
+    assert returncode == code, stderr
+    assert len(ours) == 1 and "Traceback" not in stderr
     return ours[0]
 
 
@@ -94,7 +96,8 @@ def test_from_a_folder_to_embeddings(image_folder, tmp_path):
     assert (tmp_path / "e_neighbours.html").exists()
     # The same folder now refuses to train, in one line, and leaves no run behind.
     refused = _cli("pretrain", "--dataset", image_folder, "--run-dir", tmp_path / "r2", *SMALL)
-    assert "broken.png" in _one_line(refused, 2) and not (tmp_path / "r2").exists()
+    assert "broken.png" in _one_line(refused.returncode, refused.stderr, 2)
+    assert not (tmp_path / "r2").exists()
 
 
 def test_weights_of_the_original_release(image_folder, tmp_path):
@@ -137,6 +140,19 @@ def test_weights_of_the_original_release(image_folder, tmp_path):
         (["search", "e.npz", "q.jpg"], "There is no file e.npz"),
     ],
 )
-def test_wrong_use_is_one_line_and_exit_code_2(tmp_path, arguments, text):
-    assert text in _one_line(_cli(*arguments, cwd=tmp_path), 2)
+def test_wrong_use_is_one_line_and_exit_code_2(
+    tmp_path, monkeypatch, capsys, arguments, text
+):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["simclr-keras", *arguments])
+    with pytest.raises(SystemExit) as stopped:
+        main()
+    assert text in _one_line(stopped.value.code, capsys.readouterr().err, 2)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_wrong_use_in_a_process_of_its_own(tmp_path):
+    result = _cli("distill", "no-run", "--temperature", "0", cwd=tmp_path)
+    message = _one_line(result.returncode, result.stderr, 2)
+    assert "--temperature must be positive" in message and result.stdout == ""
     assert list(tmp_path.iterdir()) == []

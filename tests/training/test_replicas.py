@@ -1,4 +1,4 @@
-"""Two replicas train as one does; each strategy in a process of its own."""
+"""Two replicas train as one does; in processes of their own."""
 
 import concurrent.futures
 import json
@@ -8,22 +8,28 @@ import pytest
 
 from simclr_keras.keras_versions import KERAS_3
 
-SCRIPT = """
+TWO_DEVICES = """
 import json, sys
-import numpy as np, tensorflow as tf, keras
+import keras, numpy as np, tensorflow as tf
 import simclr_keras as sk
 
-replicas, optimizer, what = int(sys.argv[1]), sys.argv[2], sys.argv[3]
 cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
-strategy = tf.distribute.get_strategy()
-if replicas == 2:
-    strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
-images = np.random.default_rng(0).integers(0, 256, (24, 16, 16, 3), "uint8")
-labels = np.arange(24) % 3 - 1
-if what == "changed":  # the last image of the second replica's half
-    images[7] = 255 - images[7]
-with strategy.scope():
+strategies = {
+    1: tf.distribute.get_strategy(),
+    2: tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]),
+}
+"""
+TRAIN = (
+    TWO_DEVICES
+    + """
+made = {
+    "sgd": lambda: keras.optimizers.SGD(0.01),
+    "lars": lambda: sk.LARS(0.02, weight_decay=1e-3),
+    "clipped": lambda: keras.optimizers.SGD(0.1, momentum=0.9, global_clipnorm=0.02),
+}
+
+def build(optimizer):
     keras.utils.set_random_seed(0)
     inputs = keras.Input((16, 16, 3))
     x = keras.layers.Conv2D(8, 3, strides=2, use_bias=False, kernel_regularizer="l2")(inputs)
@@ -33,49 +39,65 @@ with strategy.scope():
     model = sk.SimCLR(
         encoder, sk.ProjectionHead(8), sk.SimCLRAugmenter(16), probe=keras.layers.Dense(2)
     )
-    made = {
-        "sgd": lambda: keras.optimizers.SGD(0.01),
-        "lars": lambda: sk.LARS(0.02, weight_decay=1e-3),
-        "clipped": lambda: keras.optimizers.SGD(0.1, momentum=0.9, global_clipnorm=0.02),
-    }
     model.compile(optimizer=made[optimizer]())
-if what == "uneven":
-    images, labels = images[:7], labels[:7]
-dataset = tf.data.Dataset.from_tensor_slices((images, labels)).batch(8)
-try:
-    logs = model.fit(dataset, epochs=1, verbose=0).history
+    return model
+
+def train(replicas, optimizer, what):
+    images = np.random.default_rng(0).integers(0, 256, (24, 16, 16, 3), "uint8")
+    labels = np.arange(24) % 3 - 1
+    if what == "changed":  # the last image of the second replica's half
+        images[7] = 255 - images[7]
+    if what == "uneven":
+        images, labels = images[:7], labels[:7]
+    dataset = tf.data.Dataset.from_tensor_slices((images, labels)).batch(8)
+    with strategies[replicas].scope():
+        model = build(optimizer)
+    try:
+        logs = model.fit(dataset, epochs=1, verbose=0).history
+    except Exception as error:
+        return {"error": str(error)}
     # Not model.get_weights(): Keras 2.15 counts the sums inside metrics among them.
     networks = (model.encoder, model.projection_head, model.probe)
     weights = [w.tolist() for network in networks for w in network.get_weights()]
-    print(json.dumps({"logs": logs, "weights": weights}))
-except Exception as error:
-    print(json.dumps({"error": str(error)}))
+    return {"logs": logs, "weights": weights}
+
+print(json.dumps([train(*case) for case in json.loads(sys.argv[1])]))
 """
+)
 
 
-def _run(run_python, *arguments):
-    return json.loads(run_python(SCRIPT, *arguments).splitlines()[-1])
+def _train(run_python, *cases):
+    """Trains each case (replicas, optimizer, what) in one new process."""
+    return json.loads(run_python(TRAIN, json.dumps(cases)).splitlines()[-1])
 
 
-@pytest.mark.parametrize("optimizer", ["sgd", "lars", "clipped"])
-def test_two_replicas_train_as_one(run_python, optimizer):
-    one, two = (_run(run_python, n, optimizer, "plain") for n in ("1", "2"))
-    assert len(one["weights"]) == len(two["weights"])
-    for a, b in zip(one["weights"], two["weights"]):
-        np.testing.assert_allclose(a, b, atol=1e-5)
-    for name, values in one["logs"].items():
-        assert values == pytest.approx(two["logs"][name], abs=1e-4), name
+def test_two_replicas_train_as_one(run_python):
+    optimizers = ("sgd", "lars", "clipped")
+    cases = [(n, optimizer, "plain") for optimizer in optimizers for n in (1, 2)]
+    results = _train(run_python, *cases)
+    for optimizer, one, two in zip(optimizers, results[::2], results[1::2]):
+        assert len(one["weights"]) == len(two["weights"]) > 8
+        for a, b in zip(one["weights"], two["weights"]):
+            np.testing.assert_allclose(a, b, atol=1e-5, err_msg=optimizer)
+        for name, values in one["logs"].items():
+            assert values == pytest.approx(two["logs"][name], abs=1e-4), (optimizer, name)
 
 
-CLIPPING = """
-import json
-import keras, numpy as np, tensorflow as tf
+def test_an_image_of_one_replica_changes_the_loss_of_all_and_an_uneven_batch_is_an_error(
+    run_python,
+):
+    cases = [(2, "sgd", what) for what in ("plain", "changed", "uneven")]
+    plain, changed, uneven = _train(run_python, *cases)
+    assert abs(plain["logs"]["loss"][0] - changed["logs"]["loss"][0]) > 1e-4
+    assert "does not divide into 2 equal parts" in uneven["error"]
+
+
+CLIPPING = (
+    TWO_DEVICES
+    + """
 from simclr_keras import LARS
 from simclr_keras.keras_versions import KERAS_3, apply_gradients, build_optimizer, lamb, scaled
 
-cpu = tf.config.list_physical_devices("CPU")[0]
-tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
-strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
 shares = {  # of each replica in the gradients of two variables; they partly cancel
     "gradient": (([3.0, 1.0], 2.0), ([-1.0, 4.0], -5.0)),
     "one that is infinite": (([3.0, 1.0], 2.0), ([-1.0, np.inf], -5.0)),
@@ -131,11 +153,12 @@ for name, make in optimizers.items():
         if "infinite" in case and name != "loss scale":
             continue
         whole = [tuple(np.sum(part, axis=0, dtype="float32") for part in zip(*parts))]
-        with strategy.scope():
+        with strategies[2].scope():
             two = train(make, [tuple(np.float32(p) for p in part) for part in parts])
         results[f"{name}, {case}"] = train(make, whole), two
 print(json.dumps(results))
 """
+)
 
 
 def test_gradients_are_summed_before_they_are_clipped(run_python):
@@ -148,42 +171,31 @@ def test_gradients_are_summed_before_they_are_clipped(run_python):
     assert results["loss scale, one that is infinite"][1] == [[1.0, 2.0], 3.0]
 
 
-def test_an_image_of_one_replica_changes_the_loss_of_all(run_python):
-    plain, changed = (_run(run_python, "2", "sgd", what) for what in ("plain", "changed"))
-    assert abs(plain["logs"]["loss"][0] - changed["logs"]["loss"][0]) > 1e-4
-
-
-def test_an_uneven_batch_is_a_clear_error(run_python):
-    result = _run(run_python, "2", "sgd", "uneven")
-    assert "does not divide into 2 equal parts" in result["error"]
-
-
-VALIDATION = """
-import json, sys
-import numpy as np, tensorflow as tf, keras
-import simclr_keras as sk
-
-cpu = tf.config.list_physical_devices("CPU")[0]
-tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
-strategy = tf.distribute.get_strategy()
-if sys.argv[1] == "2":
-    strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+VALIDATE = (
+    TWO_DEVICES
+    + """
 images = np.random.default_rng(0).integers(0, 256, (8, 16, 16, 3), "uint8")
 images = np.concatenate([images, images, images[:4]])
-with strategy.scope():
-    keras.utils.set_random_seed(0)
-    inputs = keras.Input((16, 16, 3))
-    x = keras.layers.Conv2D(8, 3, strides=2, activation="relu")(inputs)
-    encoder = keras.Model(inputs, keras.layers.GlobalAveragePooling2D()(x))
-    model = sk.SimCLR(encoder, sk.ProjectionHead(8), sk.SimCLRAugmenter(16))
-    model.compile(keras.optimizers.SGD(0.0), steps_per_execution=int(sys.argv[2]))
 batches = tf.data.Dataset.from_tensor_slices(images).batch(8)
-fitted = model.fit(batches.take(2), validation_data=batches, verbose=0).history["val_loss"][0]
-first, two, *all = (
-    model.evaluate(batches.take(n), verbose=0, return_dict=True)["loss"] for n in (1, 2, 3, 3)
-)
-print(json.dumps({"fitted": fitted, "first": first, "two": two, "all": all}))
+
+def losses(replicas, steps_per_execution):
+    with strategies[replicas].scope():
+        keras.utils.set_random_seed(0)
+        inputs = keras.Input((16, 16, 3))
+        x = keras.layers.Conv2D(8, 3, strides=2, activation="relu")(inputs)
+        encoder = keras.Model(inputs, keras.layers.GlobalAveragePooling2D()(x))
+        model = sk.SimCLR(encoder, sk.ProjectionHead(8), sk.SimCLRAugmenter(16))
+        model.compile(keras.optimizers.SGD(0.0), steps_per_execution=steps_per_execution)
+    history = model.fit(batches.take(2), validation_data=batches, verbose=0).history
+    first, two, *all = (
+        model.evaluate(batches.take(n), verbose=0, return_dict=True)["loss"]
+        for n in (1, 2, 3, 3)
+    )
+    return {"fitted": history["val_loss"][0], "first": first, "two": two, "all": all}
+
+print(json.dumps([losses(replicas, int(sys.argv[1])) for replicas in (1, 2)]))
 """
+)
 
 
 @pytest.mark.parametrize(
@@ -199,10 +211,7 @@ print(json.dumps({"fitted": fitted, "first": first, "two": two, "all": all}))
     ],
 )
 def test_replicas_validate_on_the_views_of_one(run_python, steps_per_execution):
-    one, two = (
-        json.loads(run_python(VALIDATION, n, steps_per_execution).splitlines()[-1])
-        for n in ("1", "2")
-    )
+    one, two = json.loads(run_python(VALIDATE, steps_per_execution).splitlines()[-1])
     for name, value in one.items():
         assert two[name] == pytest.approx(value, rel=1e-5), name
     for found in (one, two):
