@@ -30,7 +30,9 @@ def evaluate(
         str,
         typer.Option(help="Of linear evaluation: lbfgs on features, sgd on crops, or both."),
     ] = "lbfgs",
-    epochs: Annotated[int, typer.Option(min=1, help="Of --protocol sgd.")] = 90,
+    epochs: Annotated[
+        int | None, typer.Option(min=1, help="Of --protocol sgd. Default: 90.")
+    ] = None,
     learning_curve: Annotated[
         bool, typer.Option("--learning-curve", help="How many labels are enough? With a PNG.")
     ] = False,

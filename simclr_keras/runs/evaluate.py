@@ -23,6 +23,7 @@ from .results import check_results, record_result
 from .run_source import run_source
 from .trained_encoder import TrainedEncoder, trained_encoder
 
+_SGD_EPOCHS = 90
 PROTOCOLS = ("lbfgs", "sgd", "both")
 _KNN_NEIGHBOURS = 200  # of the accuracy that is reported first; never chosen on test images
 _KNN_OTHERS = (1, 5, 10, 20, 50, 100)
@@ -54,7 +55,7 @@ def evaluate(
     official: str | os.PathLike | None = None,
     image_size: int | None = None,
     protocol: str = "lbfgs",
-    epochs: int = 90,
+    epochs: int | None = None,
     with_learning_curve: bool = False,
 ) -> dict:
     """Evaluates a run by weighted kNN and linear evaluation of its frozen features.
@@ -78,7 +79,7 @@ def evaluate(
         image_size: Of `official`. Defaults to 224, or 32 with the stem for small images.
         protocol: Of linear evaluation: `"lbfgs"` on features (see `LinearProbe`), `"sgd"` on
             random crops (see `SGDLinearProbe`), or `"both"`.
-        epochs: Of the SGD protocol.
+        epochs: Of the SGD protocol. Defaults to 90, as in the paper.
         with_learning_curve: Measure how many labels are enough too (see `learning_curve`), and
             draw it into `RUN/report/learning_curve.png`.
 
@@ -87,8 +88,9 @@ def evaluate(
         run nothing is written.
 
     Raises:
-        InputError: If there is no finished run or checkpoint, the data has no labels, or the
-            test part has classes of which the training part has no image.
+        InputError: If there is no finished run or checkpoint, the data has no labels, the
+            test part has classes of which the training part has no image, or `epochs` is given
+            without the SGD protocol.
         RunFailure: If `results.json` is something else.
 
     Example:
@@ -98,6 +100,11 @@ def evaluate(
     if protocol not in PROTOCOLS:
         raise InputError(
             f"--protocol must be one of {', '.join(PROTOCOLS)}. Received: {protocol}"
+        )
+    if epochs is not None and protocol == "lbfgs":
+        raise InputError(
+            "--epochs belongs to the SGD protocol; L-BFGS runs until it has converged. Leave it "
+            f"out, or choose --protocol sgd or both. Received: --epochs {epochs}"
         )
     trained = trained_encoder(run_dir, official, image_size)
     if trained.directory:
@@ -115,7 +122,7 @@ def evaluate(
     numbers = match_classes(train, test)
     how = _Protocol(
         linear=protocol,
-        epochs=epochs,
+        epochs=epochs or _SGD_EPOCHS,
         batch_size=batch_size,
         learning_curve=with_learning_curve,
         image_size=trained.image_size,

@@ -162,6 +162,11 @@ def test_an_unknown_protocol_is_an_input_error(run):
         evaluate(run.path, protocol="adam")
 
 
+def test_epochs_without_the_sgd_protocol_are_refused_not_ignored(run):
+    with pytest.raises(InputError, match="belongs to the SGD protocol.*Received: --epochs 5"):
+        evaluate(run.path, epochs=5)
+
+
 def test_a_foreign_results_file_is_found_before_the_work(run, monkeypatch):
     run.results_file.write_text("{}")
     monkeypatch.setattr("simclr_keras.runs.evaluate.extract_features", None)  # never called
