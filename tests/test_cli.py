@@ -140,9 +140,7 @@ def test_weights_of_the_original_release(image_folder, tmp_path):
         (["search", "e.npz", "q.jpg"], "There is no file e.npz"),
     ],
 )
-def test_wrong_use_is_one_line_and_exit_code_2(
-    tmp_path, monkeypatch, capsys, arguments, text
-):
+def test_wrong_use_is_one_line_and_exit_code_2(tmp_path, monkeypatch, capsys, arguments, text):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", ["simclr-keras", *arguments])
     with pytest.raises(SystemExit) as stopped:

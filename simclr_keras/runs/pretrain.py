@@ -126,7 +126,10 @@ def pretrain(config: PretrainConfig) -> PretrainResult:
     check_agreement(strategy, config, len(source), first_step)
     _log_start(config, source, total_steps, first_step, schedule, strategy)
     interval = min(config.checkpoint_every or min(max(steps_per_epoch, 50), 500), total_steps)
-    callbacks = [StopOnNonFiniteLoss(), CollapseWarning(config.batch_size, schedule.warmup_steps)]
+    callbacks = [
+        StopOnNonFiniteLoss(),
+        CollapseWarning(config.batch_size, schedule.warmup_steps),
+    ]
     if chief:
         callbacks += [
             RunHistory(

@@ -57,7 +57,9 @@ class CollapseWarning(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         step = self.model.steps_made
         loss, accuracy = logs["loss"], logs["contrastive_accuracy"]
-        guesses = accuracy <= min(2 * self._chance, self._chance + 0.1)  # few images: far above 0
+        guesses = accuracy <= min(
+            2 * self._chance, self._chance + 0.1
+        )  # few images: far above 0
         if step < self._warmup_steps or not guesses:
             self._flat_since = None
         elif self._flat_since is None or loss < (1 - 1e-3) * self._flat_since[1]:

@@ -113,9 +113,7 @@ class SimCLR(VersionedModel):
         self.contrastive_loss = loss
         self.probe = probe
         if micro_batch_size is not None:
-            _check_micro_batches(
-                micro_batch_size, augmenter, encoder, projection_head, probe
-            )
+            _check_micro_batches(micro_batch_size, augmenter, encoder, projection_head, probe)
         self.micro_batch_size = micro_batch_size
         self.seed = check_seed(seed)
         for layer in (projection_head, probe):

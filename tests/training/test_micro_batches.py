@@ -182,9 +182,7 @@ def test_both_passes_see_the_same_views_of_extra_layers(rng, layer, compile_argu
     draw = SimCLRAugmenter(16, blur=False, extra_layers=[layer()])
     if compile_arguments.get("jit_compile"):  # the same state gives other numbers under XLA
         draw = tf.function(draw, jit_compile=True)
-    blocks = [
-        draw(images[i : i + 4], seed=(0, 0), first_position=i) for i in range(0, 16, 4)
-    ]
+    blocks = [draw(images[i : i + 4], seed=(0, 0), first_position=i) for i in range(0, 16, 4)]
     drawn = _Drawn(16)
     drawn.views = tuple(np.concatenate(views) for views in zip(*blocks))
     whole = _model(_encoder(), None, augmenter=drawn, compile_arguments={"run_eagerly": True})
