@@ -16,7 +16,30 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from simclr_keras.networks.resnet import BLOCK_GROUPS
+
 ROOT = pathlib.Path(__file__).parent.parent
+SMALL_NETWORK = {
+    "encoder": "simclr_resnet18",
+    "width_multiplier": 0.125,
+    "small_image_stem": True,
+}
+
+# The beginning of a script that trains on one replica and on two.
+TWO_DEVICES = """
+import json, sys
+import keras, numpy as np, tensorflow as tf
+import simclr_keras as sk
+
+# Optimizing the graphs is a third of the time, and makes no difference to what is compared.
+tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
+cpu = tf.config.list_physical_devices("CPU")[0]
+tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+strategies = {
+    1: tf.distribute.get_strategy(),
+    2: tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]),
+}
+"""
 
 
 def pytest_addoption(parser):
@@ -86,6 +109,42 @@ def image_folder(tmp_path):
         pixels = draw.integers(0, 256, (20 + index, 24, 3), "uint8")
         (folder / f"{index:02}.png").write_bytes(tf.io.encode_png(pixels).numpy())
     return tmp_path / "images"
+
+
+@pytest.fixture
+def single_blocks(monkeypatch):
+    """Cuts SimCLR's ResNets of 18 and 50 layers to one block of each kind that they have."""
+    for depth in (18, 50):
+        monkeypatch.setitem(BLOCK_GROUPS, depth, ((1, 1, 1, 1), depth == 50))
+
+
+@pytest.fixture(scope="module")
+def short_resnet():
+    """Cuts SimCLR's ResNet-18 to two of its eight blocks for the tests of a module.
+
+    For modules that test what is done with a network: a whole one takes twice as long to trace.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(BLOCK_GROUPS, 18, ((1, 0, 0, 1), False))
+        yield
+
+
+@pytest.fixture(scope="module")
+def untrained_run(short_resnet):
+    """Makes a finished run with first weights: the commands that follow do not mind."""
+    from simclr_keras import PretrainConfig, ProjectionHead, build_encoder
+    from simclr_keras.runs.directory import RunDirectory
+
+    def make(path, dataset="digits", **settings) -> pathlib.Path:
+        run = {"dataset": str(dataset), "run_dir": str(path), "image_size": 8}
+        directory = RunDirectory(path)
+        directory.begin(PretrainConfig(**{**run, **SMALL_NETWORK, **settings}))
+        options = dict(SMALL_NETWORK)
+        encoder = build_encoder(options.pop("encoder"), 8, **options)
+        directory.save_networks(encoder, ProjectionHead())
+        return directory.path
+
+    return make
 
 
 @pytest.fixture

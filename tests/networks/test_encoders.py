@@ -144,7 +144,7 @@ def test_saved_and_loaded_gives_the_same_features(rng, tmp_path, kind, tiny_enco
 @pytest.mark.parametrize(
     "name", ["simclr_resnet18", "simclr_resnet50", "mobilenet", "keras_cv"]
 )
-def test_encoders_of_any_channels_train_a_step(rng, name, channels):
+def test_encoders_of_any_channels_train_a_step(rng, single_blocks, name, channels):
     shape = (32, 32, channels)
     options = {}
     if name.startswith("simclr"):
@@ -163,7 +163,7 @@ def test_encoders_of_any_channels_train_a_step(rng, name, channels):
 
 
 @pytest.mark.parametrize("name", ["simclr_resnet18", "simclr_resnet50"])
-def test_saved_and_loaded_simclr_goes_on_as_it_would_have(rng, tmp_path, name):
+def test_saved_and_loaded_simclr_goes_on_as_it_would_have(rng, single_blocks, tmp_path, name):
     encoder = build_encoder(
         name,
         16,

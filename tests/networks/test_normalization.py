@@ -82,7 +82,9 @@ def test_groups_divide_the_channels_and_hold_sixteen(channels, expected):
         ("simclr_resnet18", 8, {"small_image_stem": True}),  # the last maps are 1 x 1
     ],
 )
-def test_group_norm_lets_images_and_gradients_through(rng, run_mode, name, image_size, options):
+def test_group_norm_lets_images_and_gradients_through(
+    rng, run_mode, single_blocks, name, image_size, options
+):
     encoder = build_encoder(name, image_size, width_multiplier=0.0625, **options)
     encoder = replace_batch_norm(encoder, "group")
     encoder.set_weights([w + rng.normal(0, 0.1, w.shape) for w in encoder.get_weights()])

@@ -82,6 +82,9 @@ def test_published_parameters_are_the_hand_counted_ones():
 )
 def test_parameters_are_the_hand_counted_ones(depth, selective):
     encoder = build(depth, 0.125, selective=selective)
+    for layer in encoder.layers:  # see strided_convolution.py
+        if isinstance(layer, keras.layers.Conv2D) and tuple(layer.kernel_size) == (1, 1):
+            assert tuple(layer.strides) == (1, 1), layer.name
     assert encoder.count_params() == resnet_reference.parameters(depth, 0.125, selective)
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from simclr_keras import PretrainConfig, pretrain
+from simclr_keras import PretrainConfig
 from simclr_keras.data.datasets import load_source
 from simclr_keras.data.sources import ImageSource
 from simclr_keras.errors import InputError
@@ -20,26 +20,13 @@ from simclr_keras.runs.export import export
 from simclr_keras.runs.fine_tune import fine_tune_run
 from simclr_keras.runs.labelled_data import training_part
 
-
-def _pretrained(path, dataset="digits", **changes):
-    settings = dict(
-        dataset=str(dataset),
-        run_dir=str(path),
-        encoder="simclr_resnet18",
-        width_multiplier=0.125,
-        small_image_stem=True,
-        image_size=8,
-        batch_size=16,
-        steps=1,
-    )
-    pretrain(PretrainConfig(**{**settings, **changes}))
-    return path
+pytestmark = pytest.mark.usefixtures("short_resnet")
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory):
+def run(tmp_path_factory, untrained_run):
     """A finished run on digits, shared: each test uses names of its own."""
-    return _pretrained(tmp_path_factory.mktemp("digits") / "run")
+    return untrained_run(tmp_path_factory.mktemp("digits") / "run")
 
 
 def _config(run, **settings):
@@ -171,13 +158,13 @@ def test_from_a_teacher_to_students_and_to_an_export(run, tuned, tmp_path):
     )
 
 
-def test_labels_of_a_list_for_images_without_any(image_folder, tmp_path):
+def test_labels_of_a_list_for_images_without_any(image_folder, tmp_path, untrained_run):
     """Flat images, six of them labelled by hand; measured on another folder, by class names."""
     flat = tmp_path / "flat"
     flat.mkdir()
     for file in sorted(image_folder.rglob("*.png")):
         (flat / f"{file.parent.name}_{file.name}").write_bytes(file.read_bytes())
-    run = _pretrained(tmp_path / "run", flat, batch_size=4)
+    run = untrained_run(tmp_path / "run", flat)
     names = sorted(p.name for p in flat.iterdir())
     lines = [f"{name},{'zebras' if 'cats' in name else 'dogs'}" for name in names[::2]]
     (tmp_path / "mine.csv").write_text("\n".join(["path,label", *lines]) + "\n")
@@ -228,8 +215,10 @@ def test_held_out_images_are_not_distilled_on(image_folder, tmp_path):
     assert len(training_part(elsewhere, settings)) == 13  # then nothing is held out
 
 
-def test_other_data_is_measured_whole_by_a_classifier_and_its_student(image_folder, tmp_path):
-    run = _pretrained(tmp_path / "run", image_folder, batch_size=4)
+def test_other_data_is_measured_whole_by_a_classifier_and_its_student(
+    image_folder, tmp_path, untrained_run
+):
+    run = untrained_run(tmp_path / "run", image_folder)
     other = str(shutil.copytree(image_folder, tmp_path / "other"))
     training = dict(run=str(run), steps=1, batch_size=4)
     tuned = fine_tune_run(FineTuneConfig(**training, eval_dataset=other))
@@ -246,7 +235,9 @@ def test_other_data_is_measured_whole_by_a_classifier_and_its_student(image_fold
     assert (again["labels"], again["test_images"]) == (12, 6)
 
 
-def test_labels_by_index_count_within_the_training_split(image_folder, tmp_path, monkeypatch):
+def test_labels_by_index_count_within_the_training_split(
+    image_folder, tmp_path, monkeypatch, untrained_run
+):
     """Of a dataset with a training split only, whatever is held out and has no label."""
     draw = np.random.default_rng(0)
     images = draw.integers(0, 256, (24, 8, 8, 3), "uint8")
@@ -255,7 +246,7 @@ def test_labels_by_index_count_within_the_training_split(image_folder, tmp_path,
     monkeypatch.setattr(
         "simclr_keras.data.datasets.load_tfds", lambda name, split, _: (whole, split == "all")
     )
-    run = _pretrained(tmp_path / "run", "made", batch_size=4)
+    run = untrained_run(tmp_path / "run", "made")
     training = dict(run=str(run), steps=1, batch_size=4)
     tuned = fine_tune_run(FineTuneConfig(**training, labels_per_class=3))
     rows = list(csv.DictReader((run / tuned["classifier"] / "labels.csv").open()))

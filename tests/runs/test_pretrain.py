@@ -5,6 +5,7 @@ import json
 import keras
 import numpy as np
 import pytest
+from conftest import SMALL_NETWORK
 
 from simclr_keras import PretrainConfig, pretrain
 from simclr_keras.errors import InputError, RunFailure
@@ -15,15 +16,15 @@ from simclr_keras.runs.evaluate import evaluate
 from simclr_keras.runs.fine_tune import fine_tune_run
 from simclr_keras.training.callbacks import SaveCheckpoints
 
+pytestmark = pytest.mark.usefixtures("short_resnet")
+
 
 def _config(path, **changes):
     return PretrainConfig(
         **{
             "dataset": "digits",
             "run_dir": str(path),
-            "encoder": "simclr_resnet18",
-            "width_multiplier": 0.125,
-            "small_image_stem": True,
+            **SMALL_NETWORK,
             "image_size": 8,
             "batch_size": 16,
             "steps": 5,
@@ -173,14 +174,14 @@ def test_files_of_a_run(tmp_path):
 
 
 def test_other_settings_do_not_continue_a_run(tmp_path):
-    pretrain(_config(tmp_path / "run", steps=2))
+    RunDirectory(tmp_path / "run").begin(_config(tmp_path / "run", steps=2))
     with pytest.raises(InputError, match=r"other settings: temperature=0.1 \(now 0.5\)"):
         pretrain(_config(tmp_path / "run", steps=2, temperature=0.5))
 
 
 def test_the_other_keras_generation_is_refused(tmp_path):
     config = _config(tmp_path / "run", steps=2)
-    pretrain(config)
+    RunDirectory(tmp_path / "run").begin(config)
     file = tmp_path / "run" / "config.json"
     settings = json.loads(file.read_text())
     settings["keras_generation"] = 5 - settings["keras_generation"]
@@ -251,8 +252,8 @@ def test_weight_decay_shrinks_kernels_only(tmp_path):
     for variable in variables:
         largest[len(variable.shape)].append(np.abs(variable.numpy()).max())
     assert max(largest[4]) < 2e-3
-    # 13 gammas begin at 1; the last one of each block begins at 0.
-    assert sum(value > 0.99 for value in largest[1]) == 13
+    # Gammas begin at 1: of the stem, and in each of two blocks the first and the shortcut's.
+    assert sum(value > 0.99 for value in largest[1]) == 5
 
 
 def test_any_integer_of_64_bits_is_a_seed(image_folder, tmp_path):
@@ -277,11 +278,11 @@ def test_folder_of_many_sizes_and_its_evaluation(image_folder, tmp_path):
     assert json.loads((run / "evaluation.json").read_text()) == results
 
 
-def test_evaluation_needs_labels_and_a_finished_run(image_folder, tmp_path):
+def test_evaluation_needs_labels_and_a_finished_run(image_folder, tmp_path, untrained_run):
     run = tmp_path / "run"
     with pytest.raises(InputError, match="There is no run in"):
         evaluate(run)
-    pretrain(_config(run, dataset=str(image_folder / "cats"), batch_size=4, steps=1))
+    untrained_run(run, image_folder / "cats")
     with pytest.raises(InputError, match="label"):
         evaluate(run)
     (run / "encoder.keras").unlink()

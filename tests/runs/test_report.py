@@ -1,25 +1,24 @@
 import numpy as np
 import pytest
 import tensorflow as tf
+from conftest import SMALL_NETWORK
 
 from simclr_keras import PretrainConfig, pretrain
 from simclr_keras.errors import InputError
 from simclr_keras.runs.report import report
 
-SMALL = {
-    "encoder": "simclr_resnet18",
-    "width_multiplier": 0.125,
-    "small_image_stem": True,
-    "image_size": 16,
-    "batch_size": 4,
-    "steps": 2,
-}
+pytestmark = pytest.mark.usefixtures("short_resnet")
+HISTORY = """step,epoch,learning_rate,contrastive_accuracy,loss,images_per_second
+1,0.5,0.1,0.25,1.9,10.0
+2,1.0,0.0,0.5,1.8,20.0
+"""
 
 
 @pytest.mark.parametrize("crop", ["auto", "device"])
-def test_pictures_of_a_folder(image_folder, tmp_path, crop):
-    run = tmp_path / "run"
-    pretrain(PretrainConfig(dataset=str(image_folder), run_dir=str(run), crop=crop, **SMALL))
+def test_pictures_of_a_folder(image_folder, tmp_path, untrained_run, crop):
+    settings = {"image_size": 16, "batch_size": 4, "steps": 2, "crop": crop}
+    run = untrained_run(tmp_path / "run", image_folder, **settings)
+    (run / "history.csv").write_text(HISTORY)
     paths = report(run)
     assert set(paths) == {"views", "draws", "curves"}
     for path in paths.values():
@@ -44,7 +43,8 @@ def test_pictures_show_what_was_trained_on(tmp_path, monkeypatch):
 
     with monkeypatch.context() as patch:
         patch.setattr(SimCLRAugmenter, "call", spy)
-        pretrain(PretrainConfig(dataset="digits", run_dir=str(run), probe=True, **SMALL))
+        settings = {**SMALL_NETWORK, "image_size": 16, "batch_size": 4, "steps": 2}
+        pretrain(PretrainConfig(dataset="digits", run_dir=str(run), probe=True, **settings))
     monkeypatch.setattr(module, "save_view_pairs", lambda *a: shown.append(a) or a[0])
     report(run)
     (first,) = (views for step, views in trained if step == 0)

@@ -4,7 +4,7 @@ import shutil
 import numpy as np
 import pytest
 
-from simclr_keras import PretrainConfig, pretrain
+from simclr_keras import PretrainConfig
 from simclr_keras.runs.classifier_config import DistillConfig, FineTuneConfig
 from simclr_keras.runs.distill import distill_run
 from simclr_keras.runs.evaluate import evaluate
@@ -14,23 +14,10 @@ from simclr_keras.runs.run_source import run_source
 
 
 @pytest.fixture
-def run(image_folder, tmp_path):
+def run(image_folder, tmp_path, untrained_run):
     """A finished run on a folder of 12 images and a broken one, which it left out."""
     (image_folder / "cats" / "broken.png").write_bytes(b"no image")
-    pretrain(
-        PretrainConfig(
-            dataset=str(image_folder),
-            run_dir=str(tmp_path / "run"),
-            encoder="simclr_resnet18",
-            width_multiplier=0.125,
-            small_image_stem=True,
-            image_size=8,
-            batch_size=4,
-            steps=1,
-            skip_unreadable=True,
-        )
-    )
-    return tmp_path / "run"
+    return untrained_run(tmp_path / "run", image_folder, skip_unreadable=True)
 
 
 def test_what_a_run_left_out_later_commands_leave_out_too(run, image_folder, caplog):

@@ -7,6 +7,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from conftest import TWO_DEVICES
 
 from simclr_keras import NTXentLoss, SimCLR, SimCLRAugmenter, nt_xent_loss
 from simclr_keras.keras_versions import KERAS_3
@@ -267,61 +268,54 @@ def test_sizes_that_do_not_fit(rng):
         _model(_encoder(), 0)
 
 
-SCRIPT = """
-import json, sys
-import numpy as np, tensorflow as tf, keras
-import simclr_keras as sk
+TRAIN = (
+    TWO_DEVICES
+    + """
+norm, micro = sys.argv[1], 4
 
-norm, replicas, micro = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
-cpu = tf.config.list_physical_devices("CPU")[0]
-tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
-strategy = tf.distribute.get_strategy()
-if replicas == 2:
-    strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
-images = np.random.default_rng(0).integers(0, 256, (16, 16, 16, 3), "uint8")
-if replicas == 1:  # micro-batch i of two replicas is rows i of the one and of the other
-    images = images.reshape(2, 16 // micro, micro // 2, 16, 16, 3).swapaxes(0, 1)
-    images = images.reshape(16, 16, 16, 3)
-with strategy.scope():
-    keras.utils.set_random_seed(0)
-    inputs = keras.Input((16, 16, 3))
-    x = keras.layers.Conv2D(8, 3, strides=2, kernel_regularizer="l2")(inputs)
-    if norm == "batch":
-        x = keras.layers.BatchNormalization(momentum=0.9, synchronized=True)(x)
-    x = keras.layers.Conv2D(8, 3, activation="relu")(x)
-    encoder = keras.Model(inputs, keras.layers.GlobalAveragePooling2D()(x))
-    head = keras.Sequential([keras.Input((8,)), keras.layers.Dense(6)])
-    plain = sk.SimCLRAugmenter(16, 0, False, False, (1, 1), 0, 0)
-    model = sk.SimCLR(encoder, head, plain, probe=keras.layers.Dense(2), micro_batch_size=micro)
-    model.compile(keras.optimizers.SGD(0.1))
-labels = (images.mean((1, 2, 3)) > 127).astype("int64")
-dataset = tf.data.Dataset.from_tensor_slices((images, labels)).batch(16, drop_remainder=True)
-logs = model.fit(dataset.repeat(3), epochs=1, verbose=0).history
-weights = [w.tolist() for n in (encoder, head, model.probe) for w in n.get_weights()]
-print(json.dumps({"logs": logs, "weights": weights}))
+def train(strategy):
+    images = np.random.default_rng(0).integers(0, 256, (16, 16, 16, 3), "uint8")
+    if strategy.num_replicas_in_sync == 1:
+        # Micro-batch i of two replicas is rows i of the one and of the other.
+        images = images.reshape(2, 16 // micro, micro // 2, 16, 16, 3).swapaxes(0, 1)
+        images = images.reshape(16, 16, 16, 3)
+    with strategy.scope():
+        keras.utils.set_random_seed(0)
+        inputs = keras.Input((16, 16, 3))
+        x = keras.layers.Conv2D(8, 3, strides=2, kernel_regularizer="l2")(inputs)
+        if norm == "batch":
+            x = keras.layers.BatchNormalization(momentum=0.9, synchronized=True)(x)
+        x = keras.layers.Conv2D(8, 3, activation="relu")(x)
+        encoder = keras.Model(inputs, keras.layers.GlobalAveragePooling2D()(x))
+        head = keras.Sequential([keras.Input((8,)), keras.layers.Dense(6)])
+        plain = sk.SimCLRAugmenter(16, 0, False, False, (1, 1), 0, 0)
+        probe = keras.layers.Dense(2)
+        model = sk.SimCLR(encoder, head, plain, probe=probe, micro_batch_size=micro)
+        model.compile(keras.optimizers.SGD(0.1))
+    labels = (images.mean((1, 2, 3)) > 127).astype("int64")
+    dataset = tf.data.Dataset.from_tensor_slices((images, labels))
+    dataset = dataset.batch(16, drop_remainder=True).repeat(3)
+    logs = model.fit(dataset, epochs=1, verbose=0).history
+    weights = [w.tolist() for n in (encoder, head, probe) for w in n.get_weights()]
+    return {"logs": logs, "weights": weights}
+
+print(json.dumps([train(strategies[1]), train(strategies[2])]))
 """
+)
 
 
 @pytest.mark.parametrize("norm", ["none", pytest.param("batch", marks=pytest.mark.slow)])
 def test_micro_batches_on_two_replicas(run_python, norm):
-    one, two = (
-        json.loads(run_python(SCRIPT, norm, replicas, "4").splitlines()[-1])
-        for replicas in ("1", "2")
-    )
-    for a, b in zip(one["weights"], two["weights"]):
+    one, two = json.loads(run_python(TRAIN, norm).splitlines()[-1])
+    for a, b in zip(one["weights"], two["weights"], strict=True):
         np.testing.assert_allclose(a, b, atol=1e-5)
     for name, values in one["logs"].items():
         assert values == pytest.approx(two["logs"][name], abs=1e-4), name
 
 
-DRAWS = """
-import json
-import keras, numpy as np, tensorflow as tf
-import simclr_keras as sk
-
-cpu = tf.config.list_physical_devices("CPU")[0]
-tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
-strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+DRAWS = (
+    TWO_DEVICES
+    + """
 seen = {}
 
 class Recorded(sk.SimCLRAugmenter):
@@ -331,7 +325,7 @@ class Recorded(sk.SimCLRAugmenter):
         tf.py_function(keep, [first_position, view_1], [])
         return view_1, view_2
 
-with strategy.scope():
+with strategies[2].scope():
     inputs = keras.Input((16, 16, 3))
     x = keras.layers.Conv2D(8, 3, activation="relu")(inputs)
     encoder = keras.Model(inputs, keras.layers.GlobalAveragePooling2D()(x))
@@ -345,6 +339,7 @@ model.fit(tf.data.Dataset.from_tensor_slices(images).batch(12), epochs=1, verbos
 apart = {place: [float(np.abs(v - views[0]).max()) for v in views] for place, views in seen.items()}
 print(json.dumps(apart))
 """
+)
 
 
 def test_both_passes_draw_the_same_on_each_of_two_replicas(run_python):
