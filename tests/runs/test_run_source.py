@@ -17,7 +17,8 @@ from simclr_keras.runs.run_source import run_source
 def run(image_folder, tmp_path, untrained_run):
     """A finished run on a folder of 12 images and a broken one, which it left out."""
     (image_folder / "cats" / "broken.png").write_bytes(b"no image")
-    return untrained_run(tmp_path / "run", image_folder, skip_unreadable=True)
+    settings = {"batch_size": 4, "skip_unreadable": True}
+    return untrained_run(tmp_path / "run", image_folder, **settings)
 
 
 def test_what_a_run_left_out_later_commands_leave_out_too(run, image_folder, caplog):
