@@ -56,7 +56,7 @@ def measure_speed(work, options):
     import tensorflow as tf
 
     from simclr_keras import build_encoder, export_encoder, load_exported
-    from simclr_keras.serving.embed import embed_images
+    from simclr_keras.search.embed import embed_images
 
     folder = link_images(work / "images", folder_of(work, options), options.images)
     size, batch = options.image_size, options.batch_size
@@ -138,7 +138,7 @@ def measure_speed(work, options):
 
 _CHILD = """
 import resource, sys
-from simclr_keras.serving.embed import embed_images
+from simclr_keras.search.embed import embed_images
 result = embed_images(*sys.argv[1:4])
 print(result.count, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
 """

@@ -35,7 +35,7 @@ def main():
     from simclr_keras.runs.directory import RunDirectory
     from simclr_keras.runs.export import export
     from simclr_keras.runs.run_source import run_source
-    from simclr_keras.serving.reusable import WEIGHTS_DTYPES
+    from simclr_keras.serving.graph import WEIGHTS_DTYPES
 
     config = RunDirectory(options.run).read_config()
     train, test = (

@@ -13,7 +13,7 @@ import simclr_keras as sk
 from simclr_keras.errors import InputError
 from simclr_keras.runs.evaluate import evaluate
 from simclr_keras.runs.export import export
-from simclr_keras.serving.embed import embed_images
+from simclr_keras.search.embed import embed_images
 
 parser = argparse.ArgumentParser()
 parser.add_argument("folder")

@@ -15,7 +15,7 @@ import tensorflow as tf
 
 import simclr_keras as sk
 from simclr_keras.data.datasets import load_source, pretraining_dataset
-from simclr_keras.training.strategy import choose_strategy, distribute_rows
+from simclr_keras.distribution.strategy import choose_strategy, distribute_rows
 
 parser = argparse.ArgumentParser()
 parser.add_argument("--steps", type=int, default=20)

@@ -1,6 +1,6 @@
 """`python -m simclr_keras` is `simclr-keras`."""
 
-from .cli import main
+from .cli.main import main
 
 if __name__ == "__main__":
     main()

@@ -128,7 +128,7 @@ def save_learning_curve(
 
     Args:
         path: The file to write; its folder is made.
-        curves: Name of each encoder and its rows of `evaluation.few_shot.learning_curve`.
+        curves: Name of each encoder and its rows of `evaluation.learning_curve`.
         linear_accuracy: Of linear evaluation of the first encoder on all labels; a dashed
             line. `None` for none.
         images: How many labels those are.

@@ -3,8 +3,8 @@
 import dataclasses
 import pathlib
 
+from ..classifiers.settings import TrainingSettings
 from ..errors import InputError
-from ..evaluation.training_settings import TrainingSettings
 from ..settings import check_numbers, setting
 
 

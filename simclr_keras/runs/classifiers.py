@@ -12,9 +12,9 @@ from collections.abc import Iterator
 
 import keras
 
+from ..classifiers.labels import LabelList, write_labels
+from ..classifiers.training import TrainedClassifier
 from ..errors import InputError
-from ..evaluation.classifier_training import TrainedClassifier
-from ..evaluation.labels import LabelList, write_labels
 from ..networks.saved_encoder import load_encoder
 from .classifier_config import ClassifierConfig
 from .directory import RunDirectory, save_model, write_json

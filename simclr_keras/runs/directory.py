@@ -15,7 +15,7 @@ from .config import PretrainConfig
 
 _GENERATION = 3 if KERAS_3 else 2
 # May differ when a run is continued: they do not change what it computes.
-FREE_SETTINGS = ("run_dir", "data_dir", "strategy")
+_FREE_SETTINGS = ("run_dir", "data_dir", "strategy")
 
 
 class RunDirectory:
@@ -50,12 +50,11 @@ class RunDirectory:
             RunFailure: If the other Keras generation wrote the run.
         """
         if self.config_file.exists():
-            begun = dataclasses.asdict(self.read_config())
-            asked = dataclasses.asdict(config)
+            begun, asked = deciding_settings(self.read_config()), deciding_settings(config)
             different = [
                 f"{name}={begun[name]} (now {asked[name]})"
                 for name in asked
-                if name not in FREE_SETTINGS and begun[name] != asked[name]
+                if begun[name] != asked[name]
             ]
             if different:
                 raise InputError(
@@ -135,6 +134,12 @@ class RunDirectory:
                 "and writes both."
             )
         return load_encoder(self.projection_head_file).layers[-1]
+
+
+def deciding_settings(config: PretrainConfig) -> dict:
+    """The settings that decide what a run computes: all but where it is and what it runs on."""
+    settings = dataclasses.asdict(config)
+    return {name: value for name, value in settings.items() if name not in _FREE_SETTINGS}
 
 
 def save_model(model: keras.Model, file: pathlib.Path) -> None:

@@ -6,9 +6,9 @@ import logging
 import keras
 import numpy as np
 
-from ..evaluation.distill import distill
-from ..evaluation.fine_tune import build_classifier
-from ..evaluation.labels import read_labels
+from ..classifiers.distill import distill
+from ..classifiers.fine_tune import build_classifier
+from ..classifiers.labels import read_labels
 from ..networks.encoders import build_encoder
 from ..seeds import seed_of_32_bits
 from .classifier_config import DistillConfig

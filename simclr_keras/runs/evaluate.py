@@ -10,8 +10,8 @@ from ..data.datasets import evaluation_dataset, is_same_data
 from ..data.sources import ImageSource
 from ..errors import InputError
 from ..evaluation.features import extract_features
-from ..evaluation.few_shot import learning_curve
 from ..evaluation.knn import accuracies_of, knn_hits
+from ..evaluation.learning_curve import learning_curve
 from ..evaluation.linear_probe import LinearProbe
 from ..evaluation.metrics import classification_metrics, metrics_of_hits
 from ..evaluation.sgd_linear_probe import SGDLinearProbe

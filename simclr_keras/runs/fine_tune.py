@@ -4,8 +4,8 @@ import logging
 
 import keras
 
-from ..evaluation.classifier_training import TrainedClassifier
-from ..evaluation.fine_tune import fine_tune
+from ..classifiers.fine_tune import fine_tune
+from ..classifiers.training import TrainedClassifier
 from ..networks.projection_head import ProjectionHead
 from ..seeds import seed_of_32_bits
 from .classifier_config import FineTuneConfig

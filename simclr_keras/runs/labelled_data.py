@@ -3,11 +3,11 @@
 import keras
 import numpy as np
 
+from ..classifiers.labels import LabelList, choose_labels, read_labels
+from ..classifiers.training import traced
 from ..data.datasets import evaluation_dataset, is_same_data
 from ..data.sources import ImageSource
 from ..errors import InputError
-from ..evaluation.classifier_training import traced
-from ..evaluation.labels import LabelList, choose_labels, read_labels
 from ..evaluation.metrics import classification_metrics
 from .classifier_config import ClassifierConfig, FineTuneConfig
 from .config import PretrainConfig

@@ -10,6 +10,13 @@ import tensorflow as tf
 
 from ..data.datasets import pretraining_dataset
 from ..data.sources import ImageSource
+from ..distribution.strategy import check_divides, choose_strategy, distribute_rows, is_chief
+from ..distribution.workers import (
+    check_agreement,
+    leave_together,
+    lost_worker,
+    lost_worker_failure,
+)
 from ..errors import InputError, RunFailure
 from ..networks.encoders import build_encoder
 from ..networks.normalization import replace_batch_norm
@@ -26,13 +33,11 @@ from ..training.checkpoints import Checkpoints
 from ..training.optimizers import make_optimizer
 from ..training.schedules import WarmupCosine, scale_learning_rate
 from ..training.simclr import SimCLR
-from ..training.strategy import check_divides, choose_strategy, distribute_rows, is_chief
 from ..views.augmenter import SimCLRAugmenter
 from ..views.cutting import CropCutter
 from .config import PretrainConfig
-from .directory import RunDirectory
+from .directory import RunDirectory, deciding_settings
 from .run_source import run_source
-from .workers import check_agreement, leave_together, lost_worker, lost_worker_failure
 
 _LOGGER = logging.getLogger("simclr_keras")
 
@@ -123,7 +128,7 @@ def pretrain(config: PretrainConfig) -> PretrainResult:
         model, directory.checkpoints, write_to=elsewhere and elsewhere.name
     )
     first_step = checkpoints.restore()
-    check_agreement(strategy, config, len(source), first_step)
+    check_agreement(strategy, deciding_settings(config), len(source), first_step)
     _log_start(config, source, total_steps, first_step, schedule, strategy)
     interval = min(config.checkpoint_every or min(max(steps_per_epoch, 50), 500), total_steps)
     callbacks = [

@@ -6,10 +6,10 @@ import pathlib
 import keras
 import numpy as np
 
+from ..classifiers.labels import draw_labels_per_class
 from ..data.datasets import evaluation_dataset
 from ..data.images import to_unit_range
 from ..evaluation.features import extract_features
-from ..evaluation.labels import draw_labels_per_class
 from ..evaluation.linear_probe import LinearProbe
 from ..report.figures import save_view_pairs
 from .config import PretrainConfig

@@ -1,1 +1,1 @@
-"""Exported encoders and what they embed."""
+"""SavedModels: written, found, served and loaded as layers."""

@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from .. import __version__
 from ..errors import InputError
-from .reusable import WEIGHTS_DTYPES, reusable
+from .graph import WEIGHTS_DTYPES, reusable
 from .versions import METADATA_FILE, new_version
 from .warmup import example_inputs, write_warmup_requests
 

@@ -1,1 +1,1 @@
-"""The Keras model, its optimizer, schedules, strategies and checkpoints."""
+"""The Keras model, its optimizers, schedules and checkpoints, and the check of its replicas."""

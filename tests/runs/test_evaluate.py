@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 import simclr_keras as sk
-from simclr_keras.cli_evaluate import evaluate as command
+from simclr_keras.cli.evaluate import evaluate as command
 from simclr_keras.data.datasets import load_source
 from simclr_keras.data.sources import ImageSource
 from simclr_keras.errors import InputError, RunFailure

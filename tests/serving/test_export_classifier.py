@@ -5,7 +5,7 @@ import tensorflow as tf
 
 from simclr_keras import ExportedEncoder, export_classifier
 from simclr_keras.errors import InputError
-from simclr_keras.serving.embed import embed_images
+from simclr_keras.search.embed import embed_images
 from simclr_keras.serving.versions import read_metadata
 
 

@@ -212,9 +212,9 @@ NETWORKS = """
 import json, sys
 import keras, numpy as np, tensorflow as tf
 import simclr_keras as sk
+from simclr_keras.distribution.strategy import choose_strategy, distribute_rows, is_chief
 from simclr_keras.networks.resnet import BLOCK_GROUPS
-from simclr_keras.runs.verify_replicas import OPTIMIZERS, with_l2_penalty
-from simclr_keras.training.strategy import choose_strategy, distribute_rows, is_chief
+from simclr_keras.training.verify_replicas import OPTIMIZERS, with_l2_penalty
 
 where, name, cases, folder = sys.argv[1:]
 # Optimizing the graphs is a third of the time, and makes no difference to what is compared.

@@ -1,0 +1,1 @@
+"""Networks that are trained on labels: fine-tuned, and distilled from one another."""

@@ -1,0 +1,199 @@
+"""`fine_tune`: a whole pretrained network and a classifier, trained on few labels."""
+
+import logging
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from ..data.datasets import evaluation_dataset
+from ..data.sources import ImageSource
+from ..errors import InputError
+from ..networks.projection_head import ProjectionHead
+from ..seeds import seed_of_32_bits
+from .labels import choose_labels
+from .settings import TrainingSettings
+from .training import (
+    TrainedClassifier,
+    as_source,
+    copy_of,
+    learning_rates,
+    side_of_views,
+    train_classifier,
+)
+
+_LOGGER = logging.getLogger("simclr_keras")
+# The paper's passes over 1 % of ImageNet's labels, 13,000, and over 10 % and all of them.
+_EPOCHS, _MANY_LABELS, _EPOCHS_OF_MANY = 60, 50_000, 30
+_PATIENCE = 8  # of some twenty evaluations
+_LEARNING_RATES = learning_rates(lars=0.005)
+
+
+def fine_tune(
+    encoder: keras.Model,
+    images: np.ndarray | tf.data.Dataset | ImageSource,
+    labels: np.ndarray | None = None,
+    projection_head: ProjectionHead | None = None,
+    head_layers: int = 1,
+    validation_fraction: float = 0.1,
+    num_classes: int | None = None,
+    image_size: int | None = None,
+    **settings,
+) -> TrainedClassifier:
+    """Fine-tunes a pretrained encoder from labelled images into a classifier.
+
+    The classifier is one dense layer on a layer of the projection head, in SimCLR v2 the
+    first; the layers up to there are trained with the encoder, those after it left out. Images
+    are cropped and mirrored only. The paper's settings where there are images enough for them:
+    LARS with a learning rate of 0.005 * sqrt(B) falling to 0 by a cosine, momentum 0.9,
+    neither weight decay nor warm-up, batches of 1024, 60 passes (30 over 50,000 labels or more).
+    With fewer images see `TrainingSettings.plan`.
+
+    The weights kept are those with the best accuracy on a stratified validation part of the
+    labelled images, which is not trained on. Where a class has too few images for one to be
+    held out, nothing is held out and the last weights are kept.
+
+    Args:
+        encoder: Functional `keras.Model` from images in [0, 1] to features; stays as it is.
+            A freshly built one gives the supervised baseline.
+        images: `(N, H, W, C)`, uint8 in 0-255 or floating in 0-1; batches of (images, labels),
+            read into memory; or an `ImageSource`, read as needed.
+        labels: Integers `(N,)`; those of -1 are left out.
+        projection_head: The one trained with the encoder; stays as it is. Defaults to none.
+        head_layers: How many of its layers to keep, 0 for a classifier on the features.
+            Without a projection head it is 0.
+        validation_fraction: Share of each class that is held out, in [0, 1); 0 holds out none.
+        num_classes: C. Defaults to the source's classes, or the largest label + 1.
+        image_size: Side of the views in pixels. Defaults to the encoder's input, or the
+            images' height.
+        **settings: Of `TrainingSettings`: `epochs`, `steps`, `batch_size`, `optimizer`
+            (`"auto"`, `"lars"`, `"adamw"`, `"sgd"`), `learning_rate`, `weight_decay`,
+            `crop_area_min`, `flip`, `seed`.
+
+    Returns:
+        The named tuple `(classifier, history, best_step, plan)`; the classifier maps images in
+        [0, 1] to float32 logits `(N, C)`.
+
+    Raises:
+        InputError: If there are no labels or fewer than two classes, or a setting is out of
+            its range.
+        RunFailure: If the loss is not finite.
+
+    Example:
+        >>> import numpy as np
+        >>> import simclr_keras as sk
+        >>> encoder = sk.build_encoder(
+        ...     "simclr_resnet18", 16, width_multiplier=0.125, small_image_stem=True
+        ... )
+        >>> images = np.zeros((8, 16, 16, 3), "uint8")
+        >>> tuned = sk.fine_tune(encoder, images, [0, 1] * 4, steps=2)
+        >>> tuned.classifier.output_shape
+        (None, 2)
+
+    Reference:
+        Chen et al. 2020, https://arxiv.org/abs/2006.10029, Sections 2.2 and 3;
+        Chen et al. 2020, https://arxiv.org/abs/2002.05709, Appendix B.5 (SGD).
+    """
+    settings = TrainingSettings(**settings)
+    source = as_source(images, labels)
+    labelled = np.flatnonzero(source.labels >= 0)
+    count = len(np.unique(source.labels[labelled]))
+    if count < 2:
+        raise InputError(
+            f"A classifier needs labels of at least two classes. Received: {len(labelled)} labels "
+            f"of {count}"
+        )
+    source = source.subset(labelled)
+    if num_classes is None:
+        num_classes = max(len(source.class_names), int(source.labels.max()) + 1)
+    elif num_classes <= source.labels.max():
+        raise InputError(
+            f"`num_classes` must be above every label. Received: num_classes={num_classes}, "
+            f"a label of {source.labels.max()}"
+        )
+    image_size = side_of_views(image_size, encoder, source)
+    classifier = build_classifier(
+        encoder, num_classes, projection_head, head_layers, settings.seed
+    )
+    part = _validation_part(source.labels, validation_fraction, settings.seed)
+    validation = None
+    if len(part):
+        held_out = evaluation_dataset(source.subset(part), image_size, 256)
+        validation = (held_out, _PATIENCE)
+        source = source.subset(np.setdiff1d(np.arange(len(source)), part))
+    epochs = _EPOCHS if len(source) < _MANY_LABELS else _EPOCHS_OF_MANY
+    plan = settings.plan(len(source), epochs, _LEARNING_RATES)
+    _LOGGER.info(
+        "Fine-tuning on %d labels of %d classes (%s): %d steps of %d, %s with a learning rate "
+        "of %.4g",
+        len(source),
+        num_classes,
+        f"{len(part)} held out" if len(part) else "none held out: the last weights are kept",
+        *plan,
+    )
+    return train_classifier(
+        classifier, source, _cross_entropy, plan, settings, image_size, validation
+    )
+
+
+def build_classifier(
+    encoder: keras.Model,
+    num_classes: int,
+    projection_head: ProjectionHead | None = None,
+    head_layers: int = 1,
+    seed: int = 0,
+) -> keras.Model:
+    """A copy of an encoder and of the first layers of its head, with a new dense layer on top.
+
+    Args:
+        encoder: Images in [0, 1] to features.
+        num_classes: C.
+        projection_head: A built head, or none.
+        head_layers: How many of its layers to keep.
+        seed: Decides the dense layer's first weights: normal, of deviation 0.01.
+
+    Returns:
+        Functional model from images to float32 logits `(N, C)`.
+
+    Raises:
+        InputError: If the head has fewer layers.
+    """
+    layers = 0 if projection_head is None else projection_head.num_layers
+    if projection_head is not None and not 0 <= head_layers <= layers:
+        raise InputError(
+            f"--head-layers must be between 0 and the {layers} that the projection head has. "
+            f"Received: {head_layers}"
+        )
+    images = keras.Input(encoder.input_shape[1:], name="images")
+    hidden = copy_of(encoder)(images)
+    for index in range(min(head_layers, layers)):
+        for layer in (projection_head.dense_layers[index], projection_head.norm_layers[index]):
+            copy = layer.__class__.from_config(layer.get_config())
+            hidden = copy(hidden)
+            copy.set_weights(layer.get_weights())
+        if index < layers - 1:  # as in the head
+            hidden = keras.layers.ReLU(name=f"relu_{index}")(hidden)
+    logits = keras.layers.Dense(
+        num_classes,
+        kernel_initializer=keras.initializers.RandomNormal(
+            stddev=0.01, seed=seed_of_32_bits(seed)
+        ),
+        dtype="float32",
+        name="classifier",
+    )(hidden)
+    return keras.Model(images, logits, name=f"{encoder.name}_classifier")
+
+
+def _validation_part(labels: np.ndarray, fraction: float, seed: int) -> np.ndarray:
+    """Sorted indices of a share of every class; none if a class would not give one."""
+    if not 0 <= fraction < 1:
+        raise InputError(f"--validation-fraction must be in [0, 1). Received: {fraction}")
+    fewest = np.unique(labels, return_counts=True)[1].min()
+    if fraction * fewest < 1:
+        return np.zeros(0, np.int64)
+    return choose_labels(labels, label_fraction=fraction, seed=seed)
+
+
+def _cross_entropy(views, logits, labels):
+    losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
+    return tf.reduce_mean(losses)

@@ -1,0 +1,267 @@
+"""The training of a classifier on one view of each image: what fine-tuning and distilling share."""
+
+import logging
+import math
+import typing
+from collections.abc import Callable
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from ..data.datasets import pretraining_dataset
+from ..data.sources import ImageSource, source_from_arrays
+from ..errors import InputError, RunFailure
+from ..keras_versions import apply_gradients, build_optimizer, scaled
+from ..training.lars import LARS
+from ..training.optimizers import make_optimizer
+from ..training.schedules import WarmupCosine, scale_learning_rate
+from ..views.augmenter import SimCLRAugmenter
+from ..views.cutting import CropCutter
+from .settings import TrainingPlan, TrainingSettings
+
+_LOGGER = logging.getLogger("simclr_keras")
+_ROWS = 20  # of a history
+
+
+class TrainedClassifier(typing.NamedTuple):
+    """What `fine_tune` and `distill` return.
+
+    Attributes:
+        classifier: `keras.Model` from images in [0, 1] to float32 logits `(N, C)`.
+        history: A dict for each of some twenty intervals: `step`, `learning_rate`, `loss`,
+            `accuracy` (on the labelled images of the interval, as augmented) and, with a
+            validation part, `validation_accuracy`.
+        best_step: The step whose weights these are.
+        plan: The steps, batch size, optimizer and learning rate that were used.
+    """
+
+    classifier: keras.Model
+    history: list[dict]
+    best_step: int
+    plan: TrainingPlan
+
+
+def learning_rates(lars: float) -> dict[str, Callable[[int], float]]:
+    """optimizer -> default from the batch size: `lars` * sqrt(B), SimCLR v1's for SGD, 0.001."""
+    return {
+        "lars": lambda batch_size: scale_learning_rate(lars, batch_size, "sqrt"),
+        "sgd": lambda batch_size: scale_learning_rate(0.05, batch_size, "linear"),
+        "adamw": lambda batch_size: 1e-3,
+    }
+
+
+def as_source(images, labels=None) -> ImageSource:
+    """Images in any form that evaluation takes, as a source.
+
+    Args:
+        images: `(N, H, W, C)`, or a `tf.data.Dataset` of batches of images or (images,
+            labels), which is read into memory, or an `ImageSource`, which is read as needed.
+        labels: Integers `(N,)`, -1 for none; only with an array.
+
+    Returns:
+        The source.
+
+    Raises:
+        InputError: If labels come twice, or there are no images.
+    """
+    if isinstance(images, (ImageSource, tf.data.Dataset)):
+        if labels is not None:
+            raise InputError(
+                "Labels belong in the dataset. Received: a dataset and `labels` beside it"
+            )
+        if isinstance(images, ImageSource):
+            return images
+        batches = list(images.as_numpy_iterator())
+        if not batches:
+            raise InputError("The dataset has no images. Received: an empty dataset")
+        if isinstance(batches[0], tuple):
+            labels = np.concatenate([batch[1].reshape(-1) for batch in batches])
+            batches = [batch[0] for batch in batches]
+        images = np.concatenate(batches)
+    return source_from_arrays(images, labels)
+
+
+def side_of_views(image_size: int | None, model: keras.Model, source: ImageSource) -> int:
+    """The side asked for, or that of the model's input, or the height of the images.
+
+    Raises:
+        InputError: If none of them is known.
+    """
+    side = image_size or model.input_shape[1] or (source.image_shape or [None])[0]
+    if side is None:
+        raise InputError(
+            "The network takes images of any size, and these have many: say at which to train. "
+            "Received: image_size=None"
+        )
+    return side
+
+
+def copy_of(network: keras.Model) -> keras.Model:
+    """A functional or sequential model with the same weights in variables of its own."""
+    copy = keras.models.clone_model(network)
+    copy.set_weights(network.get_weights())
+    return copy
+
+
+def train_classifier(
+    model: keras.Model,
+    source: ImageSource,
+    loss_of: Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tf.Tensor],
+    plan: TrainingPlan,
+    settings: TrainingSettings,
+    image_size: int,
+    validation: tuple[tf.data.Dataset, int] | None = None,
+) -> TrainedClassifier:
+    """Trains a classifier in place: crop and flip only, batch norm in training mode.
+
+    Args:
+        model: Images in [0, 1] to logits `(N, C)`. Its last layer is the classifier: as in the
+            original release LARS does not scale its steps.
+        source: What to train on.
+        loss_of: (views, logits, labels) -> loss of the batch, a scalar.
+        plan: Steps, batch size, optimizer, learning rate.
+        settings: Weight decay, crops and seed.
+        image_size: Side of the views.
+        validation: Labelled batches to choose the best weights on, and after how many
+            evaluations without a better one to stop.
+
+    Returns:
+        A `TrainedClassifier`.
+
+    Raises:
+        RunFailure: If the loss is not finite.
+    """
+    trainer = _Trainer(model, loss_of, plan, settings, image_size)
+    batches = iter(trainer.batches(source))
+    interval, patience = max(1, plan.steps // _ROWS), 0
+    history, best, step = [], None, 0
+    while step < plan.steps:
+        count = min(interval, plan.steps - step)
+        measured = [
+            trainer.step(*next(batches), tf.constant(s)) for s in range(step, step + count)
+        ]
+        step += count
+        losses, hits, known = np.mean(np.array(measured), axis=0)
+        if not math.isfinite(losses):
+            raise RunFailure(
+                f"The loss is {losses} before step {step}. Lower --learning-rate. Received: "
+                f"{plan.optimizer} with a learning rate of {plan.learning_rate:g}"
+            )
+        row = {
+            "step": step,
+            "learning_rate": float(trainer.schedule(step - 1)),
+            "loss": float(losses),
+            "accuracy": float(hits / known) if known else None,
+        }
+        history.append(row)
+        if validation is not None:
+            row["validation_accuracy"] = accuracy(trainer.logits, validation[0])
+            patience += 1
+            # The later of two equal ones: its learning rate is the lower.
+            if best is None or row["validation_accuracy"] >= best[0]:
+                best, patience = (row["validation_accuracy"], step, model.get_weights()), 0
+        _LOGGER.info("  ".join(_text(name, value) for name, value in row.items()))
+        if validation is not None and patience >= validation[1]:
+            break
+    if best is not None:
+        model.set_weights(best[2])
+    return TrainedClassifier(model, history, best[1] if best else step, plan)
+
+
+def accuracy(logits_of: Callable, batches: tf.data.Dataset) -> float:
+    """Share of the images whose largest logit is that of their label; each counts once.
+
+    Args:
+        logits_of: Images in [0, 1] to logits `(N, C)`; see `traced`.
+        batches: (images, labels).
+    """
+    hits = [np.argmax(logits_of(images), axis=1) == labels for images, labels in batches]
+    return float(np.concatenate(hits).mean())
+
+
+def traced(classifier: keras.Model, image_size: int) -> Callable:
+    """A classifier in inference mode, traced once for batches of any number of images."""
+    images = tf.TensorSpec([None, image_size, image_size, classifier.input_shape[-1]])
+    return tf.function(
+        lambda images: classifier(images, training=False), input_signature=[images]
+    )
+
+
+def _text(name: str, value) -> str:
+    return f"{name.replace('_', ' ')} {value:.4g}" if value is not None else f"{name} -"
+
+
+class _Trainer:
+    """The traced step, and the batches that it takes."""
+
+    def __init__(self, model, loss_of, plan, settings, image_size):
+        self._model, self._loss_of, self._plan = model, loss_of, plan
+        self._seed = settings.seed
+        self.schedule = WarmupCosine(plan.learning_rate, plan.steps)
+        least = settings.crop_area_min
+        self._augmenter = SimCLRAugmenter(
+            image_size,
+            color_jitter_strength=0.0,
+            grayscale_probability=0.0,
+            blur=False,
+            flip=settings.flip is not False,
+            **({"crop_area": (least, 1.0)} if least else {}),
+        )
+        self._parts = self._optimizers(settings.weight_decay)
+        for optimizer, variables in self._parts:
+            build_optimizer(optimizer, variables)
+        self.step = tf.function(self._step, autograph=False)
+        self.logits = traced(model, image_size)
+
+    def batches(self, source: ImageSource) -> tf.data.Dataset:
+        """(images, labels) of each step."""
+        cutter = None
+        if source.images is None:  # crops of files are cut from their full resolution
+            cutter = CropCutter.suited_to(source, self._augmenter, self._seed, views=1)
+        return pretraining_dataset(
+            source,
+            self._plan.batch_size,
+            seed=self._seed,
+            first_step=0,
+            num_steps=self._plan.steps,
+            cutter=cutter,
+            with_labels=True,
+        )
+
+    def _optimizers(self, weight_decay: float) -> list[tuple]:
+        name, variables = self._plan.optimizer, self._model.trainable_variables
+        if name == "lars":
+            if any(layer.compute_dtype == "float16" for layer in self._model._flatten_layers()):
+                raise InputError(
+                    "LARS with a classifier of its own rate cannot scale the loss for float16. "
+                    "Use float32, bfloat16, or another optimizer. Received: optimizer=lars"
+                )
+            last = {id(v) for v in self._model.layers[-1].trainable_variables}
+            network = [v for v in variables if id(v) not in last]
+            classifier = [v for v in variables if id(v) in last]
+            plain = LARS(self.schedule, weight_decay=0.0, min_rank=3)
+            return [
+                (LARS(self.schedule, weight_decay=weight_decay), network),
+                (plain, classifier),
+            ]
+        optimizer = make_optimizer(name, self.schedule, weight_decay, variables)
+        if any(layer.compute_dtype == "float16" for layer in self._model._flatten_layers()):
+            optimizer = keras.mixed_precision.LossScaleOptimizer(optimizer)
+        return [(optimizer, variables)]
+
+    def _step(self, images, labels, step):
+        view = self._augmenter.one_view(images, seed=(self._seed, step))
+        variables = [v for _, part in self._parts for v in part]
+        with tf.GradientTape() as tape:
+            logits = tf.cast(self._model(view, training=True), tf.float32)
+            loss = self._loss_of(view, logits, labels)
+            penalties = tf.add_n([0.0, *(tf.cast(x, tf.float32) for x in self._model.losses)])
+            to_minimise = scaled(self._parts[0][0], loss + penalties)
+        gradients = tape.gradient(to_minimise, variables)
+        for optimizer, part in self._parts:
+            apply_gradients(optimizer, gradients[: len(part)], part)
+            gradients = gradients[len(part) :]
+        known = tf.cast(labels >= 0, tf.float32)
+        hits = tf.cast(tf.argmax(logits, axis=1) == labels, tf.float32)
+        return tf.stack([loss + penalties, tf.reduce_mean(hits * known), tf.reduce_mean(known)])

@@ -1,0 +1,1 @@
+"""The command line: flags to settings, results to text; each command calls one function."""

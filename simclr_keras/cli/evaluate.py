@@ -1,0 +1,140 @@
+"""The command `evaluate`, and how accuracies are printed."""
+
+from typing import Annotated
+
+import typer
+
+from .options import Json, Official, OfficialSize, RunOrOfficial, print_json
+
+_CLASSES_SHOWN = 20
+_NAME_WIDTH = 24
+
+
+def evaluate(
+    run: RunOrOfficial = None,
+    dataset: Annotated[
+        str | None, typer.Option(help="Labelled data; default: the run's.")
+    ] = None,
+    eval_dataset: Annotated[
+        str | None,
+        typer.Option(help="Other data to measure on; then all of --dataset is learned from."),
+    ] = None,
+    data_dir: Annotated[str | None, typer.Option(help="Folder of TFDS data.")] = None,
+    batch_size: Annotated[
+        int, typer.Option(min=1, help="Images per forward pass, and per step of SGD.")
+    ] = 256,
+    compare_random: Annotated[
+        bool, typer.Option(help="Measure the encoder with random weights too.")
+    ] = False,
+    protocol: Annotated[
+        str,
+        typer.Option(help="Of linear evaluation: lbfgs on features, sgd on crops, or both."),
+    ] = "lbfgs",
+    epochs: Annotated[
+        int | None, typer.Option(min=1, help="Of --protocol sgd. Default: 90.")
+    ] = None,
+    learning_curve: Annotated[
+        bool, typer.Option("--learning-curve", help="How many labels are enough? With a PNG.")
+    ] = False,
+    official: Official = None,
+    image_size: OfficialSize = None,
+    json: Json = False,
+):
+    """Weighted kNN and linear evaluation of frozen features; writes RUN/evaluation.json."""
+    from ..runs.evaluate import evaluate as measure
+
+    results = measure(
+        run,
+        dataset,
+        eval_dataset,
+        data_dir,
+        batch_size,
+        compare_random,
+        official,
+        image_size,
+        protocol=protocol,
+        epochs=epochs,
+        with_learning_curve=learning_curve,
+    )
+    print_accuracies(results)
+    _print_neighbours(results)
+    _print_classes(results)
+    if learning_curve:
+        _print_learning_curve(results)
+    print_json(json, results)
+
+
+def print_accuracies(results: dict) -> None:
+    """The accuracies of each encoder, with the interval that chance in the test part leaves."""
+    typer.echo(
+        f"{results['train_images']} training and {results['test_images']} test images of "
+        f"{results['dataset']}, {results['classes']} classes, frozen features"
+    )
+    for encoder, row in _encoders(results).items():
+        for number, (name, found) in enumerate(_measurements(row).items()):
+            low, high = found["top_1_interval"]
+            top_5 = f"   top-5 {100 * found['top_5']:.1f} %" if "top_5" in found else ""
+            typer.echo(
+                f"  {encoder if number == 0 else '':<16} {name:<13} {100 * found['top_1']:5.1f} %"
+                f" ({100 * low:.1f} to {100 * high:.1f}){top_5}"
+            )
+    if results["classes_without_test_images"]:
+        missing = ", ".join(results["classes_without_test_images"])
+        typer.echo(f"  no test images of: {missing}")
+
+
+def _encoders(results: dict) -> dict[str, dict]:
+    rows = {"SimCLR": results, "random weights": results.get("random_encoder")}
+    return {name: row for name, row in rows.items() if row}
+
+
+def _measurements(row: dict) -> dict[str, dict]:
+    names = {"lbfgs": "linear", "sgd": "linear (SGD)"}
+    linear = {names[protocol]: found for protocol, found in row["linear"].items()}
+    return {"kNN": row["knn"], **linear}
+
+
+def _print_neighbours(results: dict) -> None:
+    by_neighbours = results["knn"]["by_neighbours"]
+    typer.echo("\nkNN by number of neighbours, top-1 %:")
+    typer.echo("  " + "".join(f"{k:>8}" for k in by_neighbours))
+    typer.echo("  " + "".join(f"{100 * a['top_1']:8.1f}" for a in by_neighbours.values()))
+
+
+def _print_classes(results: dict) -> None:
+    """Per class: all of a few classes, else those that linear evaluation does worst on."""
+    measurements = _measurements(results)
+    _, linear, *_ = measurements.values()
+    shown = list(linear["per_class"])
+    typer.echo("\nPer class, top-1 %:")
+    if len(shown) > _CLASSES_SHOWN:
+        shown = sorted(shown, key=lambda name: linear["per_class"][name]["accuracy"])
+        typer.echo(
+            f"  (the worst {_CLASSES_SHOWN} of {len(shown)}; all are in evaluation.json)"
+        )
+    width = max(5, min(_NAME_WIDTH, max(map(len, shown))))
+
+    def line(name: str, images, cells) -> None:
+        label = name if len(name) <= width else f"{name[: width - 3]}..."
+        typer.echo(f"  {label:<{width}}{images:>8}" + "".join(f"{cell:>14}" for cell in cells))
+
+    line("class", "images", measurements)
+    for name in shown[:_CLASSES_SHOWN]:
+        cells = [found["per_class"][name] for found in measurements.values()]
+        line(name, cells[0]["images"], [f"{100 * cell['accuracy']:.1f}" for cell in cells])
+    means = [f"{100 * found['mean_per_class']:.1f}" for found in measurements.values()]
+    line("mean", results["test_images"], means)
+
+
+def _print_learning_curve(results: dict) -> None:
+    encoders = _encoders(results)
+    typer.echo(
+        "\nHow many labels are enough? Ridge regression on frozen features, top-1 %,"
+        " mean +- deviation over draws:"
+    )
+    typer.echo(f"  {'labels per class':<18}" + "".join(f"{name:>18}" for name in encoders))
+    for rows in zip(*(row["learning_curve"] for row in encoders.values())):
+        cells = [f"{100 * row['mean']:.1f} +- {100 * row['deviation']:.1f}" for row in rows]
+        typer.echo(f"  {rows[0]['labels_per_class']:<18}" + "".join(f"{c:>18}" for c in cells))
+    if "learning_curve_picture" in results:
+        typer.echo(f"Picture: {results['learning_curve_picture']}")

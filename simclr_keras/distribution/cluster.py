@@ -1,0 +1,138 @@
+"""Which workers train together: read from TF_CONFIG, or from the variables of a Slurm step."""
+
+import json
+import os
+import re
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from ..errors import InputError
+
+_SLURM_FIRST_PORT = 20000  # plus a number from the job, so that jobs on one node differ
+
+
+class Cluster(NamedTuple):
+    """The processes of one run, in the order of their parts of the global batch."""
+
+    addresses: tuple[str, ...]  # host:port, the chief first
+    index: int  # this process
+
+
+def find_cluster(environment: Mapping[str, str] = os.environ) -> Cluster | None:
+    """The cluster that this process was started in.
+
+    `TF_CONFIG` goes first; else the variables that `srun` sets (one task for each worker, tasks
+    placed block-wise, which is Slurm's default).
+
+    Args:
+        environment: Environment variables. Defaults to this process's.
+
+    Returns:
+        The cluster, also one of a single worker; `None` outside of any.
+
+    Raises:
+        InputError: If `TF_CONFIG` is not what TensorFlow documents, or has tasks that do not
+            train.
+
+    Example:
+        >>> from simclr_keras.distribution.cluster import find_cluster
+        >>> slurm = {"SLURM_STEP_NUM_TASKS": "2", "SLURM_PROCID": "1", "SLURM_JOB_ID": "7",
+        ...          "SLURM_STEP_NODELIST": "gpu[08,11]", "SLURM_STEP_TASKS_PER_NODE": "1(x2)"}
+        >>> find_cluster(slurm)
+        Cluster(addresses=('gpu08:20070', 'gpu11:20070'), index=1)
+    """
+    if environment.get("TF_CONFIG"):
+        return _from_tf_config(environment["TF_CONFIG"])
+    if int(environment.get("SLURM_STEP_NUM_TASKS", 0)) > 1:
+        return _from_slurm(environment)
+    return None
+
+
+def tf_config(cluster: Cluster) -> str:
+    """The `TF_CONFIG` that says the same."""
+    return json.dumps(
+        {
+            "cluster": {"worker": list(cluster.addresses)},
+            "task": {"type": "worker", "index": cluster.index},
+        }
+    )
+
+
+def _from_tf_config(text: str) -> Cluster | None:
+    try:
+        config = json.loads(text)
+        jobs = config.get("cluster", {})
+        addresses = (*jobs.get("chief", ()), *jobs.get("worker", ()))
+        if not addresses:
+            return None
+        kind, index = config["task"]["type"], int(config["task"]["index"])
+        if kind == "worker":
+            index += len(jobs.get("chief", ()))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InputError(
+            "TF_CONFIG must be JSON such as "
+            '{"cluster": {"worker": ["host1:2222", "host2:2222"]}, '
+            f'"task": {{"type": "worker", "index": 0}}}}. Received: TF_CONFIG={text}'
+        ) from error
+    if kind not in ("chief", "worker") or set(jobs) - {"chief", "worker"}:
+        raise InputError(
+            "Pretraining knows the tasks chief and worker only; leave others out of TF_CONFIG. "
+            f"Received: TF_CONFIG={text}"
+        )
+    if not 0 <= index < len(addresses):
+        raise InputError(
+            f"TF_CONFIG has {len(addresses)} workers, and this one's index is not among them. "
+            f"Received: TF_CONFIG={text}"
+        )
+    return Cluster(addresses, index)
+
+
+def _from_slurm(environment: Mapping[str, str]) -> Cluster:
+    # TensorFlow's SlurmClusterResolver fails on nodes without GPUs and sorts host names as
+    # text, so that node10 would come before node2 and ranks would get another's address.
+    try:
+        hosts = _expand_hosts(environment["SLURM_STEP_NODELIST"])
+        tasks = _expand_counts(environment["SLURM_STEP_TASKS_PER_NODE"])
+        index = int(environment["SLURM_PROCID"])
+        job = int(environment.get("SLURM_JOB_ID", 0))
+    except (KeyError, ValueError) as error:
+        raise InputError(
+            f"The variables of this Slurm step cannot be read ({error}). Start the workers with "
+            "srun, or set TF_CONFIG for each."
+        ) from error
+    port = _SLURM_FIRST_PORT + 10 * (job % 1000)
+    addresses = tuple(
+        f"{host}:{port + task}" for host, count in zip(hosts, tasks) for task in range(count)
+    )
+    if len(addresses) != int(environment["SLURM_STEP_NUM_TASKS"]):
+        raise InputError(
+            f"Slurm speaks of {environment['SLURM_STEP_NUM_TASKS']} tasks and lists "
+            f"{len(addresses)}. Set TF_CONFIG for each worker instead. Received: "
+            f"SLURM_STEP_TASKS_PER_NODE={environment['SLURM_STEP_TASKS_PER_NODE']}"
+        )
+    return Cluster(addresses, index)
+
+
+def _expand_hosts(text: str) -> list[str]:
+    """`n[08-10,12],login` -> n08, n09, n10, n12, login."""
+    hosts = []
+    for part in re.findall(r"(?:[^,\[]|\[[^\]]*\])+", text):
+        match = re.fullmatch(r"([^\[]*)\[([^\]]*)\](.*)", part)
+        if not match:
+            hosts.append(part)
+            continue
+        prefix, ranges, suffix = match.groups()
+        for piece in ranges.split(","):
+            first, _, last = piece.partition("-")
+            for number in range(int(first), int(last or first) + 1):
+                hosts.append(f"{prefix}{number:0{len(first)}}{suffix}")
+    return hosts
+
+
+def _expand_counts(text: str) -> list[int]:
+    """`2(x3),1` -> 2, 2, 2, 1."""
+    counts = []
+    for part in text.split(","):
+        count, repeats = re.fullmatch(r"(\d+)(?:\(x(\d+)\))?", part).groups()
+        counts += [int(count)] * int(repeats or 1)
+    return counts

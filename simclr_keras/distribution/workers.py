@@ -1,0 +1,100 @@
+"""What the workers of one run must agree on, and how they notice that one is gone."""
+
+import json
+import zlib
+
+import numpy as np
+import tensorflow as tf
+
+from ..errors import InputError, RunFailure
+
+# How collective operations and the health check of the workers report a lost peer.
+_LOST = (
+    tf.errors.UnavailableError,
+    tf.errors.AbortedError,
+    tf.errors.CancelledError,
+    tf.errors.DeadlineExceededError,
+    tf.errors.InternalError,
+)
+
+
+def check_agreement(
+    strategy: tf.distribute.Strategy, settings: dict, images: int, step: int
+) -> None:
+    """Stops a run whose workers would train different things, before its first step.
+
+    Args:
+        strategy: The run's.
+        settings: Those of this worker that decide what it computes, as JSON can hold them.
+        images: Number of images that this worker found.
+        step: The step that this worker restored.
+
+    Raises:
+        InputError: If the settings or the data differ.
+        RunFailure: If another worker restored another step.
+    """
+    if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
+        return
+    digest = zlib.crc32(json.dumps(settings, sort_keys=True).encode())
+    rows = _gathered(strategy, [digest, images, step])
+    for name, column in (("settings", 0), ("numbers of images", 1)):
+        if len(set(rows[:, column].tolist())) > 1:
+            raise InputError(
+                f"The workers have different {name}. Give each the same command and the same "
+                f"data. Received by worker: {rows[:, column].tolist()}"
+            )
+    steps = rows[:, 2].tolist()
+    if len(set(steps)) > 1:
+        raise RunFailure(
+            f"The workers would continue at different steps {steps}: --run-dir must be a folder "
+            "that all of them share."
+        )
+
+
+def leave_together(strategy: tf.distribute.Strategy, chief: bool) -> None:
+    """Waits at the end of a run for the other workers, of which the chief still saves.
+
+    One that left earlier would look like one that died.
+
+    Args:
+        strategy: The run's.
+        chief: Whether this is the worker that saved the run.
+
+    Raises:
+        RunFailure: If the chief is gone.
+    """
+    if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
+        return
+    try:
+        _gathered(strategy, [0])
+    except _LOST as error:
+        if not chief:  # the chief has what it trained for
+            raise lost_worker_failure("at the end of the run", error) from error
+
+
+def lost_worker(strategy: tf.distribute.Strategy, error: tf.errors.OpError) -> bool:
+    """Whether an error of a step means that another worker is gone."""
+    return isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy) and isinstance(
+        error, _LOST
+    )
+
+
+def lost_worker_failure(when: str, error: tf.errors.OpError) -> RunFailure:
+    """What to say then."""
+    return RunFailure(
+        f"Another worker is gone, or cannot be reached, {when} "
+        f"({str(error).splitlines()[0][:200]}). Start all workers again with the same "
+        "command: they continue from the last checkpoint."
+    )
+
+
+def _gathered(strategy, row: list[int]) -> np.ndarray:
+    """The rows of all workers, int64 `(replicas, n)`."""
+    mine = tf.constant([row], tf.int64)
+
+    @tf.function
+    def gather():
+        context = tf.distribute.get_replica_context()
+        return context.all_gather(mine, axis=0)
+
+    return strategy.experimental_local_results(strategy.run(gather))[0].numpy()

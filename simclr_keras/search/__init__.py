@@ -1,0 +1,1 @@
+"""Folders as embeddings, and what is near what in them."""

@@ -1,0 +1,189 @@
+"""`embed_images`: the embeddings of a folder, a list of images, or a TFDS split."""
+
+import dataclasses
+import os
+import pathlib
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import tensorflow as tf
+
+from ..data.datasets import load_source
+from ..data.folders import find_images
+from ..data.images import resize_and_center_crop
+from ..data.sources import ImageSource, why_unreadable
+from ..errors import InputError
+from ..serving.versions import embedding_dimension, find_version, load_exported, read_metadata
+from .embeddings import check_suffix, read_info, read_vectors, write_embeddings
+
+
+@dataclasses.dataclass(frozen=True)
+class EmbedResult:
+    """What `embed_images` wrote.
+
+    Attributes:
+        output: The file.
+        count: N, the images that were embedded.
+        dimension: D, numbers of an embedding.
+        reasons: name -> why it could not be read, for the others.
+    """
+
+    output: pathlib.Path
+    count: int
+    dimension: int
+    reasons: dict[str, str]
+
+    @property
+    def unreadable(self) -> list[str]:
+        """Names of the images that could not be read."""
+        return list(self.reasons)
+
+    @property
+    def paths(self) -> list[str]:
+        """Names of the images, relative to the folder; read from the file."""
+        return read_info(self.output).paths
+
+    @property
+    def embeddings(self) -> np.ndarray:
+        """float32 `(N, D)`, a row for each path; read from the file."""
+        return read_vectors(self.output)
+
+
+def embed_images(
+    model: str | os.PathLike,
+    images: str | os.PathLike | Sequence[str | os.PathLike],
+    output: str | os.PathLike,
+    batch_size: int = 64,
+    split: str | None = None,
+    data_dir: str | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> EmbedResult:
+    """Embeds images with an exported model and writes paths and vectors to a file.
+
+    Images are decoded one by one and in parallel, as evaluation does it; one that cannot be
+    read is named and left out, and the others are embedded. The file is written whole or not
+    at all: `.parquet` in constant memory, `.npz` from memory at the end.
+
+    Args:
+        model: Folder of an exported model, or of one version.
+        images: A folder (searched recursively), an image, a list of images, a `.txt` file
+            with a path in each line, or the name of a dataset: `"digits"` or one of TFDS.
+        output: `.npz` with `paths`, `embeddings` and `unreadable`, or `.parquet` with a row
+            (`path`, `embedding`) for each image.
+        batch_size: Images per forward pass.
+        split: `"train"` or `"test"` of a dataset by name. Defaults to its training part.
+        data_dir: Folder of TFDS data. Defaults to the variable TFDS_DATA_DIR.
+        progress: Called with (images done, images in all).
+
+    Returns:
+        An `EmbedResult`.
+
+    Raises:
+        InputError: If there is no model, no image, no readable image, or the file type is
+            unknown.
+
+    Example:
+        >>> from simclr_keras.search.embed import embed_images
+        >>> embed_images("saved_models/photos", "photos/", "e.npz").count  # doctest: +SKIP
+        1800
+    """
+    output = pathlib.Path(output)
+    check_suffix(output, "--output")
+    metadata, dimension = read_metadata(model), embedding_dimension(model)
+    version = find_version(model)
+    source, names = _find(images, split, data_dir)
+    channels = 3 if source.images is None else source.image_shape[-1]
+    if channels != metadata["channels"]:
+        raise InputError(
+            f"{model} takes images of {metadata['channels']} channels. "
+            f"Received: {source.name}, which has {channels}"
+        )
+    served = load_exported(version).signatures["serving_default"]
+    root = os.path.abspath(source.root) if source.paths is not None else ""
+    done = 0
+    with write_embeddings(output, root, os.path.abspath(version)) as rows:
+        readable = []
+        for index, batch in _batches(source, metadata["image_size"], batch_size):
+            vectors = served(images=batch)["embedding"].numpy()
+            rows.add([names[i] for i in index], vectors)
+            readable.append(index)
+            done = int(index[-1]) + 1
+            if progress:
+                progress(done, len(source))
+        left_out = np.setdiff1d(np.arange(len(source)), np.concatenate(readable or [[]]))
+        reasons = {names[i]: _reason(source, i) for i in left_out}
+        if not readable:
+            name, why = next(iter(reasons.items()))
+            raise InputError(
+                f"None of the {len(source)} images could be read, such as {name} ({why}). "
+                "Expected complete JPEG, PNG, GIF or BMP files."
+            )
+        rows.unreadable.extend(reasons)
+    if progress:
+        progress(len(source), len(source))
+    count = len(source) - len(reasons)
+    return EmbedResult(output, count, dimension, reasons)
+
+
+def _find(images, split, data_dir) -> tuple[ImageSource, Sequence[str]]:
+    """The images, and the name of each in the output."""
+    if not isinstance(images, (str, os.PathLike)):
+        return _files([os.fspath(image) for image in images], "")
+    path = pathlib.Path(images).expanduser()
+    if not path.exists():  # a dataset's name, or load_source says what is wrong
+        # Of data that has nothing to test on, the training part is all of it here.
+        source = load_source(
+            str(images),
+            split or "train",
+            data_dir,
+            hold_out=split == "test",
+            labelled=False,
+        )
+        names = [f"{images}/{split or 'train'}/{index}" for index in range(len(source))]
+        return source, names
+    if split is not None:
+        raise InputError(
+            f"--split is for datasets by name, such as cifar10; of a folder every image is "
+            f"embedded. Name the split's folder instead. Received: {images}, --split {split}"
+        )
+    if path.is_dir():
+        files = find_images(path)
+        if not files:
+            raise InputError(
+                f"There are no images in {images}. Expected a folder of JPEG, PNG, GIF or BMP "
+                "files."
+            )
+        return _files(files, str(path))
+    if path.suffix == ".txt":
+        lines = path.read_text().splitlines()
+        return _files([line for line in lines if line.strip()], "", listed_in=str(path))
+    return _files([path.name], str(path.parent))
+
+
+def _files(files: list[str], root: str, listed_in: str = "the list"):
+    if not files:
+        raise InputError(f"There are no images in {listed_in}: it is empty. Name some.")
+    labels = np.full(len(files), -1)
+    # File systems allow names that are no UTF-8; files of text do not.
+    names = [name.encode("utf-8", "backslashreplace").decode() for name in files]
+    return ImageSource("images", labels, paths=tuple(files), root=root), names
+
+
+def _batches(source: ImageSource, image_size: int, batch_size: int):
+    """(int64 `(n,)` indices, float32 `(n, S, S, 3)`) of those that can be read, in order."""
+
+    def load(index):
+        image = resize_and_center_crop(source.load(index, image_size), image_size)
+        return index, tf.ensure_shape(image, [image_size, image_size, None])
+
+    # tf.data.AUTOTUNE begins with one image at a time, and a folder is over before it has learned.
+    parallel = 2 * (os.cpu_count() or 1)
+    dataset = tf.data.Dataset.range(len(source)).map(load, parallel)
+    dataset = dataset.ignore_errors().batch(batch_size).prefetch(2)
+    for index, images in dataset:
+        yield index.numpy(), images
+
+
+def _reason(source: ImageSource, index: int) -> str:
+    why = source.paths and why_unreadable(os.path.join(source.root, source.paths[index]))
+    return why or "could not be decoded"

@@ -1,0 +1,194 @@
+"""`search`: neighbours of images and near-duplicates, with a page of pictures."""
+
+import logging
+import os
+import pathlib
+import tempfile
+from collections.abc import Sequence
+
+import numpy as np
+import tensorflow as tf
+
+from ..data.decoding import decode_image
+from ..data.images import resize_and_center_crop
+from ..errors import InputError
+from .embed import embed_images
+from .embeddings import EmbeddingsInfo, read_blocks, read_info, read_vectors
+from .nearest import near_duplicates, nearest
+from .page import thumbnail, write_page
+
+_LOGGER = logging.getLogger("simclr_keras")
+_SIDE = 128  # pixels of a picture
+_PAGE_PAIRS = 200  # that a page shows, the most similar ones
+_MOST_PAIRS = 100_000
+
+
+def find_neighbours(
+    embeddings: str | os.PathLike,
+    queries: Sequence[str],
+    neighbours: int = 10,
+    model: str | None = None,
+    images: str | None = None,
+    page: str | None = None,
+) -> dict:
+    """The nearest embedded images of each query, by cosine similarity.
+
+    Args:
+        embeddings: A file that `embed_images` wrote.
+        queries: Image files, or names as they stand in `embeddings`: those need no model, and
+            are left out of their own neighbours.
+        neighbours: How many of each query.
+        model: Exported model that embeds new queries. Defaults to the one of the file.
+        images: Folder of the embedded images, for the pictures. Defaults to the one of the
+            file.
+        page: HTML file to write. Defaults to `NAME_neighbours.html` beside `embeddings`.
+
+    Returns:
+        `rows` of `query` and `matches` (`path`, `cosine`), and `page`.
+
+    Raises:
+        InputError: If a file is missing or cannot be read.
+    """
+    info = read_info(embeddings)
+    place_of = {path: place for place, path in enumerate(info.paths)}
+    known = [place_of.get(query) for query in queries]
+    vectors = _query_vectors(embeddings, info, queries, known, model)
+    places, cosines = nearest(vectors, read_blocks(embeddings), neighbours + 1)
+    rows, pictures = [], _Pictures(info, images)
+    for query, itself, found, similar in zip(queries, known, places, cosines):
+        matches = [(p, c) for p, c in zip(found, similar) if p != itself][:neighbours]
+        rows.append(
+            {
+                "query": query,
+                "matches": [{"path": info.paths[p], "cosine": float(c)} for p, c in matches],
+            }
+        )
+    page = write_page(
+        page or _beside(embeddings, "neighbours"),
+        "Nearest neighbours",
+        (
+            [
+                (row["query"], "", pictures.of(row["query"], itself is None)),
+                *(
+                    (m["path"], f"{m['cosine']:.4f}", pictures.of(m["path"]))
+                    for m in row["matches"]
+                ),
+            ]
+            for row, itself in zip(rows, known)
+        ),
+        f"Cosine similarity among {len(info.paths)} embeddings of {info.model or embeddings}",
+    )
+    return {"rows": rows, "page": str(page)}
+
+
+def find_duplicates(
+    embeddings: str | os.PathLike,
+    threshold: float = 0.98,
+    images: str | None = None,
+    page: str | None = None,
+) -> dict:
+    """Pairs of embedded images that look almost alike to the encoder.
+
+    Args:
+        embeddings: A file that `embed_images` wrote.
+        threshold: Least cosine similarity, in (-1, 1].
+        images: Folder of the images, for the pictures. Defaults to the one of the file.
+        page: HTML file to write, with the most similar 200 pairs. Defaults to
+            `NAME_duplicates.html` beside `embeddings`.
+
+    Returns:
+        `rows` of `query` and one of `matches` each (`path`, `cosine`), the number of `pairs`,
+        and `page`.
+
+    Raises:
+        InputError: If there is no such file or the threshold is out of range.
+    """
+    if not -1 < threshold <= 1:
+        raise InputError(f"--threshold must be in (-1, 1]. Received: {threshold}")
+    info = read_info(embeddings)
+    pairs, cosines = near_duplicates(read_vectors(embeddings), threshold, _MOST_PAIRS)
+    if len(pairs) == _MOST_PAIRS:
+        _LOGGER.warning(
+            "There are more pairs than the %d most similar ones that are kept: raise --threshold.",
+            _MOST_PAIRS,
+        )
+    rows = [
+        {"query": info.paths[a], "matches": [{"path": info.paths[b], "cosine": float(cosine)}]}
+        for (a, b), cosine in zip(pairs, cosines)
+    ]
+    pictures = _Pictures(info, images)
+    page = write_page(
+        page or _beside(embeddings, "duplicates"),
+        "Near-duplicates",
+        (
+            [
+                (name, f"{row['matches'][0]['cosine']:.4f}" if place else "", pictures.of(name))
+                for place, name in enumerate((row["query"], row["matches"][0]["path"]))
+            ]
+            for row in rows[:_PAGE_PAIRS]
+        ),
+        f"{len(rows)} pairs with a cosine similarity of at least {threshold:g} among "
+        f"{len(info.paths)} images; the most similar first"
+        + (f", of which {_PAGE_PAIRS} are shown" if len(rows) > _PAGE_PAIRS else ""),
+    )
+    return {"rows": rows, "pairs": len(rows), "page": str(page)}
+
+
+def _query_vectors(embeddings, info: EmbeddingsInfo, queries, known, model) -> np.ndarray:
+    """float32 `(M, D)`: rows of the file, and new images embedded with its model."""
+    vectors = [None] * len(queries)
+    if any(place is not None for place in known):
+        start = 0
+        for block in read_blocks(embeddings):
+            for row, place in enumerate(known):
+                if place is not None and start <= place < start + len(block):
+                    vectors[row] = block[place - start]
+            start += len(block)
+    new = [row for row, place in enumerate(known) if place is None]
+    if new:
+        for row in new:
+            if not os.path.isfile(queries[row]):
+                raise InputError(
+                    f"There is no image {queries[row]}, neither as a file nor among the "
+                    f"{len(info.paths)} names in {embeddings}, such as {info.paths[0]}."
+                )
+        if not (model or info.model):
+            raise InputError(f"{embeddings} names no model. Name one with --model.")
+        with tempfile.TemporaryDirectory() as folder:
+            files = [queries[row] for row in new]
+            result = embed_images(
+                model or info.model, files, pathlib.Path(folder, "queries.npz")
+            )
+            if result.reasons:
+                name, why = next(iter(result.reasons.items()))
+                raise InputError(f"The query {name} cannot be read: {why}.")
+            for row, vector in zip(new, result.embeddings):
+                vectors[row] = vector
+    return np.stack(vectors)
+
+
+class _Pictures:
+    """Pictures of embedded images, each decoded once."""
+
+    def __init__(self, info: EmbeddingsInfo, images: str | None):
+        self.is_of_files = bool(info.root or images)
+        self.root = images or info.root
+        self.known = {}
+
+    def of(self, name: str, is_file: bool = False) -> bytes | None:
+        """The JPEG of a name in the file (or of a file itself); `None` if it is gone."""
+        if not (is_file or self.is_of_files):
+            return None
+        path = name if is_file else os.path.join(self.root, name)
+        if path not in self.known:
+            try:
+                image = decode_image(tf.io.read_file(os.fsencode(path)), _SIDE)
+                self.known[path] = thumbnail(resize_and_center_crop(image, _SIDE))
+            except tf.errors.OpError:
+                self.known[path] = None
+        return self.known[path]
+
+
+def _beside(embeddings: str | os.PathLike, what: str) -> pathlib.Path:
+    path = pathlib.Path(embeddings)
+    return path.with_name(f"{path.stem}_{what}.html")

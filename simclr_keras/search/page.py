@@ -1,0 +1,91 @@
+"""A page of pictures: one HTML file that needs nothing beside it."""
+
+import base64
+import html
+import os
+import pathlib
+from collections.abc import Iterable, Sequence
+
+import tensorflow as tf
+
+_STYLE = """
+:root { color-scheme: light dark; }
+body { font: 14px/1.4 system-ui, sans-serif; margin: 2rem; }
+section { display: flex; flex-wrap: wrap; gap: .75rem; margin: 0 0 1.5rem;
+  padding-bottom: 1.5rem; border-bottom: 1px solid #8884; }
+figure { margin: 0; width: 128px; }
+figure.query { padding-right: .75rem; border-right: 3px solid #d60; }
+img, .none { display: block; width: 128px; height: 128px; border-radius: 4px; background: #8883; }
+.none { display: grid; place-items: center; color: #888; }
+figcaption { overflow-wrap: anywhere; font-size: 12px; margin-top: .25rem; }
+b { font-variant-numeric: tabular-nums; }
+"""
+
+
+def thumbnail(image: tf.Tensor) -> bytes:
+    """A picture of the page.
+
+    Args:
+        image: float `(S, S, C)` in [0, 1]; of other than 3 channels the first is shown.
+
+    Returns:
+        A JPEG.
+    """
+    image = image if image.shape[-1] == 3 else image[..., :1]
+    return tf.io.encode_jpeg(tf.image.convert_image_dtype(image, tf.uint8)).numpy()
+
+
+def write_page(
+    path: str | os.PathLike,
+    title: str,
+    rows: Iterable[Sequence[tuple[str, str, bytes | None]]],
+    note: str = "",
+) -> pathlib.Path:
+    """Writes the page whole or not at all.
+
+    Args:
+        path: The `.html` file; its folder is made.
+        title: Its heading.
+        rows: For each row its pictures: (name, number such as a cosine, JPEG or `None` when
+            there is no picture). The first of a row is its query.
+        note: A line under the heading.
+
+    Returns:
+        The path.
+
+    Example:
+        >>> import tempfile
+        >>> from simclr_keras.search.page import write_page
+        >>> page = write_page(tempfile.mkdtemp() + "/p.html", "Two", [[("a", "", None)]])
+        >>> page.read_text().count("<figure")
+        1
+    """
+    path = pathlib.Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f".{path.name}.unfinished")
+    try:
+        with unfinished.open("w", encoding="utf-8") as page:
+            heading = html.escape(title)
+            page.write(
+                f'<!doctype html>\n<html lang="en"><meta charset="utf-8"><title>{heading}</title>'
+                f"\n<style>{_STYLE}</style>\n<h1>{heading}</h1>\n<p>{html.escape(note)}</p>\n"
+            )
+            for row in rows:
+                figures = [_figure(*entry, place == 0) for place, entry in enumerate(row)]
+                page.write(f"<section>\n{''.join(figures)}</section>\n")
+            page.write("</html>\n")
+        os.replace(unfinished, path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+    return path
+
+
+def _figure(name: str, number: str, picture: bytes | None, is_query: bool) -> str:
+    name = html.escape(name)
+    shown = '<div class="none">no picture</div>'
+    if picture is not None:
+        data = base64.b64encode(picture).decode()
+        shown = f'<img alt="{name}" src="data:image/jpeg;base64,{data}">'
+    kind = ' class="query"' if is_query else ""
+    number = f"<b>{html.escape(number)}</b> " if number else ""
+    return f"<figure{kind}>{shown}<figcaption>{number}{name}</figcaption></figure>\n"

@@ -1,0 +1,337 @@
+"""`verify_replicas`: does this encoder train on N replicas as it does on one?"""
+
+import dataclasses
+import importlib
+import os
+from collections.abc import Callable
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from ..errors import InputError
+from ..keras_versions import lamb, optimizer_variables
+from ..networks.adapter import is_graph
+from ..networks.encoders import build_encoder
+from ..networks.projection_head import ProjectionHead
+from ..networks.saved_encoder import load_encoder
+from ..seeds import generator, seed_of_32_bits
+from ..views.augmenter import SimCLRAugmenter
+from .compare_layers import compare_layers
+from .lars import LARS
+from .simclr import SimCLR
+
+OPTIMIZERS = {
+    "sgd": lambda rate: keras.optimizers.SGD(rate, momentum=0.9),
+    "lars": lambda rate: LARS(rate, weight_decay=1e-4),
+    "lamb": lamb,
+}
+# Tried from the largest on, until rounding makes no difference that counts.
+_LEARNING_RATES = (1e-3, 1e-4, 1e-6, 1e-8)
+_ROUNDING = 2.0**-23  # relative, of float32
+# Two runs that rounding alone separates may be this much further apart than two others.
+_MARGIN = 4
+
+
+@dataclasses.dataclass(frozen=True)
+class ReplicaReport:
+    """How far N replicas were from one.
+
+    Attributes:
+        replicas: N.
+        steps: Steps that both trained.
+        learning_rate: The one they trained with.
+        tolerance: Largest difference of a weight that passes, relative to the largest of its
+            variable where that is above 1.
+        rounding: Largest difference between two runs of one replica whose first weights are a
+            rounding error apart.
+        moved: How far the weight that gradients moved most moved.
+        variables: (layer/variable, largest difference), the largest first.
+        losses: (of one replica, of N), mean over the steps.
+        findings: What breaks the equality, a sentence for each layer; empty when it holds.
+    """
+
+    replicas: int
+    steps: int
+    learning_rate: float
+    tolerance: float
+    rounding: float
+    moved: float
+    variables: list[tuple[str, float]]
+    losses: tuple[float, float]
+    findings: list[str]
+
+    @property
+    def passed(self) -> bool:
+        """Whether every weight, and the loss, agrees, and no layer is at fault."""
+        # Not `>`: a difference that is not a number has not passed.
+        limit = max(self.tolerance, _MARGIN * self.rounding)
+        within = abs(self.losses[0] - self.losses[1]) <= 10 * limit
+        return within and self.variables[0][1] <= limit and not self.findings
+
+    @property
+    def is_blurred(self) -> bool:
+        """Whether rounding alone makes differences that reach the tolerance."""
+        return _MARGIN * self.rounding > self.tolerance
+
+
+def encoder_builder(name: str, image_size: int, **options) -> Callable[[], keras.Model]:
+    """A function that builds the encoder, to be called under each strategy.
+
+    Args:
+        name: A name of `build_encoder`, a `.keras` file, or `module:function` of your own.
+        image_size: Side of the images in pixels; for names only.
+        **options: Of `build_encoder`.
+
+    Returns:
+        The function.
+
+    Raises:
+        InputError: If the file or the function is not there.
+
+    Example:
+        >>> from simclr_keras.training.verify_replicas import encoder_builder
+        >>> encoder_builder("simclr_resnet18", 32, width_multiplier=0.125)().output_shape
+        (None, 64)
+    """
+    if name.endswith(".keras"):
+        if not os.path.exists(name):
+            raise InputError(f"There is no file {name}. Name a model that Keras saved.")
+        return lambda: load_encoder(name)
+    if ":" in name and not name.startswith("keras_cv:"):
+        module, _, function = name.partition(":")
+        try:
+            return getattr(importlib.import_module(module), function)
+        except (ImportError, AttributeError) as error:
+            raise InputError(
+                f"{name} cannot be imported ({error}). Write module:function, of a module on "
+                "PYTHONPATH and a function without arguments that returns the encoder."
+            ) from error
+    return lambda: build_encoder(name, image_size, **options)
+
+
+def verify_replicas(
+    build: Callable[[], keras.Model],
+    replicas: int = 2,
+    image_size: int = 32,
+    batch_size: int | None = None,
+    steps: int = 5,
+    optimizer: str = "sgd",
+    learning_rate: float | None = None,
+    l2: float = 0.0,
+    tolerance: float = 1e-5,
+    seed: int = 0,
+) -> ReplicaReport:
+    """Trains an encoder on one and on N replicas with the same data and compares them.
+
+    The replicas are logical CPU devices under `MirroredStrategy`, so no GPU is needed; the
+    process must not have used TensorFlow before. The model is `SimCLR` with a projection head,
+    a probe and random images. Where the two differ, the layers are compared one by one.
+
+    Float32 rounds sums over 8 and over 16 images differently, and untrained networks can magnify
+    that: the gradient of keras.applications' ResNet-50 changes by several per cent when its
+    weights do by a rounding error. So one replica is also trained from weights a rounding error
+    apart, and the default learning rate is the first of 1e-3, 1e-4, 1e-6 and 1e-8 with which that
+    makes less than a quarter of `tolerance`. Where none does, N replicas pass if no layer is at
+    fault and they are no further from one than four times what rounding makes.
+
+    Args:
+        build: Builds the encoder; see `encoder_builder`.
+        replicas: N >= 2.
+        image_size: Side of the images, for encoders that take any size.
+        batch_size: Images per step over all replicas. Defaults to 8 for each.
+        steps: Steps to train.
+        optimizer: `"sgd"`, `"lars"` or `"lamb"`. Adam-like steps such as LAMB's magnify the
+            rounding noise that is the gradient of a bias ahead of batch norm.
+        learning_rate: Its learning rate. Defaults to one chosen as above.
+        l2: Adds this L2 penalty to every kernel. Defaults to none.
+        tolerance: Largest difference of a weight that passes, relative to the largest of its
+            variable where that is above 1.
+        seed: Decides weights and images.
+
+    Returns:
+        A `ReplicaReport`.
+
+    Raises:
+        InputError: If the settings cannot be used, or TensorFlow has already been used.
+    """
+    batch_size = batch_size or 8 * replicas
+    if replicas < 2 or batch_size % replicas:
+        raise InputError(
+            "Compare at least 2 replicas, with a batch that is a multiple of their number. "
+            f"Received: replicas={replicas}, batch_size={batch_size}"
+        )
+    if optimizer not in OPTIMIZERS:
+        raise InputError(
+            f"`optimizer` must be one of {tuple(OPTIMIZERS)}. Received: optimizer={optimizer!r}"
+        )
+    _make_devices(replicas)
+    strategies = (
+        tf.distribute.OneDeviceStrategy("CPU:0"),
+        tf.distribute.MirroredStrategy([f"CPU:{index}" for index in range(replicas)]),
+    )
+    models = []
+    for strategy in strategies:
+        with strategy.scope():
+            keras.utils.set_random_seed(seed_of_32_bits(seed))
+            model = _model(build, image_size, seed, l2)
+            model.compile(OPTIMIZERS[optimizer](_LEARNING_RATES[0]))
+        models.append(_Trainable(model))
+    one, several = models
+    start = one.weights()
+    images, labels = _data(one.model.encoder, image_size, batch_size, steps, seed)
+    data = tf.data.Dataset.from_tensor_slices((images, labels))
+    data = data.batch(batch_size, drop_remainder=True)
+    draw = generator(seed)
+    nearby = [
+        (w * (1 + _ROUNDING * draw.standard_normal(w.shape))).astype(w.dtype) for w in start
+    ]
+    for rate in [learning_rate] if learning_rate else _LEARNING_RATES:
+        trained, loss = one.train(data, start, rate)
+        rounding = max(_differences(trained, one.train(data, nearby, rate)[0]))
+        if _MARGIN * rounding <= tolerance:
+            break
+    others, other_loss = several.train(data, start, rate)
+    report = ReplicaReport(
+        replicas,
+        steps,
+        rate,
+        tolerance,
+        rounding,
+        one.moved(start, trained),
+        sorted(
+            zip(_names(one.model), _differences(trained, others)),
+            key=lambda item: -np.nan_to_num(item[1], nan=np.inf),
+        ),
+        (loss, other_loss),
+        [],
+    )
+    if report.passed and not report.is_blurred:
+        return report
+    for model in models:
+        model.set_weights(start)
+    images = tf.cast(images[:batch_size], tf.float32) / 255.0
+    findings = compare_layers(strategies, [model.model.encoder for model in models], images)
+    if not report.passed and not findings:
+        findings = [
+            "No layer of the encoder differs on its own: the difference is in the gradients. "
+            "Try a lower --learning-rate; look for custom gradients."
+        ]
+    return dataclasses.replace(report, findings=findings)
+
+
+class _Trainable:
+    """A compiled `SimCLR` that can be trained again and again from the same state."""
+
+    def __init__(self, model: SimCLR):
+        self.model = model
+        self._networks = (model.encoder, model.projection_head, model.probe)
+        state = (*optimizer_variables(model.optimizer), model.step)
+        self._before = [(v, v.read_value().numpy()) for v in state]
+
+    def train(self, data, weights, learning_rate: float) -> tuple[list[np.ndarray], float]:
+        """The weights after one pass over the data, and its mean loss."""
+        for variable, value in self._before:
+            variable.assign(value)
+        self.model.optimizer.learning_rate = learning_rate
+        self.set_weights(weights)
+        history = self.model.fit(data, verbose=0, shuffle=False).history
+        return self.weights(), history["loss"][0]
+
+    def weights(self) -> list[np.ndarray]:
+        return [w for network in self._networks for w in network.get_weights()]
+
+    def moved(self, before, after) -> float:
+        """How far the weight that gradients moved most moved."""
+        trained = {id(v) for v in self.model.trainable_variables}
+        variables = [v for network in self._networks for v in network.weights]
+        return max(
+            float(np.abs(a - b).max(initial=0.0))
+            for v, a, b in zip(variables, before, after)
+            if id(v) in trained
+        )
+
+    def set_weights(self, weights) -> None:
+        weights = list(weights)
+        for network in self._networks:
+            count = len(network.weights)
+            network.set_weights(weights[:count])
+            weights = weights[count:]
+
+
+def _differences(ours, theirs) -> list[float]:
+    """The largest of each variable, relative to its largest value where that is above 1."""
+    # Pixels of 0-255 make moving statistics of thousands.
+    return [
+        float(np.abs(a - b).max(initial=0.0) / np.abs(a).max(initial=1.0))
+        for a, b in zip(ours, theirs)
+    ]
+
+
+def _make_devices(count: int) -> None:
+    try:
+        tf.config.set_visible_devices([], "GPU")
+        tf.config.set_logical_device_configuration(
+            tf.config.list_physical_devices("CPU")[0],
+            [tf.config.LogicalDeviceConfiguration()] * count,
+        )
+    except RuntimeError as error:
+        raise InputError(
+            f"The logical devices must be made before TensorFlow is used ({error}). Call it in "
+            "a process of its own: simclr-keras verify-replicas does."
+        ) from error
+
+
+def _model(build, image_size: int, seed: int, l2: float) -> SimCLR:
+    encoder = build()
+    if l2:
+        encoder = with_l2_penalty(encoder, l2)
+    return SimCLR(
+        encoder,
+        ProjectionHead(32),
+        SimCLRAugmenter(_side(encoder, image_size)),
+        temperature=0.5,
+        probe=keras.layers.Dense(4),
+        seed=seed,
+    )
+
+
+def with_l2_penalty(encoder: keras.Model, l2: float) -> keras.Model:
+    """A functional encoder with other weights and this L2 penalty on every kernel."""
+
+    def clone(layer):
+        # Such as a network of keras.applications.
+        if isinstance(layer, keras.Model) and is_graph(layer):
+            return keras.models.clone_model(layer, clone_function=clone)
+        config = layer.get_config()
+        if isinstance(layer, keras.layers.BatchNormalization):
+            config["synchronized"] = layer.synchronized  # Keras 2.15 leaves it out
+        for name in ("kernel_regularizer", "depthwise_regularizer"):
+            if name in config:
+                config[name] = keras.regularizers.serialize(keras.regularizers.L2(l2))
+        return layer.__class__.from_config(config)
+
+    return keras.models.clone_model(encoder, clone_function=clone)
+
+
+def _side(encoder, image_size: int) -> int:
+    return encoder.input_shape[1] or image_size
+
+
+def _data(encoder, image_size, batch_size, steps, seed):
+    draw = generator(seed)
+    side, channels = _side(encoder, image_size), encoder.input_shape[-1]
+    count = batch_size * steps
+    coarse = draw.uniform(0, 255, (count, 5, 5, channels))  # blobs: noise has no views
+    images = tf.image.resize(coarse, (side, side), "bicubic")
+    images = tf.cast(tf.clip_by_value(images, 0, 255), tf.uint8).numpy()
+    return images, draw.integers(-1, 4, count)
+
+
+def _names(model) -> list[str]:
+    networks = {"encoder": model.encoder, "head": model.projection_head, "probe": model.probe}
+    return [
+        f"{name}: {getattr(variable, 'path', variable.name)}"
+        for name, network in networks.items()
+        for variable in network.weights
+    ]

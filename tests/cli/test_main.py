@@ -1,0 +1,156 @@
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from conftest import ROOT
+
+from simclr_keras.cli.main import main
+
+SMALL = (
+    "--encoder simclr_resnet18 --width-multiplier 0.125 --small-image-stem --image-size 16 "
+    "--batch-size 4 --steps 2"
+).split()
+
+
+def _cli(*arguments, cwd=ROOT):
+    return subprocess.run(
+        [sys.executable, "-m", "simclr_keras", *map(str, arguments)],
+        cwd=cwd,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=600,
+    )
+
+
+def _one_line(returncode, stderr, code):
+    ours = [line for line in stderr.splitlines() if line.startswith("simclr-keras: ")]
+    assert returncode == code, stderr
+    assert len(ours) == 1 and "Traceback" not in stderr
+    return ours[0]
+
+
+@pytest.mark.parametrize(
+    "command, flags",
+    [
+        ("pretrain", ("--dataset", "--run-dir", "--crop-area-min", "--mixed-precision")),
+        (
+            "fine-tune",
+            ("RUN", "--labels-per-class", "--head-layers", "--from-scratch", "--steps"),
+        ),
+        ("distill", ("RUN", "--teacher", "--temperature", "--optimizer")),
+    ],
+)
+def test_help_does_not_import_tensorflow(command, flags):
+    script = (
+        f"import sys; sys.argv = ['simclr-keras', '{command}', '--help']\n"
+        "from simclr_keras.cli.main import main\n"
+        "try: main()\n"
+        "finally: assert not {'tensorflow', 'keras', 'sklearn'} & set(sys.modules)"
+    )
+    environment = {**os.environ, "COLUMNS": "200"}
+    result = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        env=environment,
+    )
+    assert result.returncode == 0, result.stderr
+    for flag in flags:
+        assert flag in result.stdout
+
+
+def test_from_a_folder_to_embeddings(image_folder, tmp_path):
+    pretrain = ("pretrain", "--dataset", image_folder, "--run-dir", tmp_path / "run", *SMALL)
+    first = _cli(*pretrain, "--json")
+    assert first.returncode == 0, first.stderr
+    assert json.loads(first.stdout.splitlines()[-1])["steps"] == 2
+    assert "is finished" in _cli(*pretrain).stdout
+    evaluated = _cli("evaluate", tmp_path / "run", "--json")
+    assert evaluated.returncode == 0, evaluated.stderr
+    assert 0 <= json.loads(evaluated.stdout.splitlines()[-1])["knn_accuracy"] <= 1
+    model = tmp_path / "saved_models" / "pets"
+    assert _cli("export", tmp_path / "run", "--output", model).returncode == 0
+    tuned = _cli("fine-tune", tmp_path / "run", "--labels-per-class", 2, "--steps", 1, "--json")
+    assert tuned.returncode == 0, tuned.stderr
+    assert json.loads(tuned.stdout.splitlines()[-1])["labels"] == 4
+    distilled = _cli("distill", tmp_path / "run", "--steps", 1)
+    assert distilled.returncode == 0, distilled.stderr
+    assert "distilled/2-per-class-seed0: 9 images, 1 steps of 9" in distilled.stdout
+    commands = [e["command"] for e in json.loads((tmp_path / "run/results.json").read_text())]
+    assert [c.split()[1] for c in commands] == ["evaluate", "fine-tune", "distill"]
+    (image_folder / "cats" / "broken.png").write_bytes(b"no image")
+    output = tmp_path / "e.npz"
+    embedded = _cli("embed", model, image_folder, "--output", output)
+    assert embedded.returncode == 3
+    assert "unreadable: cats/broken.png (not a JPEG, PNG, GIF or BMP image)" in embedded.stderr
+    assert np.load(output)["embeddings"].shape == (12, 64)
+    found = _cli("search", output, "cats/00.png", "-k", "3", "--json")
+    assert found.returncode == 0, found.stderr
+    (row,) = json.loads(found.stdout.splitlines()[-1])["rows"]
+    assert [m["path"] in found.stdout for m in row["matches"]] == [True] * 3
+    assert (tmp_path / "e_neighbours.html").exists()
+    # The same folder now refuses to train, in one line, and leaves no run behind.
+    refused = _cli("pretrain", "--dataset", image_folder, "--run-dir", tmp_path / "r2", *SMALL)
+    assert "broken.png" in _one_line(refused.returncode, refused.stderr, 2)
+    assert not (tmp_path / "r2").exists()
+
+
+def test_weights_of_the_original_release(image_folder, tmp_path):
+    archive = ROOT.parent / "shared" / "fixtures" / "official_checkpoints" / "r18_1x_sk0.tar.gz"
+    if not archive.exists():
+        pytest.skip(f"the fixtures are not beside the checkout ({archive})")
+    exported = _cli("export", "--official", archive, "--output", "m", "--json", cwd=tmp_path)
+    assert exported.returncode == 0, exported.stderr
+    assert json.loads(exported.stdout.splitlines()[-1])["path"] == os.path.join("m", "1")
+    official = ("--official", archive, "--dataset", image_folder)
+    evaluated = _cli("evaluate", *official, "--json", cwd=tmp_path)
+    assert evaluated.returncode == 0, evaluated.stderr
+    results = json.loads(evaluated.stdout.splitlines()[-1])
+    assert results["train_images"] + results["test_images"] == 12
+
+
+@pytest.mark.parametrize(
+    "arguments, text",
+    [
+        (["pretrain"], "Missing option '--dataset'"),
+        (["nonsense"], "nonsense"),
+        (["pretrain", "--dataset", "missing/", "--run-dir", "r"], "missing"),
+        (
+            ["pretrain", "--dataset", "digits", "--run-dir", "r", "--temperature", "0"],
+            "positive",
+        ),
+        (["evaluate", "no-run"], "There is no run in no-run"),
+        (["export", "no-run", "--output", "m"], "There is no run in no-run"),
+        (["export", "--output", "m"], "Name either a run directory or, with --official"),
+        (
+            ["export", "--official", "none", "--output", "m"],
+            "no checkpoint of the SimCLR release",
+        ),
+        (["embed", "no-model", ".", "--output", "e.npz"], "no exported model in no-model"),
+        (["fine-tune", "no-run", "--label-fraction", "0.1"], "There is no run in no-run"),
+        (["fine-tune", "no-run", "--label-fraction", "2"], "--label-fraction must be in"),
+        (["distill", "no-run", "--temperature", "0"], "--temperature must be positive"),
+        (["export", "--output", "m", "--classifier", "c"], "--classifier needs a run"),
+        (["search", "e.npz"], "Name images to search for, or pass --duplicates"),
+        (["search", "e.npz", "q.jpg"], "There is no file e.npz"),
+    ],
+)
+def test_wrong_use_is_one_line_and_exit_code_2(tmp_path, monkeypatch, capsys, arguments, text):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["simclr-keras", *arguments])
+    with pytest.raises(SystemExit) as stopped:
+        main()
+    assert text in _one_line(stopped.value.code, capsys.readouterr().err, 2)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_wrong_use_in_a_process_of_its_own(tmp_path):
+    result = _cli("distill", "no-run", "--temperature", "0", cwd=tmp_path)
+    message = _one_line(result.returncode, result.stderr, 2)
+    assert "--temperature must be positive" in message and result.stdout == ""
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,68 @@
+import numpy as np
+import pytest
+
+from simclr_keras.errors import InputError
+from simclr_keras.search import embeddings
+from simclr_keras.search.embeddings import (
+    read_blocks,
+    read_info,
+    read_vectors,
+    write_embeddings,
+)
+
+
+def _write(path, vectors, size=7):
+    with write_embeddings(path, "/photos", "/models/m/1") as rows:
+        for start in range(0, len(vectors), size):
+            part = vectors[start : start + size]
+            rows.add([f"{i}.png" for i in range(start, start + len(part))], part)
+        rows.unreadable.append("bad.png")
+
+
+@pytest.mark.parametrize("suffix", [".npz", ".parquet"])
+def test_what_is_written_is_read(tmp_path, rng, suffix, monkeypatch):
+    monkeypatch.setattr(embeddings, "_ROW_GROUP", 16 * 3 * 4)  # several groups
+    vectors = rng.random((50, 3)).astype("float32")
+    path = tmp_path / "deep" / f"e{suffix}"
+    _write(path, vectors)
+    info = read_info(path)
+    assert info.paths == [f"{i}.png" for i in range(50)] and info.unreadable == ["bad.png"]
+    assert (info.root, info.model) == ("/photos", "/models/m/1")
+    blocks = list(read_blocks(path, rows=12))
+    assert max(len(b) for b in blocks) <= 12 and len(blocks) >= 5
+    np.testing.assert_array_equal(np.concatenate(blocks), vectors)
+    np.testing.assert_array_equal(read_vectors(path), vectors)
+    assert [p.name for p in path.parent.iterdir()] == [path.name]
+
+
+def test_parquet_is_written_while_rows_come(tmp_path, monkeypatch):
+    monkeypatch.setattr(embeddings, "_ROW_GROUP", 16_000)
+    with write_embeddings(tmp_path / "e.parquet", "", "") as rows:
+        (unfinished,) = tmp_path.iterdir()
+        sizes = []
+        for _ in range(5):
+            rows.add(["x"] * 4, np.zeros((4, 1000), "float32"))
+            sizes.append(unfinished.stat().st_size)
+            assert rows.paths == [] and rows.vectors == []
+    assert sizes[-1] > 4 * 16_000 and sizes == sorted(sizes)
+
+
+def test_files_of_others_are_read_too(tmp_path, rng):
+    vectors = rng.random((4, 3))  # float64
+    np.savez(tmp_path / "e.npz", paths=["a", "b", "c", "d"], embeddings=vectors)
+    assert read_info(tmp_path / "e.npz").paths == ["a", "b", "c", "d"]
+    np.testing.assert_array_equal(read_vectors(tmp_path / "e.npz"), vectors.astype("float32"))
+
+
+def test_other_files_are_named(tmp_path):
+    with pytest.raises(InputError, match="There is no file .*gone.npz.*simclr-keras embed"):
+        read_info(tmp_path / "gone.npz")
+    with pytest.raises(InputError, match="must end in .npz or .parquet. Received: .*x.csv"):
+        read_info(tmp_path / "x.csv")
+    np.savez(tmp_path / "other.npz", x=1)
+    (tmp_path / "other.parquet").write_bytes(b"no parquet")
+    (tmp_path / "broken.npz").write_bytes(b"PK\3\4")
+    for name in ("other.npz", "other.parquet", "broken.npz"):
+        for read in (read_info, read_vectors):
+            with pytest.raises(InputError, match=f"{name} does not hold embeddings"):
+                read(tmp_path / name)

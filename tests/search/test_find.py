@@ -1,0 +1,88 @@
+import shutil
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from simclr_keras import export_encoder
+from simclr_keras.errors import InputError
+from simclr_keras.search.embed import embed_images
+from simclr_keras.search.find import find_duplicates, find_neighbours
+from simclr_keras.search.nearest import nearest
+
+
+@pytest.fixture(params=[".npz", ".parquet"])
+def embeddings(request, tiny_encoder, image_folder, tmp_path):
+    shutil.copy(image_folder / "cats" / "00.png", image_folder / "dogs" / "copy.png")
+    model = export_encoder(tiny_encoder, tmp_path / "tiny")
+    output = tmp_path / f"e{request.param}"
+    embed_images(model, image_folder, output)
+    return output
+
+
+def test_neighbours_of_an_image_of_the_file(embeddings):
+    result = find_neighbours(embeddings, ["cats/00.png", "dogs/03.png"], 3)
+    first, second = result["rows"]
+    assert first["query"] == "cats/00.png" and len(first["matches"]) == 3
+    assert first["matches"][0] == {
+        "path": "dogs/copy.png",
+        "cosine": pytest.approx(1, abs=1e-6),
+    }
+    for row in result["rows"]:
+        assert row["query"] not in [match["path"] for match in row["matches"]]
+    page = embeddings.parent / "e_neighbours.html"
+    assert result["page"] == str(page) and page.read_text().count("<img") == 2 * 4
+    assert second["matches"][0]["cosine"] >= second["matches"][1]["cosine"]
+
+
+def test_a_new_image_is_embedded_by_the_files_model(embeddings, image_folder, tmp_path):
+    query = tmp_path / "new.png"
+    shutil.copy(image_folder / "dogs" / "05.png", query)
+    page = tmp_path / "p" / "page.html"
+    result = find_neighbours(embeddings, [str(query)], 2, page=page)
+    (row,) = result["rows"]
+    assert row["matches"][0] == {"path": "dogs/05.png", "cosine": pytest.approx(1, abs=1e-6)}
+    assert page.read_text().count("<img") == 3
+
+
+def test_duplicates_of_a_folder(embeddings):
+    result = find_duplicates(embeddings, threshold=0.999999)
+    assert result["pairs"] == 1
+    (row,) = result["rows"]
+    assert row["query"] == "cats/00.png" and row["matches"][0]["path"] == "dogs/copy.png"
+    assert (embeddings.parent / "e_duplicates.html").read_text().count("<img") == 2
+    assert find_duplicates(embeddings, threshold=-0.99)["pairs"] == 13 * 12 // 2
+
+
+def test_pictures_that_are_gone_are_left_out(embeddings, image_folder, tmp_path):
+    shutil.move(image_folder, tmp_path / "moved")
+    page = find_neighbours(embeddings, ["cats/00.png"], 2)["page"]
+    assert open(page).read().count("no picture") == 3
+    page = find_neighbours(embeddings, ["cats/00.png"], 2, images=tmp_path / "moved")["page"]
+    assert open(page).read().count("<img") == 3
+
+
+def test_what_cannot_be_searched_is_said(embeddings, tmp_path):
+    with pytest.raises(
+        InputError, match=r"There is no image gone.png, neither .* the 13 names"
+    ):
+        find_neighbours(embeddings, ["gone.png"])
+    (tmp_path / "bad.png").write_bytes(b"no image")
+    with pytest.raises(InputError, match="The query .*bad.png cannot be read|None of the 1"):
+        find_neighbours(embeddings, [str(tmp_path / "bad.png")])
+    with pytest.raises(InputError, match="Received: 2"):
+        find_duplicates(embeddings, threshold=2)
+    np.savez(tmp_path / "foreign.npz", paths=["a"], embeddings=np.ones((1, 8)))
+    tf.io.write_file(str(tmp_path / "q.png"), tf.io.encode_png(tf.zeros((4, 4, 3), tf.uint8)))
+    with pytest.raises(InputError, match="foreign.npz names no model. Name one with --model"):
+        find_neighbours(tmp_path / "foreign.npz", [str(tmp_path / "q.png")])
+    assert not list(tmp_path.glob("*.html"))
+
+
+def test_a_name_of_a_later_block_is_found(tmp_path, rng):
+    vectors = rng.normal(size=(20_000, 4)).astype("float32")
+    names = [str(i) for i in range(len(vectors))]
+    np.savez(tmp_path / "e.npz", paths=names, embeddings=vectors)
+    (row,) = find_neighbours(tmp_path / "e.npz", ["19999"], 3)["rows"]
+    expected = nearest(vectors[-1:], vectors[:-1], 3)
+    assert [match["path"] for match in row["matches"]] == [names[i] for i in expected[0][0]]
