@@ -56,6 +56,7 @@ def measure_speed(work, options):
     import tensorflow as tf
 
     from simclr_keras import build_encoder, export_encoder, load_exported
+    from simclr_keras.search.config import EmbedConfig
     from simclr_keras.search.embed import embed_images
 
     folder = link_images(work / "images", folder_of(work, options), options.images)
@@ -75,13 +76,10 @@ def measure_speed(work, options):
 
     def embed(suffix):
         stamps = []
-        embed_images(
-            exported,
-            folder,
-            work / f"e{suffix}",
-            batch_size=batch,
-            progress=lambda *_: stamps.append(time.perf_counter()),
+        config = EmbedConfig(
+            exported, folder, output=str(work / f"e{suffix}"), batch_size=batch
         )
+        embed_images(config, lambda *_: stamps.append(time.perf_counter()))
         return stamps[:-1]
 
     class Stamps(keras.callbacks.Callback):
@@ -138,8 +136,10 @@ def measure_speed(work, options):
 
 _CHILD = """
 import resource, sys
+from simclr_keras.search.config import EmbedConfig
 from simclr_keras.search.embed import embed_images
-result = embed_images(*sys.argv[1:4])
+model, images, output = sys.argv[1:4]
+result = embed_images(EmbedConfig(model, images, output))
 print(result.count, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
 """
 

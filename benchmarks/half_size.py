@@ -9,7 +9,6 @@ weighted kNN (k = 200, temperature 0.1) on the test part; requests are interleav
 
 import argparse
 import os
-import pathlib
 import statistics
 import tempfile
 import time
@@ -32,6 +31,7 @@ def main():
 
     from simclr_keras import knn_accuracy, load_exported
     from simclr_keras.data.datasets import evaluation_dataset
+    from simclr_keras.runs.config import ExportConfig
     from simclr_keras.runs.directory import RunDirectory
     from simclr_keras.runs.export import export
     from simclr_keras.runs.run_source import run_source
@@ -53,7 +53,11 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         models, sizes = {}, {}
         for dtype in WEIGHTS_DTYPES:
-            path = export(options.run, pathlib.Path(folder, dtype), weights_dtype=dtype)
+            path = export(
+                ExportConfig(
+                    options.run, output=os.path.join(folder, dtype), weights_dtype=dtype
+                )
+            )
             sizes[dtype] = sum(p.stat().st_size for p in (path / "variables").iterdir()) / 1e6
             models[dtype] = load_exported(path)
         accuracy, cosine, reference = {}, {}, None

@@ -18,9 +18,10 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 import numpy as np
 
 import simclr_keras as sk
+from simclr_keras.runs.config import EvaluateConfig
 from simclr_keras.runs.directory import RunDirectory
 from simclr_keras.runs.evaluate import evaluate
-from simclr_keras.runs.quickstart import compare_few_labels, quickstart_config
+from simclr_keras.runs.quickstart import compare_few_labels, pretrain_config
 
 COLUMNS = ("loss", "kNN", "linear", "1 label", "2 labels", "5 labels")
 GLOROT = sk.ProjectionHead.build
@@ -40,9 +41,9 @@ def small_normal(seed: int):
 
 def measure(seed: int) -> list[float]:
     with tempfile.TemporaryDirectory() as folder:
-        config = dataclasses.replace(quickstart_config(f"{folder}/run"), seed=seed)
+        config = dataclasses.replace(pretrain_config(f"{folder}/run"), seed=seed)
         loss = sk.pretrain(config).loss
-        found = evaluate(config.run_dir)
+        found = evaluate(EvaluateConfig(config.run_dir))
         few = [
             row["simclr"]["mean"] for row in compare_few_labels(RunDirectory(config.run_dir))
         ]

@@ -11,8 +11,10 @@ import argparse
 
 import simclr_keras as sk
 from simclr_keras.errors import InputError
+from simclr_keras.runs.config import EvaluateConfig, ExportConfig
 from simclr_keras.runs.evaluate import evaluate
 from simclr_keras.runs.export import export
+from simclr_keras.search.config import EmbedConfig
 from simclr_keras.search.embed import embed_images
 
 parser = argparse.ArgumentParser()
@@ -39,11 +41,12 @@ print(sk.pretrain(config))
 
 # 3. How good are the frozen features? Needs class folders.
 try:
-    results = evaluate(arguments.run_dir, compare_random=True)
+    results = evaluate(EvaluateConfig(arguments.run_dir, compare_random=True))
     print(f"kNN {results['knn_accuracy']:.3f}, linear {results['linear_accuracy']:.3f}")
 except InputError as error:
     print(error)
 
 # 4. A SavedModel for TensorFlow Serving, and the embeddings of the folder with it.
-model = export(arguments.run_dir, "saved_models/example")
-print(embed_images(model, arguments.folder, "embeddings.npz").embeddings.shape)
+model = export(ExportConfig(arguments.run_dir, output="saved_models/example"))
+config = EmbedConfig(str(model), arguments.folder, output="embeddings.npz")
+print(embed_images(config).embeddings.shape)

@@ -36,7 +36,7 @@ _MODULE_OF = {
     "nt_xent_loss": "objective.nt_xent",
     "prepare_encoder": "networks.adapter",
     "pretrain": "runs.pretrain",
-    "scale_learning_rate": "training.schedules",
+    "scale_learning_rate": "training.defaults",
 }
 
 __all__ = sorted(_MODULE_OF)

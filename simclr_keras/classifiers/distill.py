@@ -8,19 +8,18 @@ import tensorflow as tf
 
 from ..data.sources import ImageSource
 from ..errors import InputError
+from ..settings import POSITIVE, SHARE_OR_NONE, check_range
 from .settings import TrainingSettings
 from .training import (
     TrainedClassifier,
     as_source,
     copy_of,
-    learning_rates,
     side_of_views,
     train_classifier,
 )
 
 _LOGGER = logging.getLogger("simclr_keras")
 _EPOCHS = 100  # 400 in the paper; as many as pretraining has by default
-_LEARNING_RATES = learning_rates(lars=0.1)
 
 
 def distillation_loss(
@@ -149,10 +148,8 @@ def distill(
             "Teacher and student must have the same classes. Received: "
             f"{classes[0]} and {classes[1]} logits"
         )
-    if not temperature > 0:
-        raise InputError(f"--temperature must be positive. Received: {temperature}")
-    if not 0 <= label_weight <= 1:
-        raise InputError(f"--label-weight must be in [0, 1]. Received: {label_weight}")
+    check_range("temperature", temperature, POSITIVE)
+    check_range("label_weight", label_weight, SHARE_OR_NONE)
     if label_weight and not source.has_labels:
         raise InputError(
             f"True labels need images that have some. Received: label_weight={label_weight}, "
@@ -167,11 +164,11 @@ def distill(
             teacher(views, training=False), logits, temperature, labels, label_weight, share
         )
 
-    plan = settings.plan(len(source), _EPOCHS, _LEARNING_RATES)
+    plan = settings.plan("distill", len(source), _EPOCHS)
     if label_weight and share * plan.batch_size < 1:
         _LOGGER.warning(
             "A batch of %d holds %.2g labelled images on average, so most steps see no true "
-            "label and the others weigh it by %.3g. A larger --batch-size makes it steadier.",
+            "label and the others weigh it by %.3g. A larger `batch_size` makes it steadier.",
             plan.batch_size,
             share * plan.batch_size,
             1 / (share * plan.batch_size),

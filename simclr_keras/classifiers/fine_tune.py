@@ -11,13 +11,13 @@ from ..data.sources import ImageSource
 from ..errors import InputError
 from ..networks.projection_head import ProjectionHead
 from ..seeds import seed_of_32_bits
+from ..settings import PART, check_range
 from .labels import choose_labels
 from .settings import TrainingSettings
 from .training import (
     TrainedClassifier,
     as_source,
     copy_of,
-    learning_rates,
     side_of_views,
     train_classifier,
 )
@@ -26,7 +26,6 @@ _LOGGER = logging.getLogger("simclr_keras")
 # The paper's passes over 1 % of ImageNet's labels, 13,000, and over 10 % and all of them.
 _EPOCHS, _MANY_LABELS, _EPOCHS_OF_MANY = 60, 50_000, 30
 _PATIENCE = 8  # of some twenty evaluations
-_LEARNING_RATES = learning_rates(lars=0.005)
 
 
 def fine_tune(
@@ -122,7 +121,7 @@ def fine_tune(
         validation = (held_out, _PATIENCE)
         source = source.subset(np.setdiff1d(np.arange(len(source)), part))
     epochs = _EPOCHS if len(source) < _MANY_LABELS else _EPOCHS_OF_MANY
-    plan = settings.plan(len(source), epochs, _LEARNING_RATES)
+    plan = settings.plan("fine-tune", len(source), epochs)
     _LOGGER.info(
         "Fine-tuning on %d labels of %d classes (%s): %d steps of %d, %s with a learning rate "
         "of %.4g",
@@ -161,8 +160,8 @@ def build_classifier(
     layers = 0 if projection_head is None else projection_head.num_layers
     if projection_head is not None and not 0 <= head_layers <= layers:
         raise InputError(
-            f"--head-layers must be between 0 and the {layers} that the projection head has. "
-            f"Received: {head_layers}"
+            f"`head_layers` must be between 0 and the {layers} that the projection head has. "
+            f"Received: head_layers={head_layers}"
         )
     images = keras.Input(encoder.input_shape[1:], name="images")
     hidden = copy_of(encoder)(images)
@@ -186,8 +185,7 @@ def build_classifier(
 
 def _validation_part(labels: np.ndarray, fraction: float, seed: int) -> np.ndarray:
     """Sorted indices of a share of every class; none if a class would not give one."""
-    if not 0 <= fraction < 1:
-        raise InputError(f"--validation-fraction must be in [0, 1). Received: {fraction}")
+    check_range("validation_fraction", fraction, PART)
     fewest = np.unique(labels, return_counts=True)[1].min()
     if fraction * fewest < 1:
         return np.zeros(0, np.int64)

@@ -3,11 +3,22 @@
 import dataclasses
 import math
 import typing
+from typing import Literal
 
-from ..seeds import is_seed
-from ..settings import check_choices, check_numbers, setting
+from ..settings import (
+    AT_LEAST_1,
+    NOT_NEGATIVE,
+    POSITIVE,
+    SEED,
+    SHARE,
+    Range,
+    Settings,
+    setting,
+)
+from ..training.defaults import default_learning_rate
 
-OPTIMIZERS = ("auto", "lars", "adamw", "sgd")
+# Batch norm of a single row of features is constant, and so is every logit after it.
+_AT_LEAST_2 = Range("at least 2", lambda x: x >= 2)
 # Below this many steps LARS, whose steps are a thousandth of a weight's norm times the learning
 # rate, leaves a network where it was. The paper's own runs have 750 (1 % of ImageNet) and more.
 _LEAST_LARS_STEPS = 500
@@ -26,7 +37,7 @@ class TrainingPlan(typing.NamedTuple):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class TrainingSettings:
+class TrainingSettings(Settings):
     """Length, batch, optimizer and crops of a classifier's training.
 
     What is `None` is chosen for the number of images: see `plan`.
@@ -36,38 +47,30 @@ class TrainingSettings:
     """
 
     epochs: int | None = setting(
-        None, "Passes over the images. Default: the paper's, but at least 400 steps."
+        None,
+        "Passes over the images. Default: the paper's, but at least 400 steps.",
+        AT_LEAST_1,
     )
-    steps: int | None = setting(None, "Number of steps, instead of --epochs.")
+    steps: int | None = setting(None, "Number of steps, instead of `epochs`.", AT_LEAST_1)
     batch_size: int | None = setting(
-        None, "Images per step. Default: a quarter of the images, from 16 to 1024."
+        None, "Images per step. Default: a quarter of the images, from 16 to 1024.", _AT_LEAST_2
     )
-    optimizer: str = setting(
-        "auto", "lars, adamw or sgd; auto: lars from 500 steps of 1024 images, else adamw."
+    optimizer: Literal["auto", "lars", "adamw", "sgd"] = setting(
+        "auto", "auto: lars from 500 steps of 1024 images, else adamw."
     )
     learning_rate: float | None = setting(
-        None, "First learning rate of a cosine. Default: by optimizer and batch size."
+        None, "First learning rate of a cosine. Default: by optimizer and batch size.", POSITIVE
     )
-    weight_decay: float = setting(0.0, "Weight decay; the paper fine-tunes without.")
+    weight_decay: float = setting(
+        0.0, "Weight decay; the paper fine-tunes without.", NOT_NEGATIVE
+    )
     crop_area_min: float | None = setting(
-        None, "Least share of the image that a crop covers. Default: as in pretraining."
+        None, "Least share of the image that a crop covers. Default: as in pretraining.", SHARE
     )
     flip: bool | None = setting(None, "Mirror half of the images. Default: as in pretraining.")
-    seed: int = setting(0, "Decides the choice of labels, their order and all crops.")
+    seed: int = setting(0, "Decides the choice of labels, their order and all crops.", SEED)
 
-    def __post_init__(self):
-        check_choices(self, optimizer=OPTIMIZERS)
-        check_numbers(self, lambda x: x >= 1, "at least 1", "epochs", "steps")
-        # Batch norm of a single row of features is constant, and so is every logit after it.
-        check_numbers(self, lambda x: x >= 2, "at least 2", "batch_size")
-        check_numbers(self, lambda x: x > 0, "positive", "learning_rate")
-        check_numbers(self, lambda x: x >= 0, "0 or more", "weight_decay")
-        check_numbers(self, is_seed, "an integer of 64 bits", "seed")
-        check_numbers(self, lambda x: 0 < x <= 1, "in (0, 1]", "crop_area_min")
-
-    def plan(
-        self, images: int, epochs: int, learning_rates: dict[str, typing.Callable]
-    ) -> TrainingPlan:
+    def plan(self, command: str, images: int, epochs: int) -> TrainingPlan:
         """The steps, batch, optimizer and learning rate for so many images.
 
         The batch is the largest power of two that a quarter of the images holds, from 16 to
@@ -76,9 +79,9 @@ class TrainingSettings:
         get anywhere; where there are fewer than 500 of 1024 images, `"auto"` takes AdamW.
 
         Args:
+            command: `"fine-tune"` or `"distill"`.
             images: N, images to train on.
             epochs: Default of `epochs`.
-            learning_rates: optimizer -> function from the batch size to the default.
 
         Returns:
             A `TrainingPlan`.
@@ -93,5 +96,5 @@ class TrainingSettings:
         if optimizer == "auto":
             is_papers = batch_size >= _LARGEST_BATCH and steps >= _LEAST_LARS_STEPS
             optimizer = "lars" if is_papers else "adamw"
-        rate = self.learning_rate or learning_rates[optimizer](batch_size)
+        rate = self.learning_rate or default_learning_rate(command, optimizer, batch_size)
         return TrainingPlan(steps, batch_size, optimizer, rate)

@@ -15,7 +15,7 @@ from ..errors import InputError, RunFailure
 from ..keras_versions import apply_gradients, build_optimizer, scaled
 from ..training.lars import LARS
 from ..training.optimizers import make_optimizer
-from ..training.schedules import WarmupCosine, scale_learning_rate
+from ..training.schedules import WarmupCosine
 from ..views.augmenter import SimCLRAugmenter
 from ..views.cutting import CropCutter
 from .settings import TrainingPlan, TrainingSettings
@@ -40,15 +40,6 @@ class TrainedClassifier(typing.NamedTuple):
     history: list[dict]
     best_step: int
     plan: TrainingPlan
-
-
-def learning_rates(lars: float) -> dict[str, Callable[[int], float]]:
-    """optimizer -> default from the batch size: `lars` * sqrt(B), SimCLR v1's for SGD, 0.001."""
-    return {
-        "lars": lambda batch_size: scale_learning_rate(lars, batch_size, "sqrt"),
-        "sgd": lambda batch_size: scale_learning_rate(0.05, batch_size, "linear"),
-        "adamw": lambda batch_size: 1e-3,
-    }
 
 
 def as_source(images, labels=None) -> ImageSource:
@@ -145,7 +136,7 @@ def train_classifier(
         losses, hits, known = np.mean(np.array(measured), axis=0)
         if not math.isfinite(losses):
             raise RunFailure(
-                f"The loss is {losses} before step {step}. Lower --learning-rate. Received: "
+                f"The loss is {losses} before step {step}. Lower `learning_rate`. Received: "
                 f"{plan.optimizer} with a learning rate of {plan.learning_rate:g}"
             )
         row = {

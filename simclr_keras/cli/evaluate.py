@@ -1,67 +1,26 @@
 """The command `evaluate`, and how accuracies are printed."""
 
-from typing import Annotated
-
 import typer
 
-from .options import Json, Official, OfficialSize, RunOrOfficial, print_json
+from ..runs.config import EvaluateConfig
+from .options import command_of, print_json
 
 _CLASSES_SHOWN = 20
 _NAME_WIDTH = 24
 
 
-def evaluate(
-    run: RunOrOfficial = None,
-    dataset: Annotated[
-        str | None, typer.Option(help="Labelled data; default: the run's.")
-    ] = None,
-    eval_dataset: Annotated[
-        str | None,
-        typer.Option(help="Other data to measure on; then all of --dataset is learned from."),
-    ] = None,
-    data_dir: Annotated[str | None, typer.Option(help="Folder of TFDS data.")] = None,
-    batch_size: Annotated[
-        int, typer.Option(min=1, help="Images per forward pass, and per step of SGD.")
-    ] = 256,
-    compare_random: Annotated[
-        bool, typer.Option(help="Measure the encoder with random weights too.")
-    ] = False,
-    protocol: Annotated[
-        str,
-        typer.Option(help="Of linear evaluation: lbfgs on features, sgd on crops, or both."),
-    ] = "lbfgs",
-    epochs: Annotated[
-        int | None, typer.Option(min=1, help="Of --protocol sgd. Default: 90.")
-    ] = None,
-    learning_curve: Annotated[
-        bool, typer.Option("--learning-curve", help="How many labels are enough? With a PNG.")
-    ] = False,
-    official: Official = None,
-    image_size: OfficialSize = None,
-    json: Json = False,
-):
+@command_of(EvaluateConfig)
+def evaluate(config: EvaluateConfig, as_json: bool):
     """Weighted kNN and linear evaluation of frozen features; writes RUN/evaluation.json."""
     from ..runs.evaluate import evaluate as measure
 
-    results = measure(
-        run,
-        dataset,
-        eval_dataset,
-        data_dir,
-        batch_size,
-        compare_random,
-        official,
-        image_size,
-        protocol=protocol,
-        epochs=epochs,
-        with_learning_curve=learning_curve,
-    )
+    results = measure(config)
     print_accuracies(results)
     _print_neighbours(results)
     _print_classes(results)
-    if learning_curve:
+    if config.learning_curve:
         _print_learning_curve(results)
-    print_json(json, results)
+    print_json(as_json, results)
 
 
 def print_accuracies(results: dict) -> None:

@@ -9,22 +9,12 @@ from typing import Annotated
 
 import typer
 
+from ..errors import InputError, RunFailure
+from .flags import flag, with_flags
+
+NAMES: set[str] = set()  # the settings of all commands, for what is logged
+
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")]
-Run = Annotated[str, typer.Argument(metavar="RUN", help="A run directory.")]
-RunOrOfficial = Annotated[
-    str | None, typer.Argument(metavar="RUN", help="A run directory (or use --official).")
-]
-Official = Annotated[
-    str | None,
-    typer.Option(
-        metavar="PATH", help="A checkpoint of the original SimCLR release, instead of RUN."
-    ),
-]
-OfficialSize = Annotated[
-    int | None,
-    typer.Option(min=1, help="Image size of --official; default: 224, or 32 by its stem."),
-]
-BatchSize = Annotated[int, typer.Option(min=1, help="Images per forward pass.")]
 
 
 def print_json(wanted: bool, content: dict) -> None:
@@ -35,24 +25,34 @@ def print_json(wanted: bool, content: dict) -> None:
 def command_of(config_class: type) -> Callable:
     """Makes `function(config, as_json)` a command with a flag for each field of a dataclass.
 
-    A field's help is its metadata; one with `"argument"` there is an argument of that name.
+    See `settings.setting`. Messages name settings by their flags, see `flags.with_flags`.
     """
+    fields = sorted(
+        dataclasses.fields(config_class), key=lambda field: field.metadata["argument"] is None
+    )
+    arguments = {f.name: f.metadata["argument"] for f in fields if f.metadata["argument"]}
+    names = [field.name for field in fields if field.name not in arguments]
+    NAMES.update(names)
 
     def decorate(function: Callable) -> Callable:
         def command(**settings):
             as_json = settings.pop("json")
-            return function(config_class(**settings), as_json)
+            try:
+                return function(config_class(**settings), as_json)
+            except (InputError, RunFailure) as error:
+                message = with_flags(str(error), names, arguments)
+                raise type(error)(message).with_traceback(error.__traceback__) from None
 
         hints = typing.get_type_hints(config_class)
-        fields = dataclasses.fields(config_class)
         parameters = [_parameter("json", False, Json)]
-        for field in sorted(fields, key=lambda field: "argument" not in field.metadata):
-            text, metavar = field.metadata["help"], field.metadata.get("argument")
-            option = (
-                typer.Argument(metavar=metavar, help=text)
-                if metavar
-                else typer.Option(help=text)
-            )
+        for field in fields:
+            text = with_flags(field.metadata["help"], names, arguments)
+            if field.metadata["within"]:
+                text += f" ({field.metadata['within'].text.partition(':')[0]})"
+            short = field.metadata["short"]
+            option = typer.Option(*([short, flag(field.name)] if short else []), help=text)
+            if field.name in arguments:
+                option = typer.Argument(metavar=arguments[field.name], help=text)
             is_required = field.default is dataclasses.MISSING
             default = inspect.Parameter.empty if is_required else field.default
             kind = Annotated[hints[field.name], option]

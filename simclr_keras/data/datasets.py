@@ -160,7 +160,7 @@ def pretraining_dataset(
     if batch_size > len(source):
         raise InputError(
             f"A batch of {batch_size} is larger than the dataset ({len(source)} images). "
-            f"Choose a --batch-size of at most {len(source)}."
+            f"Choose a `batch_size` of at most {len(source)}."
         )
     rows = batch_size - first_position if rows is None else rows
     positions = tf.range(first_position, first_position + rows, dtype=tf.int64)

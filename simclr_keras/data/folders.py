@@ -144,7 +144,7 @@ def _readable(root: pathlib.Path, files: list[str], skip_unreadable: bool) -> tu
         return readable
     message = f"{len(broken)} of {len(files)} images in {root} cannot be read: {_named(broken)}"
     if not skip_unreadable:
-        raise InputError(f"{message}. Move them away, or pretrain with --skip-unreadable.")
+        raise InputError(f"{message}. Move them away, or pretrain with `skip_unreadable`.")
     if not readable:
         raise InputError(f"{message}. Nothing is left: name another folder.")
     _LOGGER.warning("%s. They are left out.", message)

@@ -54,7 +54,7 @@ def load_tfds(name: str, split: str, data_dir: str | None = None) -> tuple[Image
             raise InputError(
                 f"TFDS could not download {name} to {builder.data_dir}: {_line(error)}. "
                 "Download it where there is a connection, and name its folder with "
-                "--data-dir or TFDS_DATA_DIR."
+                "`data_dir` or TFDS_DATA_DIR."
             ) from error
     splits = builder.info.splits
     held_out = next((part for part in _HELD_OUT if part in splits), None)

@@ -4,10 +4,11 @@ import json
 import os
 import re
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from ..errors import InputError
 
+StrategyName = Literal["auto", "one", "mirrored", "multi-worker", "tpu"]
 _SLURM_FIRST_PORT = 20000  # plus a number from the job, so that jobs on one node differ
 
 

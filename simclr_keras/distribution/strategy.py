@@ -6,12 +6,11 @@ from collections.abc import Callable
 import tensorflow as tf
 
 from ..errors import InputError
-from .cluster import find_cluster, tf_config
+from ..settings import check_choice, choices_of
+from .cluster import StrategyName, find_cluster, tf_config
 
-STRATEGIES = ("auto", "one", "mirrored", "multi-worker", "tpu")
 
-
-def choose_strategy(name: str = "auto") -> tf.distribute.Strategy:
+def choose_strategy(name: StrategyName = "auto") -> tf.distribute.Strategy:
     """The strategy for this machine, or for the cluster that this process belongs to.
 
     Several workers must be the first thing that TensorFlow hears of: call it before anything
@@ -31,8 +30,7 @@ def choose_strategy(name: str = "auto") -> tf.distribute.Strategy:
     Raises:
         InputError: If the name is unknown, or what it needs is not there.
     """
-    if name not in STRATEGIES:
-        raise InputError(f"`strategy` must be one of {STRATEGIES}. Received: strategy={name!r}")
+    check_choice("strategy", name, choices_of(StrategyName))
     cluster = find_cluster() if name in ("auto", "multi-worker") else None
     if name == "multi-worker" or (cluster and len(cluster.addresses) > 1):
         return _multi_worker(cluster)
@@ -63,16 +61,16 @@ def check_divides(
             of the number of replicas.
     """
     count = strategy.num_replicas_in_sync
-    for flag, size in (("--batch-size", batch_size), ("--micro-batch-size", micro_batch_size)):
+    for name, size in (("batch_size", batch_size), ("micro_batch_size", micro_batch_size)):
         if size and size % count:
             raise InputError(
                 f"A batch of {size} does not divide over {count} replicas. Choose a "
-                f"{flag} that is a multiple of {count}."
+                f"`{name}` that is a multiple of {count}."
             )
     if micro_batch_size and batch_size % micro_batch_size:
         raise InputError(
             f"A batch of {batch_size} does not divide into micro-batches of {micro_batch_size}. "
-            f"Choose a --micro-batch-size that divides {batch_size}."
+            f"Choose a `micro_batch_size` that divides {batch_size}."
         )
 
 
@@ -117,7 +115,7 @@ def distribute_rows(
 def _multi_worker(cluster) -> tf.distribute.Strategy:
     if cluster is None:
         raise InputError(
-            "--strategy multi-worker needs to know the workers, and neither TF_CONFIG is set nor "
+            "`strategy=multi-worker` needs to know the workers, and neither TF_CONFIG is set nor "
             "is this a Slurm step of several tasks. Set TF_CONFIG for each worker: "
             '{"cluster": {"worker": ["host1:2222", "host2:2222"]}, '
             '"task": {"type": "worker", "index": 0}}'
@@ -144,5 +142,5 @@ def _tpu() -> tf.distribute.Strategy:
     except (ValueError, tf.errors.OpError) as error:
         raise InputError(
             f"There is no TPU named {name!r} ({str(error).splitlines()[0]}). Set TPU_NAME, or "
-            "choose another --strategy."
+            "choose another `strategy`."
         ) from error

@@ -46,7 +46,7 @@ def check_agreement(
     steps = rows[:, 2].tolist()
     if len(set(steps)) > 1:
         raise RunFailure(
-            f"The workers would continue at different steps {steps}: --run-dir must be a folder "
+            f"The workers would continue at different steps {steps}: `run_dir` must be a folder "
             "that all of them share."
         )
 

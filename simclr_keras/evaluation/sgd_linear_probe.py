@@ -12,7 +12,8 @@ from ..data.sources import ImageSource, source_from_arrays
 from ..errors import RunFailure
 from ..keras_versions import apply_gradients, build_optimizer
 from ..seeds import check_seed
-from ..training.schedules import WarmupCosine, scale_learning_rate
+from ..training.defaults import scale_learning_rate
+from ..training.schedules import WarmupCosine
 from ..views.augmenter import SimCLRAugmenter
 from ..views.cutting import CropCutter
 from .linear_probe import check_labels

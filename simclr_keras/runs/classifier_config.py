@@ -5,18 +5,22 @@ import pathlib
 
 from ..classifiers.settings import TrainingSettings
 from ..errors import InputError
-from ..settings import check_numbers, setting
-
-
-def _run():
-    return dataclasses.field(metadata={"help": "A run directory.", "argument": "RUN"})
+from ..settings import (
+    AT_LEAST_1,
+    NOT_NEGATIVE,
+    PART,
+    POSITIVE,
+    SHARE,
+    SHARE_OR_NONE,
+    setting,
+)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ClassifierConfig(TrainingSettings):
     """What fine-tuning and distillation have in common."""
 
-    run: str = _run()
+    run: str = setting(dataclasses.MISSING, "A run directory.", argument="RUN")
     dataset: str | None = setting(None, "Images to train on. Default: the run's.")
     eval_dataset: str | None = setting(
         None, "Other data to measure on; then the images to train on are all trained on."
@@ -27,7 +31,9 @@ class ClassifierConfig(TrainingSettings):
     def __post_init__(self):
         super().__post_init__()
         if self.name is not None and pathlib.PurePath(self.name).name != self.name:
-            raise InputError(f"--name must be the name of a folder. Received: {self.name}")
+            raise InputError(
+                f"`name` must be the name of a folder. Received: name={self.name!r}"
+            )
 
     def training(self, pretraining) -> dict:
         """The fields of `TrainingSettings`; crops and flip as in pretraining where not given."""
@@ -49,15 +55,19 @@ class FineTuneConfig(ClassifierConfig):
         Chen et al. 2020, https://arxiv.org/abs/2006.10029, Section 3.
     """
 
-    label_fraction: float | None = setting(None, "Share of each class to take the labels of.")
-    labels_per_class: int | None = setting(None, "Labels to take of each class.")
+    label_fraction: float | None = setting(
+        None, "Share of each class to take the labels of.", SHARE
+    )
+    labels_per_class: int | None = setting(None, "Labels to take of each class.", AT_LEAST_1)
     labels: str | None = setting(None, "A CSV file of path,label (or index,label) to take.")
     head_layers: int = setting(
-        1, "Layers of the projection head to keep under the classifier; 0: none."
+        1, "Layers of the projection head to keep under the classifier; 0: none.", NOT_NEGATIVE
     )
     from_scratch: bool = setting(False, "The same network with random weights: the baseline.")
     validation_fraction: float = setting(
-        0.1, "Share of the labels to choose the best step on, if each class gives one; 0: none."
+        0.1,
+        "Share of the labels to choose the best step on, if each class gives one; 0: none.",
+        PART,
     )
 
     def __post_init__(self):
@@ -67,13 +77,9 @@ class FineTuneConfig(ClassifierConfig):
         ]
         if len(chosen) > 1:
             raise InputError(
-                "Choose labels in one way: --label-fraction, --labels-per-class or --labels. "
+                "Choose labels in one way: `label_fraction`, `labels_per_class` or `labels`. "
                 f"Received: {' and '.join(chosen)}"
             )
-        check_numbers(self, lambda x: 0 < x <= 1, "in (0, 1]", "label_fraction")
-        check_numbers(self, lambda x: x >= 1, "at least 1", "labels_per_class")
-        check_numbers(self, lambda x: x >= 0, "0 or more", "head_layers")
-        check_numbers(self, lambda x: 0 <= x < 1, "in [0, 1)", "validation_fraction")
 
     @property
     def folder(self) -> str:
@@ -108,21 +114,23 @@ class DistillConfig(ClassifierConfig):
         "What the student begins as: pretrained (the run's encoder), teacher (a copy), or the "
         "name of an encoder, with random weights.",
     )
-    student_width: float = setting(1.0, "Factor on the filters of a SimCLR ResNet student.")
-    temperature: float | None = setting(
-        None, "Of both predictions. Default: 0.1, or 1.0 for a student by name."
+    student_width: float = setting(
+        1.0, "Factor on the filters of a SimCLR ResNet student.", POSITIVE
     )
-    label_weight: float = setting(0.0, "Share of the teacher's true labels in the loss.")
+    temperature: float | None = setting(
+        None, "Of both predictions. Default: 0.1, or 1.0 for a student by name.", POSITIVE
+    )
+    label_weight: float = setting(
+        0.0, "Share of the teacher's true labels in the loss.", SHARE_OR_NONE
+    )
 
     def __post_init__(self):
         super().__post_init__()
-        check_numbers(self, lambda x: x > 0, "positive", "temperature", "student_width")
-        check_numbers(self, lambda x: 0 <= x <= 1, "in [0, 1]", "label_weight")
         if self.student_width != 1.0 and not self.student.startswith("simclr_resnet"):
             raise InputError(
-                "--student-width is a factor on the filters of a SimCLR ResNet: name one with "
-                f"--student simclr_resnet18. Received: --student-width {self.student_width:g} "
-                f"--student {self.student}"
+                "`student_width` is a factor on the filters of a SimCLR ResNet: name one with "
+                f"`student=simclr_resnet18`. Received: student_width={self.student_width:g}, "
+                f"student={self.student}"
             )
 
     def folder_of(self, teacher: str) -> str:

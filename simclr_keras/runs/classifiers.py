@@ -63,7 +63,7 @@ class SavedClassifier:
             begun = self.read_settings()
         except (OSError, ValueError) as error:
             raise InputError(
-                f"{self.path} exists and is not a classifier. Choose another --name."
+                f"{self.path} exists and is not a classifier. Choose another `name`."
             ) from error
         asked = json.loads(json.dumps(dataclasses.asdict(config)))
         different = [
@@ -74,7 +74,7 @@ class SavedClassifier:
         if different:
             raise InputError(
                 f"{self.path} was trained with other settings: {', '.join(different)}. Choose "
-                "another --name, or remove the folder."
+                "another `name`, or remove the folder."
             )
         return json.loads((self.path / "result.json").read_text())
 

@@ -1,20 +1,30 @@
-"""`PretrainConfig`: the settings of a run and the only copy of their defaults."""
+"""The settings of the commands on runs, and the only copy of their defaults."""
 
 import dataclasses
-from dataclasses import field
+from dataclasses import MISSING
+from typing import Literal
 
+from ..distribution.cluster import StrategyName
 from ..errors import InputError
-from ..seeds import is_seed
-from ..settings import check_choices, check_numbers
-from ..settings import setting as _setting
+from ..settings import (
+    AT_LEAST_1,
+    NOT_NEGATIVE,
+    POSITIVE,
+    SEED,
+    SHARE,
+    SHARE_OR_NONE,
+    Range,
+    Settings,
+    setting,
+)
 
-OPTIMIZERS = ("lars", "lamb", "sgd", "adamw")
-CROP_ROUTES = ("auto", "device", "decode")
-MIXED_PRECISION = ("none", "float16", "bfloat16")
+_HAS_NEGATIVES = Range(
+    "at least 2: the other images of the batch are the negatives", lambda x: x >= 2
+)
 
 
 @dataclasses.dataclass(frozen=True)
-class PretrainConfig:
+class PretrainConfig(Settings):
     """Everything that decides a pretraining run; saved as `config.json` beside the weights.
 
     Each field is a flag of `simclr-keras pretrain` (`run_dir` is `--run-dir`); `--help` shows
@@ -34,105 +44,202 @@ class PretrainConfig:
         Chen et al. 2020, https://arxiv.org/abs/2002.05709.
     """
 
-    dataset: str = field(
-        metadata={"help": "`digits`, a TFDS name such as cifar10, or a folder of images."}
+    dataset: str = setting(
+        MISSING, "`digits`, a TFDS name such as cifar10, or a folder of images."
     )
-    run_dir: str = field(metadata={"help": "Folder of the run. The same command resumes it."})
-    data_dir: str | None = _setting(None, "Folder of TFDS data (or set TFDS_DATA_DIR).")
-    encoder: str = _setting(
+    run_dir: str = setting(MISSING, "Folder of the run. The same command resumes it.")
+    data_dir: str | None = setting(None, "Folder of TFDS data (or set TFDS_DATA_DIR).")
+    encoder: str = setting(
         "resnet50", "keras.applications name, simclr_resnet18...200 or keras_cv:<preset>."
     )
-    weights: str | None = _setting(None, "Start from `imagenet` or a weights file.")
-    width_multiplier: float = _setting(1.0, "Factor on the filters of a SimCLR ResNet.")
-    small_image_stem: bool = _setting(False, "SimCLR ResNet stem for images of about 32 px.")
-    selective_kernel: bool = _setting(False, "SimCLR v2's selective kernels and ResNet-D.")
-    projection_dim: int = _setting(128, "Dimension of the projections.")
-    projection_layers: int = _setting(2, "Layers of the projection head (3 in SimCLR v2).")
-    image_size: int = _setting(224, "Side of the views in pixels.")
-    batch_size: int = _setting(256, "Images per step over all replicas.")
-    micro_batch_size: int | None = _setting(
-        None, "Images to hold activations of at a time; the gradient stays the batch's."
+    weights: str | None = setting(None, "Start from `imagenet` or a weights file.")
+    width_multiplier: float = setting(
+        1.0, "Factor on the filters of a SimCLR ResNet.", POSITIVE
     )
-    normalization: str = _setting(
+    small_image_stem: bool = setting(False, "SimCLR ResNet stem for images of about 32 px.")
+    selective_kernel: bool = setting(False, "SimCLR v2's selective kernels and ResNet-D.")
+    projection_dim: int = setting(128, "Dimension of the projections.")
+    projection_layers: int = setting(2, "Layers of the projection head (3 in SimCLR v2).")
+    image_size: int = setting(224, "Side of the views in pixels.", AT_LEAST_1)
+    batch_size: int = setting(256, "Images per step over all replicas.", _HAS_NEGATIVES)
+    micro_batch_size: int | None = setting(
+        None,
+        "Images to hold activations of at a time; the gradient stays the batch's.",
+        AT_LEAST_1,
+    )
+    normalization: Literal["batch", "group", "frozen"] = setting(
         "batch", "batch, or group or frozen, with which micro-batches are exact."
     )
-    epochs: int = _setting(100, "Passes over the data.")
-    steps: int | None = _setting(None, "Number of steps, instead of --epochs.")
-    optimizer: str = _setting("lars", "lars, lamb, sgd or adamw.")
-    learning_rate: float | None = _setting(
-        None, "Peak learning rate. Default: by optimizer and batch size (see README)."
+    epochs: int = setting(100, "Passes over the data.", AT_LEAST_1)
+    steps: int | None = setting(None, "Number of steps, instead of `epochs`.", AT_LEAST_1)
+    optimizer: Literal["lars", "lamb", "sgd", "adamw"] = setting("lars", "Optimizer.")
+    learning_rate: float | None = setting(
+        None, "Peak learning rate. Default: by optimizer and batch size (see README).", POSITIVE
     )
-    learning_rate_scaling: str = _setting(
-        "sqrt", "Rule of the default learning rate: sqrt or linear in the batch size."
+    learning_rate_scaling: Literal["sqrt", "linear"] = setting(
+        "sqrt", "How the default learning rate grows with the batch size."
     )
-    weight_decay: float | None = _setting(
-        None, "Default 1e-6 for lars, 1e-4 for sgd and adamw; lamb has none."
+    weight_decay: float | None = setting(
+        None, "Default 1e-6 for lars, 1e-4 for sgd and adamw; lamb has none.", NOT_NEGATIVE
     )
-    warmup_fraction: float = _setting(0.1, "Share of the steps that warm up.")
-    loss: str = _setting("nt-xent", "nt-xent, or decoupled for small batches.")
-    temperature: float = _setting(0.1, "Temperature of the loss.")
-    color_jitter_strength: float = _setting(1.0, "The paper's s; 0.5 for CIFAR-10.")
-    crop_area_min: float = _setting(0.08, "Least share of the image that a crop covers.")
-    crop: str = _setting(
+    warmup_fraction: float = setting(0.1, "Share of the steps that warm up.", SHARE_OR_NONE)
+    loss: Literal["nt-xent", "decoupled"] = setting(
+        "nt-xent", "nt-xent, or decoupled for small batches."
+    )
+    temperature: float = setting(0.1, "Temperature of the loss.", POSITIVE)
+    color_jitter_strength: float = setting(
+        1.0, "The paper's s; 0.5 for CIFAR-10.", NOT_NEGATIVE
+    )
+    crop_area_min: float = setting(0.08, "Least share of the image that a crop covers.", SHARE)
+    crop: Literal["auto", "device", "decode"] = setting(
         "auto",
         "Where crops are cut: decode (from each image's full resolution), device (from a "
         "resized central square), auto (device for images of one size in memory).",
     )
-    blur: bool = _setting(True, "Gaussian blur on half of the views.")
-    flip: bool = _setting(True, "Mirror half of the views.")
-    probe: bool = _setting(False, "Watch a linear probe on the labels of the data.")
-    seed: int = _setting(0, "Decides the order of the data, all views and the first weights.")
-    strategy: str = _setting("auto", "auto, one, mirrored, multi-worker or tpu.")
-    mixed_precision: str = _setting("none", "none, float16 or bfloat16.")
-    checkpoint_every: int | None = _setting(
-        None, "Steps between checkpoints. Default: an epoch, but 50 to 500 steps."
+    blur: bool = setting(True, "Gaussian blur on half of the views.")
+    flip: bool = setting(True, "Mirror half of the views.")
+    probe: bool = setting(False, "Watch a linear probe on the labels of the data.")
+    seed: int = setting(
+        0, "Decides the order of the data, all views and the first weights.", SEED
     )
-    skip_unreadable: bool = _setting(False, "Leave out images that cannot be read.")
+    strategy: StrategyName = setting("auto", "Which devices and workers train together.")
+    mixed_precision: Literal["none", "float16", "bfloat16"] = setting(
+        "none", "What the networks compute in."
+    )
+    checkpoint_every: int | None = setting(
+        None, "Steps between checkpoints. Default: an epoch, but 50 to 500 steps.", AT_LEAST_1
+    )
+    skip_unreadable: bool = setting(False, "Leave out images that cannot be read.")
 
     def __post_init__(self):
-        check_choices(
-            self,
-            optimizer=OPTIMIZERS,
-            learning_rate_scaling=("sqrt", "linear"),
-            mixed_precision=MIXED_PRECISION,
-            crop=CROP_ROUTES,
-            normalization=("batch", "group", "frozen"),
-            loss=("nt-xent", "decoupled"),
-        )
-        check_numbers(
-            self,
-            lambda value: value >= 1,
-            "at least 1",
-            *("image_size", "batch_size", "micro_batch_size", "epochs", "steps"),
-            "checkpoint_every",
-        )
-        if self.batch_size < 2:
-            raise InputError(
-                "--batch-size must be at least 2: the other images of the batch are the "
-                f"negatives. Received: {self.batch_size}"
-            )
+        super().__post_init__()
         if self.normalization == "frozen" and not self.weights:
             raise InputError(
-                "--normalization frozen keeps the averages of trained weights: name some with "
-                "--weights, or use --normalization group. Received: --weights none"
+                "`normalization=frozen` keeps the averages of trained weights: name some with "
+                "`weights`, or use `normalization=group`. Received: weights=None"
             )
-        check_numbers(
-            self,
-            lambda value: value > 0,
-            "positive",
-            *("temperature", "learning_rate", "width_multiplier"),
-        )
-        check_numbers(
-            self,
-            lambda value: value >= 0,
-            "0 or more",
-            *("color_jitter_strength", "weight_decay"),
-        )
-        check_numbers(self, lambda value: 0 < value <= 1, "in (0, 1]", "crop_area_min")
-        check_numbers(self, is_seed, "an integer of 64 bits", "seed")
-        check_numbers(self, lambda value: 0 <= value <= 1, "in [0, 1]", "warmup_fraction")
         if self.optimizer == "lamb" and self.weight_decay:
             raise InputError(
-                "--weight-decay stays 0 with --optimizer lamb: Keras' LAMB and TensorFlow "
-                f"Addons' decay in two different ways. Received: {self.weight_decay}"
+                "`weight_decay` stays 0 with `optimizer=lamb`: Keras' LAMB and TensorFlow "
+                f"Addons' decay in two different ways. Received: weight_decay={self.weight_decay}"
             )
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainedConfig(Settings):
+    """Which trained encoder: a run's, or one of the original release.
+
+    Raises:
+        InputError: If it is not exactly one of both, or a run is given a size.
+    """
+
+    run: str | None = setting(None, "A run directory (or use `official`).", argument="RUN")
+    official: str | None = setting(
+        None, "A checkpoint of the original SimCLR release, instead of a run."
+    )
+    image_size: int | None = setting(
+        None, "Image size of `official`. Default: 224, or 32 by its stem.", AT_LEAST_1
+    )
+
+    def __post_init__(self):
+        super().__post_init__()
+        if (self.run is None) == (self.official is None):
+            raise InputError(
+                "Name either a run directory or, with `official`, a checkpoint of the original "
+                f"release. Received: run={self.run}, official={self.official}"
+            )
+        if self.run is not None and self.image_size is not None:
+            raise InputError(
+                "`image_size` belongs to `official`: a run knows the size of its images. "
+                f"Received: image_size={self.image_size}, run={self.run}"
+            )
+
+
+@dataclasses.dataclass(frozen=True)
+class EvaluateConfig(TrainedConfig):
+    """What `evaluate` measures, and on what.
+
+    Raises:
+        InputError: If a value is outside its range, or `epochs` is given without the protocol
+            that has them.
+    """
+
+    dataset: str | None = setting(None, "Labelled data. Default: the run's.")
+    eval_dataset: str | None = setting(
+        None, "Other data to measure on; then all of `dataset` is learned from."
+    )
+    data_dir: str | None = setting(None, "Folder of TFDS data. Default: the run's.")
+    batch_size: int = setting(
+        256, "Images per forward pass, and per step of the SGD protocol.", AT_LEAST_1
+    )
+    compare_random: bool = setting(False, "Measure the encoder with random weights too.")
+    protocol: Literal["lbfgs", "sgd", "both"] = setting(
+        "lbfgs", "Of linear evaluation: lbfgs on features, sgd on random crops, or both."
+    )
+    epochs: int | None = setting(
+        None, "Of the SGD protocol. Default: 90, as in the paper.", AT_LEAST_1
+    )
+    learning_curve: bool = setting(False, "How many labels are enough? With a picture.")
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.epochs is not None and self.protocol == "lbfgs":
+            raise InputError(
+                "`epochs` belongs to the SGD protocol; L-BFGS runs until it has converged. Leave "
+                f"it out, or choose `protocol=sgd` or `protocol=both`. Received: epochs={self.epochs}"
+            )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ExportConfig(TrainedConfig):
+    """What `export` writes.
+
+    Raises:
+        InputError: If a value is outside its range, or does not go with `classifier`.
+    """
+
+    output: str = setting(MISSING, "Folder of the model: saved_models/NAME.")
+    classifier: str | None = setting(
+        None, "Name of a fine-tuned or distilled classifier of the run, instead of its encoder."
+    )
+    version: int | None = setting(
+        None, "Version number. Default: the next free one.", AT_LEAST_1
+    )
+    l2_normalise: bool = setting(False, "Divide embeddings by their length.")
+    weights_dtype: Literal["float32", "float16", "bfloat16"] = setting(
+        "float32", "float32, or float16 or bfloat16: half the size, to serve only."
+    )
+    licence: str | None = setting(None, "Licence of the weights, kept in metadata.json.")
+
+    def __post_init__(self):
+        if self.classifier is not None:
+            self._check_classifier()
+        super().__post_init__()
+
+    def _check_classifier(self):
+        if self.official is not None or self.image_size is not None or self.l2_normalise:
+            raise InputError(
+                "`classifier` is of a run, and serves probabilities: leave out `official`, "
+                f"`image_size` and `l2_normalise`. Received: classifier={self.classifier}"
+            )
+        if self.run is None:
+            raise InputError(
+                f"`classifier` needs a run directory. Received: classifier={self.classifier}"
+            )
+
+
+@dataclasses.dataclass(frozen=True)
+class ReportConfig(Settings):
+    """Of which run the pictures are drawn."""
+
+    run: str = setting(MISSING, "A run directory.", argument="RUN")
+
+
+@dataclasses.dataclass(frozen=True)
+class QuickstartConfig(Settings):
+    """Where the quickstart writes."""
+
+    run_dir: str = setting(
+        "runs/digits", "Folder of the run; a finished one is not trained again."
+    )
+    output: str = setting("saved_models/digits", "Folder of the exported model.")

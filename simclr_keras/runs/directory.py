@@ -59,11 +59,11 @@ class RunDirectory:
             if different:
                 raise InputError(
                     f"{self.path} holds a run with other settings: {', '.join(different)}. "
-                    "Repeat its command to continue it, or choose another --run-dir."
+                    "Repeat its command to continue it, or choose another `run_dir`."
                 )
             return
         if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
-            raise InputError(f"{self.path} exists and is not a run. Choose another --run-dir.")
+            raise InputError(f"{self.path} exists and is not a run. Choose another `run_dir`.")
 
     def begin(self, config: PretrainConfig) -> None:
         """Writes the settings, unless they are those of the run that is here; see `check`."""

@@ -1,7 +1,6 @@
 """`evaluate`: how good are the frozen features of a run?"""
 
-import dataclasses
-import os
+import typing
 
 import keras
 import numpy as np
@@ -17,47 +16,30 @@ from ..evaluation.metrics import classification_metrics, metrics_of_hits
 from ..evaluation.sgd_linear_probe import SGDLinearProbe
 from ..report.figures import save_learning_curve
 from ..seeds import seed_of_32_bits
-from .config import PretrainConfig
+from .config import EvaluateConfig, PretrainConfig
 from .directory import write_json
 from .results import check_results, record_result
 from .run_source import run_source
 from .trained_encoder import TrainedEncoder, trained_encoder
 
 _SGD_EPOCHS = 90
-PROTOCOLS = ("lbfgs", "sgd", "both")
 _KNN_NEIGHBOURS = 200  # of the accuracy that is reported first; never chosen on test images
 _KNN_OTHERS = (1, 5, 10, 20, 50, 100)
 _KNN_TEMPERATURE = 0.1
 _NAMED = 5  # classes that a message names
 
 
-@dataclasses.dataclass(frozen=True)
-class _Protocol:
-    """What to measure, the same for every encoder."""
+class _Data(typing.NamedTuple):
+    """What every encoder is measured on."""
 
-    linear: str
-    epochs: int
-    batch_size: int
-    learning_curve: bool
+    train: ImageSource
+    test: ImageSource
+    numbers: np.ndarray  # of the training part's classes, for each class of the test part
     image_size: int
-    seed: int
-    crop_area_min: float
-    flip: bool
+    run: PretrainConfig  # crops, flip and seed
 
 
-def evaluate(
-    run_dir: str | os.PathLike | None,
-    dataset: str | None = None,
-    eval_dataset: str | None = None,
-    data_dir: str | None = None,
-    batch_size: int = 256,
-    compare_random: bool = False,
-    official: str | os.PathLike | None = None,
-    image_size: int | None = None,
-    protocol: str = "lbfgs",
-    epochs: int | None = None,
-    with_learning_curve: bool = False,
-) -> dict:
+def evaluate(config: EvaluateConfig) -> dict:
     """Evaluates a run by weighted kNN and linear evaluation of its frozen features.
 
     All is fitted on the labels of the training part and measured on the test part: `train/`
@@ -69,71 +51,45 @@ def evaluate(
     docs/evaluation.md.
 
     Args:
-        run_dir: A finished run directory, or `None` with `official`.
-        dataset: Data with labels. Defaults to what the run was pretrained on.
-        eval_dataset: Other data to measure on instead.
-        data_dir: Folder of TFDS data. Defaults to the run's.
-        batch_size: Images per forward pass, and per step of the SGD protocol.
-        compare_random: Evaluate the same encoder with random weights too.
-        official: A checkpoint of the original release instead of a run.
-        image_size: Of `official`. Defaults to 224, or 32 with the stem for small images.
-        protocol: Of linear evaluation: `"lbfgs"` on features (see `LinearProbe`), `"sgd"` on
-            random crops (see `SGDLinearProbe`), or `"both"`.
-        epochs: Of the SGD protocol. Defaults to 90, as in the paper.
-        with_learning_curve: Measure how many labels are enough too (see `learning_curve`), and
-            draw it into `RUN/report/learning_curve.png`.
+        config: The settings.
 
     Returns:
-        What is written to `RUN/evaluation.json` and appended to `RUN/results.json`; without a
-        run nothing is written.
+        The results, also in `RUN/evaluation.json` and, with a command, `RUN/results.json`:
+        `knn_accuracy`, `linear_accuracy` and `linear_sgd_accuracy`, and what
+        `classification_metrics` says of each, in `knn` and `linear`.
 
     Raises:
-        InputError: If there is no finished run or checkpoint, the data has no labels, the
-            test part has classes of which the training part has no image, or `epochs` is given
-            without the SGD protocol.
+        InputError: If there is no finished run or checkpoint, the data has no labels, or the
+            test part has classes of which the training part has no image.
         RunFailure: If `results.json` is something else.
 
     Example:
+        >>> from simclr_keras.runs.config import EvaluateConfig
         >>> from simclr_keras.runs.evaluate import evaluate
-        >>> evaluate("runs/cifar10")["knn_accuracy"]  # doctest: +SKIP
+        >>> evaluate(EvaluateConfig("runs/cifar10"))["knn_accuracy"]  # doctest: +SKIP
     """
-    if protocol not in PROTOCOLS:
-        raise InputError(
-            f"--protocol must be one of {', '.join(PROTOCOLS)}. Received: {protocol}"
-        )
-    if epochs is not None and protocol == "lbfgs":
-        raise InputError(
-            "--epochs belongs to the SGD protocol; L-BFGS runs until it has converged. Leave it "
-            f"out, or choose --protocol sgd or both. Received: --epochs {epochs}"
-        )
-    trained = trained_encoder(run_dir, official, image_size)
+    trained = trained_encoder(config)
     if trained.directory:
         check_results(trained.directory)
-    dataset = dataset or (trained.config and trained.config.dataset)
+    dataset = config.dataset or (trained.config and trained.config.dataset)
     if dataset is None:
         raise InputError(
-            f"--official needs a labelled dataset to evaluate on. Received: --dataset={dataset}"
+            "`official` needs a labelled dataset to evaluate on: name one with `dataset`. "
+            f"Received: official={config.official}"
         )
     # The original release has no settings of a run: their defaults.
     run = trained.config or PretrainConfig(dataset=dataset, run_dir="")
-    hold_out = eval_dataset is None or is_same_data(dataset, eval_dataset)
-    train = run_source(run, "train", dataset, data_dir, hold_out=hold_out)
-    test = run_source(run, "test", eval_dataset or dataset, data_dir, hold_out=hold_out)
-    numbers = match_classes(train, test)
-    how = _Protocol(
-        linear=protocol,
-        epochs=epochs or _SGD_EPOCHS,
-        batch_size=batch_size,
-        learning_curve=with_learning_curve,
-        image_size=trained.image_size,
-        seed=run.seed,
-        crop_area_min=run.crop_area_min,
-        flip=run.flip,
+    eval_dataset = config.eval_dataset or dataset
+    hold_out = is_same_data(dataset, eval_dataset)
+    train, test = (
+        run_source(run, split, name, config.data_dir, hold_out=hold_out)
+        for split, name in (("train", dataset), ("test", eval_dataset))
     )
-    measured, tested = np.unique(train.labels), np.unique(numbers[test.labels])
+    data = _Data(train, test, match_classes(train, test), trained.image_size, run)
+    measured, tested = np.unique(train.labels), np.unique(data.numbers[test.labels])
     results = {
         "dataset": dataset,
-        "eval_dataset": eval_dataset or dataset,
+        "eval_dataset": eval_dataset,
         "train_images": len(train),
         "test_images": len(test),
         "classes": len(measured),
@@ -142,12 +98,12 @@ def evaluate(
         ],
         "knn_neighbours": min(_KNN_NEIGHBOURS, len(train)),
         "knn_temperature": _KNN_TEMPERATURE,
-        **_measure(trained.encoder, train, test, numbers, how),
+        **_measure(trained.encoder, data, config),
     }
-    if compare_random:
+    if config.compare_random:
         keras.utils.set_random_seed(seed_of_32_bits(run.seed))
         random_encoder = keras.models.clone_model(trained.encoder)
-        results["random_encoder"] = _measure(random_encoder, train, test, numbers, how)
+        results["random_encoder"] = _measure(random_encoder, data, config)
     if trained.directory:
         _write(trained, results)
     return results
@@ -172,7 +128,7 @@ def match_classes(train: ImageSource, test: ImageSource) -> np.ndarray:
         raise InputError(
             f"{train.name} has labelled images of {len(known)} class, and evaluation tells "
             "classes apart. Add a sub-folder for each other class, or name other data with "
-            "--dataset."
+            "`dataset`."
         )
     present = {int(label): _name(test, label) for label in np.unique(test.labels)}
     unknown = [name for name in present.values() if name not in known]
@@ -193,16 +149,11 @@ def _name(source: ImageSource, label: int) -> str:
     return source.class_names[label] if source.class_names else str(label)
 
 
-def _measure(
-    encoder: keras.Model,
-    train: ImageSource,
-    test: ImageSource,
-    numbers: np.ndarray,
-    how: _Protocol,
-) -> dict:
+def _measure(encoder: keras.Model, data: _Data, config: EvaluateConfig) -> dict:
     """The results of one encoder."""
+    train, test, numbers, image_size, run = data
     (train_features, train_labels), (test_features, test_labels) = (
-        extract_features(encoder, evaluation_dataset(source, how.image_size, how.batch_size))
+        extract_features(encoder, evaluation_dataset(source, image_size, config.batch_size))
         for source in (train, test)
     )
     test_labels = numbers[test_labels]
@@ -214,8 +165,8 @@ def _measure(
         scores = probe.scores(test_features)
         return classification_metrics(scores, test_labels, probe.classes_, train.class_names)
 
-    if how.linear in ("lbfgs", "both"):
-        probe = LinearProbe(seed=how.seed).fit(train_features, train_labels)
+    if config.protocol in ("lbfgs", "both"):
+        probe = LinearProbe(seed=run.seed).fit(train_features, train_labels)
         found = {
             **metrics(probe),
             "strength": probe.strength_,
@@ -224,15 +175,15 @@ def _measure(
         results["linear"]["lbfgs"] = found
         results["linear_accuracy"] = found["top_1"]
         results["linear_strength"] = found["strength"]
-    if how.linear in ("sgd", "both"):
+    if config.protocol in ("sgd", "both"):
         sgd = SGDLinearProbe(
             encoder,
-            how.image_size,
-            epochs=how.epochs,
-            batch_size=how.batch_size,
-            crop_area=(how.crop_area_min, 1.0),
-            flip=how.flip,
-            seed=how.seed,
+            image_size,
+            epochs=config.epochs or _SGD_EPOCHS,
+            batch_size=config.batch_size,
+            crop_area=(run.crop_area_min, 1.0),
+            flip=run.flip,
+            seed=run.seed,
         ).fit(train)
         found = {
             **metrics(sgd),
@@ -242,8 +193,8 @@ def _measure(
         }
         results["linear"]["sgd"] = found
         results["linear_sgd_accuracy"] = found["top_1"]
-    if how.learning_curve:
-        results["learning_curve"] = learning_curve(*features, seed=how.seed)
+    if config.learning_curve:
+        results["learning_curve"] = learning_curve(*features, seed=run.seed)
     return results
 
 

@@ -90,7 +90,7 @@ def test_part(
     if not set(number) & set(test.class_names):
         raise InputError(
             f"{test.name} has none of the classifier's classes ({', '.join(class_names[:5])}). "
-            f"Name other images with --eval-dataset. Received: {', '.join(test.class_names[:5])}"
+            f"Name other images with `eval_dataset`. Received: {', '.join(test.class_names[:5])}"
         )
     known = np.array([number.get(name, len(number)) for name in test.class_names])
     return with_labels(test, np.arange(len(test)), known[test.labels], class_names)

@@ -30,8 +30,9 @@ from ..training.callbacks import (
     StopOnNonFiniteLoss,
 )
 from ..training.checkpoints import Checkpoints
+from ..training.defaults import LEARNING_RATES, WEIGHT_DECAYS, default_learning_rate
 from ..training.optimizers import make_optimizer
-from ..training.schedules import WarmupCosine, scale_learning_rate
+from ..training.schedules import WarmupCosine
 from ..training.simclr import SimCLR
 from ..views.augmenter import SimCLRAugmenter
 from ..views.cutting import CropCutter
@@ -41,15 +42,7 @@ from .run_source import run_source
 
 _LOGGER = logging.getLogger("simclr_keras")
 
-# Bases of the learning-rate rules: the paper's for LARS (Appendix B.1). SGD's is 0.03 at a
-# batch of 256 (MoCo's). Adam-like steps do not grow with the batch, so theirs is a constant.
-_BASES = {
-    "lars": {"sqrt": 0.075, "linear": 0.3},
-    "sgd": {"sqrt": 0.03 / 16, "linear": 0.03},
-}
-_ADAPTIVE_LEARNING_RATE = 1e-3
 _DEVICE_MARGIN = 8 / 7  # crops on the device are cut from 256 pixels for views of 224
-_WEIGHT_DECAY = {"lars": 1e-6, "sgd": 1e-4, "adamw": 1e-4, "lamb": 0.0}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -108,7 +101,7 @@ def pretrain(config: PretrainConfig) -> PretrainResult:
     if not steps_per_epoch:
         raise InputError(
             f"A batch of {config.batch_size} is larger than the dataset ({len(source)} images). "
-            f"Choose a --batch-size of at most {len(source)}."
+            f"Choose a `batch_size` of at most {len(source)}."
         )
     total_steps = config.steps or config.epochs * steps_per_epoch
     if directory.is_finished:
@@ -163,12 +156,9 @@ def pretrain(config: PretrainConfig) -> PretrainResult:
 
 def learning_rate_schedule(config: PretrainConfig, total_steps: int) -> WarmupCosine:
     """The run's learning rate: the one asked for, or the optimizer's rule, as the peak."""
-    peak = config.learning_rate
-    if peak is None and config.optimizer in _BASES:
-        rule = config.learning_rate_scaling
-        peak = scale_learning_rate(_BASES[config.optimizer][rule], config.batch_size, rule)
-    elif peak is None:
-        peak = _ADAPTIVE_LEARNING_RATE
+    peak = config.learning_rate or default_learning_rate(
+        "pretrain", config.optimizer, config.batch_size, config.learning_rate_scaling
+    )
     return WarmupCosine(peak, total_steps, round(config.warmup_fraction * total_steps))
 
 
@@ -227,7 +217,7 @@ def _build_model(config: PretrainConfig, source) -> SimCLR:
     if config.probe:
         if not source.has_labels:
             raise InputError(
-                f"--probe needs labels, and {config.dataset} has none. Leave it out, or put "
+                f"`probe` needs labels, and {config.dataset} has none. Leave it out, or put "
                 "the labelled images in one sub-folder per class."
             )
         probe = keras.layers.Dense(len(source.class_names), dtype="float32", name="probe")
@@ -266,7 +256,7 @@ def _projection_head(config: PretrainConfig) -> ProjectionHead:
 
 def _optimizer(config: PretrainConfig, schedule: WarmupCosine, variables):
     decay = config.weight_decay
-    decay = _WEIGHT_DECAY[config.optimizer] if decay is None else decay
+    decay = WEIGHT_DECAYS[config.optimizer] if decay is None else decay
     return make_optimizer(config.optimizer, schedule, decay, variables)
 
 
@@ -306,7 +296,7 @@ def _fit(model, config, source, callbacks, first_step, steps, count) -> float:
         path, reason = broken[0]
         raise RunFailure(
             f"{len(broken)} of {len(source)} images cannot be read, such as {path} ({reason}). "
-            "Move them away, or pass --skip-unreadable, and begin a new run."
+            "Move them away, or pass `skip_unreadable`, and begin a new run."
         ) from error
     return history.history["loss"][-1]
 
@@ -352,13 +342,13 @@ def _log_start(config, source, total_steps, first_step, schedule, strategy) -> N
         config.optimizer,
         schedule.peak_learning_rate,
     )
-    has_rule = config.learning_rate is None and config.optimizer in _BASES
+    is_scaled = "constant" not in LEARNING_RATES["pretrain"][config.optimizer]
+    has_rule = config.learning_rate is None and is_scaled
     if config.learning_rate_scaling != PretrainConfig.learning_rate_scaling and not has_rule:
         _LOGGER.warning(
-            "--learning-rate-scaling %s changes nothing here: it scales the default learning "
-            "rates of %s only.",
+            "`learning_rate_scaling=%s` changes nothing here: it scales the default learning "
+            "rates of lars and sgd only.",
             config.learning_rate_scaling,
-            " and ".join(_BASES),
         )
     if first_step:
         _LOGGER.info("Continuing at step %d.", first_step)

@@ -1,6 +1,5 @@
 """`quickstart`: the whole line on scikit-learn's handwritten digits, in minutes on a CPU."""
 
-import os
 import pathlib
 
 import keras
@@ -12,7 +11,7 @@ from ..data.images import to_unit_range
 from ..evaluation.features import extract_features
 from ..evaluation.linear_probe import LinearProbe
 from ..report.figures import save_view_pairs
-from .config import PretrainConfig
+from .config import EvaluateConfig, ExportConfig, PretrainConfig, QuickstartConfig
 from .directory import RunDirectory, write_json
 from .evaluate import evaluate
 from .export import export
@@ -24,11 +23,11 @@ DRAWS = 20
 _STRENGTH = 1.0  # with one label per class there is nothing to choose it on
 
 
-def quickstart_config(run_dir: str | os.PathLike) -> PretrainConfig:
+def pretrain_config(run_dir: str) -> PretrainConfig:
     """Settings of the quickstart, chosen on a validation part of the training digits."""
     return PretrainConfig(
         dataset="digits",
-        run_dir=str(run_dir),
+        run_dir=run_dir,
         encoder="simclr_resnet18",
         width_multiplier=0.25,
         small_image_stem=True,
@@ -45,30 +44,28 @@ def quickstart_config(run_dir: str | os.PathLike) -> PretrainConfig:
     )
 
 
-def quickstart(
-    run_dir: str | os.PathLike = "runs/digits",
-    output: str | os.PathLike = "saved_models/digits",
-) -> dict:
+def quickstart(config: QuickstartConfig) -> dict:
     """Pretrains, evaluates and exports an encoder of the digits; draws pairs of views.
 
     Args:
-        run_dir: The run directory; a finished one is not trained again.
-        output: Folder of the exported model.
+        config: The settings.
 
     Returns:
         `knn_accuracy`, `linear_accuracy`, `few_labels` (see `compare_few_labels`), and the
         paths `export` and `picture`.
     """
-    config = quickstart_config(run_dir)
-    pretrain(config)
+    run_dir, output = config.run_dir, config.output
+    pretraining = pretrain_config(run_dir)
+    pretrain(pretraining)
     directory = RunDirectory(run_dir)
-    results = evaluate(run_dir, compare_random=True)
+    results = evaluate(EvaluateConfig(run_dir, compare_random=True))
     results["few_labels"] = compare_few_labels(directory)
     write_json(directory.evaluation_file, results)
-    picture = draw_views(config, directory.report / "views.png")
+    picture = draw_views(pretraining, directory.report / "views.png")
     version = pathlib.Path(output) / "1"
-    exported = version if version.exists() else export(run_dir, output)
-    return {**results, "export": str(exported), "picture": str(picture)}
+    if not version.exists():
+        version = export(ExportConfig(run_dir, output=output))
+    return {**results, "export": str(version), "picture": str(picture)}
 
 
 def compare_few_labels(directory: RunDirectory) -> list[dict]:

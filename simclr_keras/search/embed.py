@@ -14,6 +14,7 @@ from ..data.images import resize_and_center_crop
 from ..data.sources import ImageSource, why_unreadable
 from ..errors import InputError
 from ..serving.versions import embedding_dimension, find_version, load_exported, read_metadata
+from .config import EmbedConfig
 from .embeddings import check_suffix, read_info, read_vectors, write_embeddings
 
 
@@ -50,29 +51,18 @@ class EmbedResult:
 
 
 def embed_images(
-    model: str | os.PathLike,
-    images: str | os.PathLike | Sequence[str | os.PathLike],
-    output: str | os.PathLike,
-    batch_size: int = 64,
-    split: str | None = None,
-    data_dir: str | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    config: EmbedConfig, progress: Callable[[int, int], None] | None = None
 ) -> EmbedResult:
     """Embeds images with an exported model and writes paths and vectors to a file.
 
     Images are decoded one by one and in parallel, as evaluation does it; one that cannot be
     read is named and left out, and the others are embedded. The file is written whole or not
-    at all: `.parquet` in constant memory, `.npz` from memory at the end.
+    at all: `.parquet`, with a row (`path`, `embedding`) for each image, in constant memory;
+    `.npz`, with `paths`, `embeddings` and `unreadable`, from memory at the end.
 
     Args:
-        model: Folder of an exported model, or of one version.
-        images: A folder (searched recursively), an image, a list of images, a `.txt` file
-            with a path in each line, or the name of a dataset: `"digits"` or one of TFDS.
-        output: `.npz` with `paths`, `embeddings` and `unreadable`, or `.parquet` with a row
-            (`path`, `embedding`) for each image.
-        batch_size: Images per forward pass.
-        split: `"train"` or `"test"` of a dataset by name. Defaults to its training part.
-        data_dir: Folder of TFDS data. Defaults to the variable TFDS_DATA_DIR.
+        config: The settings. Its `images` may also be one string, and all of its paths may be
+            `os.PathLike`.
         progress: Called with (images done, images in all).
 
     Returns:
@@ -83,19 +73,21 @@ def embed_images(
             unknown.
 
     Example:
+        >>> from simclr_keras.search.config import EmbedConfig
         >>> from simclr_keras.search.embed import embed_images
-        >>> embed_images("saved_models/photos", "photos/", "e.npz").count  # doctest: +SKIP
+        >>> config = EmbedConfig("saved_models/photos", "photos/", output="e.npz")
+        >>> embed_images(config).count  # doctest: +SKIP
         1800
     """
-    output = pathlib.Path(output)
-    check_suffix(output, "--output")
-    metadata, dimension = read_metadata(model), embedding_dimension(model)
-    version = find_version(model)
-    source, names = _find(images, split, data_dir)
+    output = pathlib.Path(config.output)
+    check_suffix(output, "`output`")
+    metadata, dimension = read_metadata(config.model), embedding_dimension(config.model)
+    version = find_version(config.model)
+    source, names = _find(config)
     channels = 3 if source.images is None else source.image_shape[-1]
     if channels != metadata["channels"]:
         raise InputError(
-            f"{model} takes images of {metadata['channels']} channels. "
+            f"{config.model} takes images of {metadata['channels']} channels. "
             f"Received: {source.name}, which has {channels}"
         )
     served = load_exported(version).signatures["serving_default"]
@@ -103,7 +95,7 @@ def embed_images(
     done = 0
     with write_embeddings(output, root, os.path.abspath(version)) as rows:
         readable = []
-        for index, batch in _batches(source, metadata["image_size"], batch_size):
+        for index, batch in _batches(source, metadata["image_size"], config.batch_size):
             vectors = served(images=batch)["embedding"].numpy()
             rows.add([names[i] for i in index], vectors)
             readable.append(index)
@@ -125,9 +117,12 @@ def embed_images(
     return EmbedResult(output, count, dimension, reasons)
 
 
-def _find(images, split, data_dir) -> tuple[ImageSource, Sequence[str]]:
+def _find(config: EmbedConfig) -> tuple[ImageSource, Sequence[str]]:
     """The images, and the name of each in the output."""
+    images, split = config.images, config.split
     if not isinstance(images, (str, os.PathLike)):
+        if len(images) == 1:  # as the command line gives a folder
+            return _find(dataclasses.replace(config, images=images[0]))
         return _files([os.fspath(image) for image in images], "")
     path = pathlib.Path(images).expanduser()
     if not path.exists():  # a dataset's name, or load_source says what is wrong
@@ -135,7 +130,7 @@ def _find(images, split, data_dir) -> tuple[ImageSource, Sequence[str]]:
         source = load_source(
             str(images),
             split or "train",
-            data_dir,
+            config.data_dir,
             hold_out=split == "test",
             labelled=False,
         )
@@ -143,8 +138,8 @@ def _find(images, split, data_dir) -> tuple[ImageSource, Sequence[str]]:
         return source, names
     if split is not None:
         raise InputError(
-            f"--split is for datasets by name, such as cifar10; of a folder every image is "
-            f"embedded. Name the split's folder instead. Received: {images}, --split {split}"
+            "`split` is for datasets by name, such as cifar10; of a folder every image is "
+            f"embedded. Name the split's folder instead. Received: {images}, split={split}"
         )
     if path.is_dir():
         files = find_images(path)

@@ -4,7 +4,6 @@ import logging
 import os
 import pathlib
 import tempfile
-from collections.abc import Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -12,6 +11,7 @@ import tensorflow as tf
 from ..data.decoding import decode_image
 from ..data.images import resize_and_center_crop
 from ..errors import InputError
+from .config import EmbedConfig, SearchConfig
 from .embed import embed_images
 from .embeddings import EmbeddingsInfo, read_blocks, read_info, read_vectors
 from .nearest import near_duplicates, nearest
@@ -23,40 +23,34 @@ _PAGE_PAIRS = 200  # that a page shows, the most similar ones
 _MOST_PAIRS = 100_000
 
 
-def find_neighbours(
-    embeddings: str | os.PathLike,
-    queries: Sequence[str],
-    neighbours: int = 10,
-    model: str | None = None,
-    images: str | None = None,
-    page: str | None = None,
-) -> dict:
-    """The nearest embedded images of each query, by cosine similarity.
+def search(config: SearchConfig) -> dict:
+    """The nearest embedded images of each query, or pairs of near-duplicates.
+
+    By cosine similarity, exactly. Both are drawn on a page of pictures too.
 
     Args:
-        embeddings: A file that `embed_images` wrote.
-        queries: Image files, or names as they stand in `embeddings`: those need no model, and
-            are left out of their own neighbours.
-        neighbours: How many of each query.
-        model: Exported model that embeds new queries. Defaults to the one of the file.
-        images: Folder of the embedded images, for the pictures. Defaults to the one of the
-            file.
-        page: HTML file to write. Defaults to `NAME_neighbours.html` beside `embeddings`.
+        config: The settings.
 
     Returns:
-        `rows` of `query` and `matches` (`path`, `cosine`), and `page`.
+        `rows` of `query` and `matches` (`path`, `cosine`; one match for a pair of
+        near-duplicates), `page`, and of near-duplicates the number of `pairs`.
 
     Raises:
         InputError: If a file is missing or cannot be read.
     """
+    return _duplicates(config) if config.duplicates else _neighbours(config)
+
+
+def _neighbours(config: SearchConfig) -> dict:
+    embeddings, queries = config.embeddings, config.queries
     info = read_info(embeddings)
     place_of = {path: place for place, path in enumerate(info.paths)}
     known = [place_of.get(query) for query in queries]
-    vectors = _query_vectors(embeddings, info, queries, known, model)
-    places, cosines = nearest(vectors, read_blocks(embeddings), neighbours + 1)
-    rows, pictures = [], _Pictures(info, images)
+    vectors = _query_vectors(config, info, known)
+    places, cosines = nearest(vectors, read_blocks(embeddings), config.neighbours + 1)
+    rows, pictures = [], _Pictures(info, config.images)
     for query, itself, found, similar in zip(queries, known, places, cosines):
-        matches = [(p, c) for p, c in zip(found, similar) if p != itself][:neighbours]
+        matches = [(p, c) for p, c in zip(found, similar) if p != itself][: config.neighbours]
         rows.append(
             {
                 "query": query,
@@ -64,7 +58,7 @@ def find_neighbours(
             }
         )
     page = write_page(
-        page or _beside(embeddings, "neighbours"),
+        config.page or _beside(embeddings, "neighbours"),
         "Nearest neighbours",
         (
             [
@@ -81,44 +75,22 @@ def find_neighbours(
     return {"rows": rows, "page": str(page)}
 
 
-def find_duplicates(
-    embeddings: str | os.PathLike,
-    threshold: float = 0.98,
-    images: str | None = None,
-    page: str | None = None,
-) -> dict:
-    """Pairs of embedded images that look almost alike to the encoder.
-
-    Args:
-        embeddings: A file that `embed_images` wrote.
-        threshold: Least cosine similarity, in (-1, 1].
-        images: Folder of the images, for the pictures. Defaults to the one of the file.
-        page: HTML file to write, with the most similar 200 pairs. Defaults to
-            `NAME_duplicates.html` beside `embeddings`.
-
-    Returns:
-        `rows` of `query` and one of `matches` each (`path`, `cosine`), the number of `pairs`,
-        and `page`.
-
-    Raises:
-        InputError: If there is no such file or the threshold is out of range.
-    """
-    if not -1 < threshold <= 1:
-        raise InputError(f"--threshold must be in (-1, 1]. Received: {threshold}")
+def _duplicates(config: SearchConfig) -> dict:
+    embeddings, threshold = config.embeddings, config.threshold
     info = read_info(embeddings)
     pairs, cosines = near_duplicates(read_vectors(embeddings), threshold, _MOST_PAIRS)
     if len(pairs) == _MOST_PAIRS:
         _LOGGER.warning(
-            "There are more pairs than the %d most similar ones that are kept: raise --threshold.",
+            "There are more pairs than the %d most similar ones that are kept: raise `threshold`.",
             _MOST_PAIRS,
         )
     rows = [
         {"query": info.paths[a], "matches": [{"path": info.paths[b], "cosine": float(cosine)}]}
         for (a, b), cosine in zip(pairs, cosines)
     ]
-    pictures = _Pictures(info, images)
+    pictures = _Pictures(info, config.images)
     page = write_page(
-        page or _beside(embeddings, "duplicates"),
+        config.page or _beside(embeddings, "duplicates"),
         "Near-duplicates",
         (
             [
@@ -134,8 +106,9 @@ def find_duplicates(
     return {"rows": rows, "pairs": len(rows), "page": str(page)}
 
 
-def _query_vectors(embeddings, info: EmbeddingsInfo, queries, known, model) -> np.ndarray:
+def _query_vectors(config: SearchConfig, info: EmbeddingsInfo, known) -> np.ndarray:
     """float32 `(M, D)`: rows of the file, and new images embedded with its model."""
+    embeddings, queries = config.embeddings, config.queries
     vectors = [None] * len(queries)
     if any(place is not None for place in known):
         start = 0
@@ -152,13 +125,13 @@ def _query_vectors(embeddings, info: EmbeddingsInfo, queries, known, model) -> n
                     f"There is no image {queries[row]}, neither as a file nor among the "
                     f"{len(info.paths)} names in {embeddings}, such as {info.paths[0]}."
                 )
-        if not (model or info.model):
-            raise InputError(f"{embeddings} names no model. Name one with --model.")
+        model = config.model or info.model
+        if not model:
+            raise InputError(f"{embeddings} names no model. Name one with `model`.")
         with tempfile.TemporaryDirectory() as folder:
             files = [queries[row] for row in new]
-            result = embed_images(
-                model or info.model, files, pathlib.Path(folder, "queries.npz")
-            )
+            output = os.path.join(folder, "queries.npz")
+            result = embed_images(EmbedConfig(model, files, output=output))
             if result.reasons:
                 name, why = next(iter(result.reasons.items()))
                 raise InputError(f"The query {name} cannot be read: {why}.")

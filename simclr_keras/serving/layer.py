@@ -61,7 +61,7 @@ class ExportedEncoder(keras.layers.Layer):
         if trainable and not trainable_variables:
             raise InputError(
                 f"{model_path} cannot be fine-tuned: it was exported in half the size, for serving. "
-                "Export the run with --weights-dtype float32."
+                "Export the run with `weights_dtype=float32`."
             )
         track_variables(self, trainable_variables, others)
 

@@ -54,7 +54,7 @@ def new_version(path: pathlib.Path, version: int | None) -> Iterator[tuple[pathl
 
 def _exists(path: pathlib.Path, version: int) -> str:
     return (
-        f"{path / str(version)} exists, and versions are never overwritten. Leave --version out "
+        f"{path / str(version)} exists, and versions are never overwritten. Leave `version` out "
         "to take the next free one."
     )
 
@@ -112,7 +112,7 @@ def embedding_dimension(path: str | os.PathLike) -> int:
     if "embedding_dimension" not in metadata:
         raise InputError(
             f"{path} is a classifier, which has no embeddings. Export the encoder: simclr-keras "
-            "export RUN --output saved_models/NAME, without --classifier."
+            "export RUN --output saved_models/NAME, without `classifier`."
         )
     return metadata["embedding_dimension"]
 

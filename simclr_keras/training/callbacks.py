@@ -28,8 +28,8 @@ class StopOnNonFiniteLoss(keras.callbacks.Callback):
         loss = (logs or {}).get("loss", 0.0)
         if not math.isfinite(loss):
             raise RunFailure(
-                f"The loss is {loss} at step {self.model.steps_made}. Lower --learning-rate, or "
-                "raise --temperature; with --mixed-precision float16 try bfloat16."
+                f"The loss is {loss} at step {self.model.steps_made}. Lower `learning_rate`, or "
+                "raise `temperature`; with `mixed_precision=float16` try bfloat16."
             )
 
 
@@ -68,7 +68,7 @@ class CollapseWarning(keras.callbacks.Callback):
             _LOGGER.warning(
                 "Step %d: nothing learned in %d steps. The loss stays at %.3f, and of the other "
                 "views of the batch a view's partner is the nearest in %.2g of all cases, as by "
-                "guessing (%.2g): the features may have collapsed. Try a lower --learning-rate (a "
+                "guessing (%.2g): the features may have collapsed. Try a lower `learning_rate` (a "
                 "higher one if the loss has never moved), or weaker augmentations.",
                 step,
                 step - self._flat_since[0],

@@ -67,6 +67,6 @@ class Checkpoints:
         except (AssertionError, ValueError, tf.errors.OpError) as error:
             raise RunFailure(
                 f"The checkpoint {latest} does not fit this model ({str(error).splitlines()[0]}). "
-                "Use the settings and the Keras generation that wrote it, or another --run-dir."
+                "Use the settings and the Keras generation that wrote it, or another `run_dir`."
             ) from error
         return self._model.steps_made

@@ -1,44 +1,9 @@
-"""Learning rates: the scaling rule and the schedule."""
+"""The schedule of the learning rate."""
 
 import math
 
 import keras
 import tensorflow as tf
-
-
-def scale_learning_rate(base: float, batch_size: int, rule: str = "sqrt") -> float:
-    """The peak learning rate for a batch size.
-
-    `"sqrt"`: base * sqrt(B), `"linear"`: base * B / 256 (Appendix B.1 of the paper). Below a
-    batch of 2048 the square root is better by up to five points (its Table B.1, with base
-    0.075 against 0.3).
-
-    Args:
-        base: Learning rate before scaling, such as 0.075 (`"sqrt"`) or 0.3 (`"linear"`).
-        batch_size: B, images per step over all replicas.
-        rule: `"sqrt"` or `"linear"`.
-
-    Returns:
-        The learning rate to reach at the end of the warm-up.
-
-    Raises:
-        ValueError: If the rule is unknown or the batch size is not positive.
-
-    Example:
-        >>> import simclr_keras as sk
-        >>> sk.scale_learning_rate(0.075, 4096)
-        4.8
-
-    Reference:
-        Chen et al. 2020, https://arxiv.org/abs/2002.05709, Appendix B.1.
-    """
-    if batch_size < 1:
-        raise ValueError(f"`batch_size` must be positive. Received: batch_size={batch_size}")
-    if rule == "sqrt":
-        return base * math.sqrt(batch_size)
-    if rule == "linear":
-        return base * batch_size / 256
-    raise ValueError(f"`rule` must be 'sqrt' or 'linear'. Received: rule={rule!r}")
 
 
 @keras.saving.register_keras_serializable(package="simclr_keras")

@@ -20,6 +20,7 @@ from ..views.augmenter import SimCLRAugmenter
 from .compare_layers import compare_layers
 from .lars import LARS
 from .simclr import SimCLR
+from .verify_config import VerifyConfig
 
 OPTIMIZERS = {
     "sgd": lambda rate: keras.optimizers.SGD(rate, momentum=0.9),
@@ -110,18 +111,7 @@ def encoder_builder(name: str, image_size: int, **options) -> Callable[[], keras
     return lambda: build_encoder(name, image_size, **options)
 
 
-def verify_replicas(
-    build: Callable[[], keras.Model],
-    replicas: int = 2,
-    image_size: int = 32,
-    batch_size: int | None = None,
-    steps: int = 5,
-    optimizer: str = "sgd",
-    learning_rate: float | None = None,
-    l2: float = 0.0,
-    tolerance: float = 1e-5,
-    seed: int = 0,
-) -> ReplicaReport:
+def verify_replicas(config: VerifyConfig) -> ReplicaReport:
     """Trains an encoder on one and on N replicas with the same data and compares them.
 
     The replicas are logical CPU devices under `MirroredStrategy`, so no GPU is needed; the
@@ -132,39 +122,26 @@ def verify_replicas(
     that: the gradient of keras.applications' ResNet-50 changes by several per cent when its
     weights do by a rounding error. So one replica is also trained from weights a rounding error
     apart, and the default learning rate is the first of 1e-3, 1e-4, 1e-6 and 1e-8 with which that
-    makes less than a quarter of `tolerance`. Where none does, N replicas pass if no layer is at
+    makes less than a quarter of the tolerance. Where none does, N replicas pass if no layer is at
     fault and they are no further from one than four times what rounding makes.
 
     Args:
-        build: Builds the encoder; see `encoder_builder`.
-        replicas: N >= 2.
-        image_size: Side of the images, for encoders that take any size.
-        batch_size: Images per step over all replicas. Defaults to 8 for each.
-        steps: Steps to train.
-        optimizer: `"sgd"`, `"lars"` or `"lamb"`. Adam-like steps such as LAMB's magnify the
-            rounding noise that is the gradient of a bias ahead of batch norm.
-        learning_rate: Its learning rate. Defaults to one chosen as above.
-        l2: Adds this L2 penalty to every kernel. Defaults to none.
-        tolerance: Largest difference of a weight that passes, relative to the largest of its
-            variable where that is above 1.
-        seed: Decides weights and images.
+        config: The settings.
 
     Returns:
         A `ReplicaReport`.
 
     Raises:
-        InputError: If the settings cannot be used, or TensorFlow has already been used.
+        InputError: If the encoder is not there, or TensorFlow has already been used.
     """
-    batch_size = batch_size or 8 * replicas
-    if replicas < 2 or batch_size % replicas:
-        raise InputError(
-            "Compare at least 2 replicas, with a batch that is a multiple of their number. "
-            f"Received: replicas={replicas}, batch_size={batch_size}"
-        )
-    if optimizer not in OPTIMIZERS:
-        raise InputError(
-            f"`optimizer` must be one of {tuple(OPTIMIZERS)}. Received: optimizer={optimizer!r}"
-        )
+    replicas, image_size, steps = config.replicas, config.image_size, config.steps
+    batch_size, seed = config.batch_size or 8 * replicas, config.seed
+    build = encoder_builder(
+        config.encoder,
+        image_size,
+        width_multiplier=config.width_multiplier,
+        small_image_stem=config.small_image_stem,
+    )
     _make_devices(replicas)
     strategies = (
         tf.distribute.OneDeviceStrategy("CPU:0"),
@@ -174,8 +151,8 @@ def verify_replicas(
     for strategy in strategies:
         with strategy.scope():
             keras.utils.set_random_seed(seed_of_32_bits(seed))
-            model = _model(build, image_size, seed, l2)
-            model.compile(OPTIMIZERS[optimizer](_LEARNING_RATES[0]))
+            model = _model(build, image_size, seed, config.l2)
+            model.compile(OPTIMIZERS[config.optimizer](_LEARNING_RATES[0]))
         models.append(_Trainable(model))
     one, several = models
     start = one.weights()
@@ -186,17 +163,17 @@ def verify_replicas(
     nearby = [
         (w * (1 + _ROUNDING * draw.standard_normal(w.shape))).astype(w.dtype) for w in start
     ]
-    for rate in [learning_rate] if learning_rate else _LEARNING_RATES:
+    for rate in [config.learning_rate] if config.learning_rate else _LEARNING_RATES:
         trained, loss = one.train(data, start, rate)
         rounding = max(_differences(trained, one.train(data, nearby, rate)[0]))
-        if _MARGIN * rounding <= tolerance:
+        if _MARGIN * rounding <= config.tolerance:
             break
     others, other_loss = several.train(data, start, rate)
     report = ReplicaReport(
         replicas,
         steps,
         rate,
-        tolerance,
+        config.tolerance,
         rounding,
         one.moved(start, trained),
         sorted(
@@ -215,7 +192,7 @@ def verify_replicas(
     if not report.passed and not findings:
         findings = [
             "No layer of the encoder differs on its own: the difference is in the gradients. "
-            "Try a lower --learning-rate; look for custom gradients."
+            "Try a lower `learning_rate`; look for custom gradients."
         ]
     return dataclasses.replace(report, findings=findings)
 

@@ -149,8 +149,12 @@ def test_teacher_and_student_see_the_same_view(rng):
     "classes, arguments, text",
     [
         (3, {}, "the same classes. Received: 2 and 3 logits"),
-        (2, dict(temperature=0.0), "--temperature must be positive. Received: 0.0"),
-        (2, dict(label_weight=1.5), r"--label-weight must be in \[0, 1\]. Received: 1.5"),
+        (2, dict(temperature=0.0), "`temperature` must be positive. Received: temperature=0.0"),
+        (
+            2,
+            dict(label_weight=1.5),
+            r"`label_weight` must be in \[0, 1\]. Received: label_weight=1.5",
+        ),
         (2, dict(label_weight=0.5), "Received: label_weight=0.5, 4 images without labels"),
     ],
 )

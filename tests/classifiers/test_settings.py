@@ -1,12 +1,11 @@
 import pytest
 
-from simclr_keras.classifiers.fine_tune import _LEARNING_RATES
 from simclr_keras.classifiers.settings import TrainingSettings
 from simclr_keras.errors import InputError
 
 
 def _plan(images, **settings):
-    return tuple(TrainingSettings(**settings).plan(images, 60, _LEARNING_RATES))
+    return tuple(TrainingSettings(**settings).plan("fine-tune", images, 60))
 
 
 def test_the_papers_settings_for_one_percent_of_imagenet():
@@ -43,11 +42,20 @@ def test_what_is_asked_for_is_taken():
 @pytest.mark.parametrize(
     "settings, text",
     [
-        (dict(steps=0), "--steps must be at least 1. Received: 0"),
-        (dict(batch_size=1), "--batch-size must be at least 2. Received: 1"),
-        (dict(optimizer="adam"), "--optimizer must be one of auto, .*Received: adam"),
-        (dict(learning_rate=0.0), "--learning-rate must be positive. Received: 0.0"),
-        (dict(crop_area_min=2.0), r"--crop-area-min must be in \(0, 1\]. Received: 2.0"),
+        (dict(steps=0), "`steps` must be at least 1. Received: steps=0"),
+        (dict(batch_size=1), "`batch_size` must be at least 2. Received: batch_size=1"),
+        (
+            dict(optimizer="adam"),
+            "`optimizer` must be one of auto, .*Received: optimizer='adam'",
+        ),
+        (
+            dict(learning_rate=0.0),
+            "`learning_rate` must be positive. Received: learning_rate=0.0",
+        ),
+        (
+            dict(crop_area_min=2.0),
+            r"`crop_area_min` must be in \(0, 1\]. Received: crop_area_min=2.0",
+        ),
     ],
 )
 def test_settings_are_checked(settings, text):

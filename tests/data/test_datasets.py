@@ -284,7 +284,7 @@ def test_a_folder_sorted_by_class_gives_mixed_batches(tmp_path):
 
 
 def test_a_batch_larger_than_the_data(arrays):
-    with pytest.raises(InputError, match="batch of 15 .*14 images.*--batch-size of at mo"):
+    with pytest.raises(InputError, match="batch of 15 .*14 images.*`batch_size` of at mo"):
         _batches(arrays, 15)
 
 

@@ -14,6 +14,7 @@ from simclr_keras.errors import InputError
 from simclr_keras.runs import fine_tune as fine_tune_module
 from simclr_keras.runs.classifier_config import DistillConfig, FineTuneConfig
 from simclr_keras.runs.classifiers import SavedClassifier, find_classifier
+from simclr_keras.runs.config import ExportConfig
 from simclr_keras.runs.directory import RunDirectory
 from simclr_keras.runs.distill import distill_run
 from simclr_keras.runs.export import export
@@ -142,9 +143,12 @@ def test_from_a_teacher_to_students_and_to_an_export(run, tuned, tmp_path):
     assert distill_run(DistillConfig(**common)) == same  # finished
     (entry,) = _entries(run, "distilled/5pct-seed0-teacher")
     assert entry["measured"] == "distill" and entry["result"] == copy
+    out = str(tmp_path / "m")
     with pytest.raises(InputError, match="more than one classifier 5pct-seed0. Name one of: "):
-        export(run, tmp_path / "m", classifier="5pct-seed0")
-    path = export(run, tmp_path / "m", classifier="distilled/5pct-seed0-simclr_resnet18")
+        export(ExportConfig(run, output=out, classifier="5pct-seed0"))
+    path = export(
+        ExportConfig(run, output=out, classifier="distilled/5pct-seed0-simclr_resnet18")
+    )
     metadata = json.loads((path / "metadata.json").read_text())
     assert metadata["class_names"] == list("0123456789")
     assert metadata["classifier"] == "distilled/5pct-seed0-simclr_resnet18"
@@ -277,9 +281,15 @@ def test_labels_by_index_count_within_the_training_split(
     "settings, text",
     [
         (dict(label_fraction=0.1, labels_per_class=2), "in one way.*label_fraction and labels"),
-        (dict(label_fraction=2.0), r"--label-fraction must be in \(0, 1\]. Received: 2.0"),
-        (dict(name="a/b"), "--name must be the name of a folder. Received: a/b"),
-        (dict(labels_per_class=0), "--labels-per-class must be at least 1. Received: 0"),
+        (
+            dict(label_fraction=2.0),
+            r"`label_fraction` must be in \(0, 1\]. Received: label_fraction=2.0",
+        ),
+        (dict(name="a/b"), "`name` must be the name of a folder. Received: name='a/b'"),
+        (
+            dict(labels_per_class=0),
+            "`labels_per_class` must be at least 1. Received: labels_per_class=0",
+        ),
     ],
 )
 def test_settings_are_checked(settings, text):
@@ -288,12 +298,12 @@ def test_settings_are_checked(settings, text):
 
 
 def test_a_width_for_a_student_that_has_none_is_refused():
-    with pytest.raises(InputError, match="Received: --student-width 0.5 --student pretrained"):
+    with pytest.raises(InputError, match="Received: student_width=0.5, student=pretrained"):
         DistillConfig(run="run", student_width=0.5)
 
 
 def test_a_missing_teacher_and_an_export_of_what_is_no_classifier(run, tmp_path):
     with pytest.raises(InputError, match="no classifier nobody. Name one of: "):
         distill_run(DistillConfig(run=str(run), teacher="nobody"))
-    with pytest.raises(InputError, match="leave out --official, --image-size and --l2-norm"):
-        export(run, tmp_path / "m", classifier="teacher", l2_normalise=True)
+    with pytest.raises(InputError, match="leave out `official`, `image_size` and `l2_norm"):
+        ExportConfig(run, output="m", classifier="teacher", l2_normalise=True)

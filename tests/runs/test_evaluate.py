@@ -10,6 +10,7 @@ from simclr_keras.cli.evaluate import evaluate as command
 from simclr_keras.data.datasets import load_source
 from simclr_keras.data.sources import ImageSource
 from simclr_keras.errors import InputError, RunFailure
+from simclr_keras.runs.config import EvaluateConfig
 from simclr_keras.runs.directory import RunDirectory
 from simclr_keras.runs.evaluate import evaluate, match_classes
 
@@ -44,7 +45,9 @@ def colours(tmp_path):
 def test_what_is_measured_and_where_it_is_written(run):
     before = run.encoder_file.read_bytes()
     results = evaluate(
-        run.path, protocol="both", epochs=3, with_learning_curve=True, compare_random=True
+        EvaluateConfig(
+            run.path, protocol="both", epochs=3, learning_curve=True, compare_random=True
+        )
     )
     assert json.loads(run.evaluation_file.read_text()) == results
     assert (results["train_images"], results["test_images"], results["classes"]) == (18, 7, 3)
@@ -63,7 +66,7 @@ def test_what_is_measured_and_where_it_is_written(run):
     picture = tf.io.decode_png((run.report / "learning_curve.png").read_bytes())
     assert picture.shape[0] > 100
     assert run.encoder_file.read_bytes() == before
-    again = evaluate(run.path)
+    again = evaluate(EvaluateConfig(run.path))
     assert "linear_sgd_accuracy" not in again and "learning_curve" not in again
     assert again["linear"]["lbfgs"] == results["linear"]["lbfgs"]
     entries = json.loads(run.results_file.read_text())
@@ -72,7 +75,7 @@ def test_what_is_measured_and_where_it_is_written(run):
 
 
 def test_the_accuracy_is_that_of_the_features(run, colours):
-    results = evaluate(run.path)
+    results = evaluate(EvaluateConfig(run.path))
     features = {}
     for split in ("train", "test"):
         source = load_source(str(colours), split)
@@ -89,13 +92,15 @@ def test_the_accuracy_is_that_of_the_features(run, colours):
 
 
 def test_the_batch_size_does_not_matter(run):
-    first, *others = (evaluate(run.path, batch_size=size) for size in (1, 3, 256))
+    first, *others = (
+        evaluate(EvaluateConfig(run.path, batch_size=size)) for size in (1, 3, 256)
+    )
     assert others == [first, first]
 
 
 def test_a_class_without_test_images_is_named(run, colours):
     shutil.rmtree(colours / "test" / "green")
-    results = evaluate(run.path)
+    results = evaluate(EvaluateConfig(run.path))
     assert results["classes"] == 3 and results["classes_without_test_images"] == ["green"]
     assert list(results["knn"]["per_class"]) == ["blue", "red"]
 
@@ -105,8 +110,8 @@ def test_classes_are_matched_by_name(run, colours):
     other = colours.parent / "other"
     shutil.copytree(colours / "test", other / "test")
     shutil.rmtree(other / "test" / "blue")
-    whole = evaluate(run.path)
-    results = evaluate(run.path, eval_dataset=str(other))
+    whole = evaluate(EvaluateConfig(run.path))
+    results = evaluate(EvaluateConfig(run.path, eval_dataset=str(other)))
     assert results["test_images"] == 6
     for found in ("knn", "linear"):
         of = [r[found] if found == "knn" else r[found]["lbfgs"] for r in (whole, results)]
@@ -120,8 +125,9 @@ def test_of_other_data_everything_is_measured_and_nothing_is_held_out(run, colou
     flat, other = str(colours.parent / "flat"), str(colours.parent / "other")
     (colours.parent / "link").symlink_to(flat)
 
-    def images(*data):
-        results = evaluate(run.path, *data)
+    def images(dataset, eval_dataset=None):
+        data = {"dataset": dataset, "eval_dataset": eval_dataset}
+        results = evaluate(EvaluateConfig(run.path, **data))
         return results["train_images"], results["test_images"]
 
     assert images(flat) == (14, 4)
@@ -134,7 +140,7 @@ def test_of_other_data_everything_is_measured_and_nothing_is_held_out(run, colou
 def test_classes_that_only_the_test_part_has_are_named(run, colours):
     shutil.rmtree(colours / "train" / "green")
     with pytest.raises(InputError, match="has no image to learn from: green. Add training"):
-        evaluate(run.path)
+        evaluate(EvaluateConfig(run.path))
     assert not run.evaluation_file.exists() and not run.results_file.exists()
 
 
@@ -157,26 +163,26 @@ def test_matching_by_hand():
 
 def test_an_unknown_protocol_is_an_input_error(run):
     with pytest.raises(
-        InputError, match="--protocol must be one of lbfgs, sgd, both. Received"
+        InputError, match="`protocol` must be one of lbfgs, sgd, both. Received"
     ):
-        evaluate(run.path, protocol="adam")
+        evaluate(EvaluateConfig(run.path, protocol="adam"))
 
 
 def test_epochs_without_the_sgd_protocol_are_refused_not_ignored(run):
-    with pytest.raises(InputError, match="belongs to the SGD protocol.*Received: --epochs 5"):
-        evaluate(run.path, epochs=5)
+    with pytest.raises(InputError, match="belongs to the SGD protocol.*Received: epochs=5"):
+        evaluate(EvaluateConfig(run.path, epochs=5))
 
 
 def test_a_foreign_results_file_is_found_before_the_work(run, monkeypatch):
     run.results_file.write_text("{}")
     monkeypatch.setattr("simclr_keras.runs.evaluate.extract_features", None)  # never called
     with pytest.raises(RunFailure, match="left as it is"):
-        evaluate(run.path)
+        evaluate(EvaluateConfig(run.path))
     assert run.results_file.read_text() == "{}"
 
 
 def test_what_is_printed(run, capsys):
-    command(str(run.path), protocol="both", epochs=1, learning_curve=True, json=True)
+    command(run=str(run.path), protocol="both", epochs=1, learning_curve=True, json=True)
     lines = capsys.readouterr().out.splitlines()
     results = json.loads(lines[-1])
     text = "\n".join(lines[:-1])

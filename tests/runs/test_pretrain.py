@@ -11,6 +11,7 @@ from simclr_keras import PretrainConfig, pretrain
 from simclr_keras.errors import InputError, RunFailure
 from simclr_keras.runs import pretrain as pretrain_module
 from simclr_keras.runs.classifier_config import FineTuneConfig
+from simclr_keras.runs.config import EvaluateConfig
 from simclr_keras.runs.directory import RunDirectory
 from simclr_keras.runs.evaluate import evaluate
 from simclr_keras.runs.fine_tune import fine_tune_run
@@ -214,7 +215,7 @@ def test_folder_that_is_no_run_is_left_alone(tmp_path):
 def test_non_finite_loss_stops_the_run(tmp_path, monkeypatch):
     nan = lambda *_: keras.optimizers.SGD(float("nan"))  # noqa: E731
     monkeypatch.setattr(pretrain_module, "_optimizer", nan)
-    with pytest.raises(RunFailure, match="The loss is nan at step .*--learning-rate"):
+    with pytest.raises(RunFailure, match="The loss is nan at step .*`learning_rate`"):
         pretrain(_config(tmp_path / "run"))
     assert not (tmp_path / "run" / "encoder.keras").exists()
 
@@ -231,7 +232,7 @@ def test_other_optimizers_train(tmp_path, optimizer, caplog):
     config = _config(tmp_path / "run", optimizer=optimizer, learning_rate_scaling="linear")
     assert np.isfinite(pretrain(config).loss)
     # LAMB's default learning rate does not depend on the batch.
-    unused = "--learning-rate-scaling linear changes nothing here" in caplog.text
+    unused = "`learning_rate_scaling=linear` changes nothing here" in caplog.text
     assert unused == (optimizer == "lamb")
 
 
@@ -263,7 +264,7 @@ def test_any_integer_of_64_bits_is_a_seed(image_folder, tmp_path):
         pretrain(dataclasses.replace(config, image_size=16, seed=seed))
         weights.append(np.concatenate([w.ravel() for w in _weights(tmp_path / name)]))
     assert (weights[0] != weights[1]).mean() > 0.5
-    evaluate(tmp_path / "run", compare_random=True)
+    evaluate(EvaluateConfig(tmp_path / "run", compare_random=True))
     fine_tune_run(FineTuneConfig(run=str(tmp_path / "run"), steps=1, seed=-1))
 
 
@@ -271,7 +272,7 @@ def test_folder_of_many_sizes_and_its_evaluation(image_folder, tmp_path):
     run = tmp_path / "run"
     config = _config(run, dataset=str(image_folder), batch_size=4, steps=2, image_size=16)
     pretrain(config)
-    results = evaluate(run, compare_random=True)
+    results = evaluate(EvaluateConfig(run, compare_random=True))
     assert results["train_images"] + results["test_images"] == 12
     for row in (results, results["random_encoder"]):
         assert 0 <= row["knn_accuracy"] <= 1 and 0 <= row["linear_accuracy"] <= 1
@@ -281,13 +282,13 @@ def test_folder_of_many_sizes_and_its_evaluation(image_folder, tmp_path):
 def test_evaluation_needs_labels_and_a_finished_run(image_folder, tmp_path, untrained_run):
     run = tmp_path / "run"
     with pytest.raises(InputError, match="There is no run in"):
-        evaluate(run)
+        evaluate(EvaluateConfig(run))
     untrained_run(run, image_folder / "cats")
     with pytest.raises(InputError, match="label"):
-        evaluate(run)
+        evaluate(EvaluateConfig(run))
     (run / "encoder.keras").unlink()
     with pytest.raises(InputError, match="not finished"):
-        evaluate(run)
+        evaluate(EvaluateConfig(run))
 
 
 @pytest.mark.parametrize(
@@ -295,13 +296,12 @@ def test_evaluation_needs_labels_and_a_finished_run(image_folder, tmp_path, untr
     [("temperature", 0.0), ("batch_size", 1), ("optimizer", "adam"), ("crop_area_min", 0.0)],
 )
 def test_settings_are_checked(tmp_path, name, value):
-    flag = "--" + name.replace("_", "-")
-    with pytest.raises(InputError, match=f"{flag} must be .*Received: {value}"):
+    with pytest.raises(InputError, match=f"`{name}` must be .*Received: {name}={value!r}"):
         _config(tmp_path, **{name: value})
 
 
 def test_lamb_has_no_weight_decay(tmp_path):
-    with pytest.raises(InputError, match="--weight-decay stays 0 with --optimizer lamb"):
+    with pytest.raises(InputError, match="`weight_decay` stays 0 with `optimizer=lamb`"):
         _config(tmp_path, optimizer="lamb", weight_decay=0.1)
 
 

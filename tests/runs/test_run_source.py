@@ -6,6 +6,7 @@ import pytest
 
 from simclr_keras import PretrainConfig
 from simclr_keras.runs.classifier_config import DistillConfig, FineTuneConfig
+from simclr_keras.runs.config import EvaluateConfig
 from simclr_keras.runs.distill import distill_run
 from simclr_keras.runs.evaluate import evaluate
 from simclr_keras.runs.fine_tune import fine_tune_run
@@ -25,8 +26,8 @@ def test_what_a_run_left_out_later_commands_leave_out_too(run, image_folder, cap
     training = dict(run=str(run), steps=1, batch_size=4)
     other = shutil.copytree(image_folder, run.parent / "other")
     commands = {
-        "evaluate": lambda: evaluate(run),
-        "evaluate elsewhere": lambda: evaluate(run, eval_dataset=str(other)),
+        "evaluate": lambda: evaluate(EvaluateConfig(run)),
+        "evaluate elsewhere": lambda: evaluate(EvaluateConfig(run, eval_dataset=str(other))),
         "fine-tune": lambda: fine_tune_run(FineTuneConfig(**training)),
         "distill": lambda: distill_run(DistillConfig(**training)),
         "report": lambda: report(run),

@@ -8,6 +8,7 @@ from conftest import ROOT
 import simclr_keras as sk
 from simclr_keras.errors import InputError
 from simclr_keras.networks.official_checkpoints import OfficialCheckpoint
+from simclr_keras.runs.config import EvaluateConfig, ExportConfig, TrainedConfig
 from simclr_keras.runs.evaluate import evaluate
 from simclr_keras.runs.export import export
 from simclr_keras.runs.trained_encoder import trained_encoder
@@ -23,7 +24,7 @@ def official():
 
 
 def test_export_of_an_official_checkpoint_serves_its_features(official, tmp_path):
-    path = export(None, tmp_path / "model", official=official)
+    path = export(ExportConfig(output=str(tmp_path / "model"), official=official))
     metadata = json.loads((path / "metadata.json").read_text())
     assert metadata["encoder"] == "simclr_resnet18" and metadata["image_size"] == 32
     assert metadata["official_checkpoint"] == "r18_1x_sk0.tar.gz"
@@ -36,20 +37,22 @@ def test_export_of_an_official_checkpoint_serves_its_features(official, tmp_path
 def test_evaluation_of_an_official_checkpoint(official, image_folder, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     before = sorted(tmp_path.rglob("*"))
-    results = evaluate(None, str(image_folder), official=official, image_size=16)
+    results = evaluate(
+        EvaluateConfig(dataset=str(image_folder), official=official, image_size=16)
+    )
     assert results["train_images"] + results["test_images"] == 12
     assert 0 <= results["knn_accuracy"] <= 1 and 0 <= results["linear_accuracy"] <= 1
     assert sorted(tmp_path.rglob("*")) == before  # there is no run to write to
-    with pytest.raises(InputError, match="--official needs a labelled dataset"):
-        evaluate(None, official=official)
+    with pytest.raises(InputError, match="`official` needs a labelled dataset"):
+        evaluate(EvaluateConfig(official=official))
 
 
 def test_either_a_run_or_an_official_checkpoint(tmp_path):
     for both in ((None, None), (tmp_path, tmp_path)):
-        with pytest.raises(InputError, match=r"Name either .* Received: RUN=.*--official="):
-            trained_encoder(*both)
-    with pytest.raises(InputError, match="--image-size belongs to --official"):
-        trained_encoder(tmp_path, image_size=32)
+        with pytest.raises(InputError, match=r"Name either .* Received: run=.*official="):
+            TrainedConfig(*both)
+    with pytest.raises(InputError, match="`image_size` belongs to `official`"):
+        TrainedConfig(tmp_path, image_size=32)
 
 
 def test_the_size_follows_the_stem(monkeypatch):
@@ -61,5 +64,5 @@ def test_the_size_follows_the_stem(monkeypatch):
             "simclr_keras.runs.trained_encoder.load_official_checkpoint",
             lambda path, encoder=encoder: OfficialCheckpoint(encoder, None, None),
         )
-        assert trained_encoder(None, "anything").image_size == size
-        assert trained_encoder(None, "anything", 64).image_size == 64
+        assert trained_encoder(TrainedConfig(None, "anything")).image_size == size
+        assert trained_encoder(TrainedConfig(None, "anything", 64)).image_size == 64

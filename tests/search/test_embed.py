@@ -11,6 +11,7 @@ from simclr_keras.data.decoding import decode_image
 from simclr_keras.data.images import resize_and_center_crop
 from simclr_keras.data.sources import ImageSource
 from simclr_keras.errors import InputError
+from simclr_keras.search.config import EmbedConfig
 from simclr_keras.search.embed import embed_images
 from simclr_keras.search.embeddings import read_info
 
@@ -18,6 +19,10 @@ from simclr_keras.search.embeddings import read_info
 @pytest.fixture
 def model(tiny_encoder, tmp_path):
     return export_encoder(tiny_encoder, tmp_path / "tiny")
+
+
+def _embed(model, images, output, progress=None, **settings):
+    return embed_images(EmbedConfig(model, images, output, **settings), progress)
 
 
 @pytest.mark.parametrize("suffix", [".npz", ".parquet"])
@@ -28,7 +33,7 @@ def test_paths_and_vectors_belong_together(
         kind = name.rsplit("_")[-1].replace("jpeg", "jpg")
         (image_folder / f"{name}.{kind}").write_bytes(content)
     seen = []
-    result = embed_images(
+    result = _embed(
         model,
         image_folder,
         tmp_path / f"e{suffix}",
@@ -45,7 +50,7 @@ def test_paths_and_vectors_belong_together(
 
 
 def test_it_is_what_evaluation_sees(tiny_encoder, model, image_folder, tmp_path):
-    result = embed_images(model, image_folder, tmp_path / "e.npz")
+    result = _embed(model, image_folder, tmp_path / "e.npz")
     source = load_source(str(image_folder), "all")
     features, _ = extract_features(tiny_encoder, evaluation_dataset(source, 16, 4))
     assert list(source.paths) == result.paths
@@ -54,9 +59,9 @@ def test_it_is_what_evaluation_sees(tiny_encoder, model, image_folder, tmp_path)
 
 def test_the_files_hold_what_others_read(model, image_folder, tmp_path):
     parquet = pytest.importorskip("pyarrow.parquet")
-    result = embed_images(model, image_folder, tmp_path / "e.parquet")
+    result = _embed(model, image_folder, tmp_path / "e.parquet")
     table = parquet.read_table(tmp_path / "e.parquet").to_pydict()
-    embed_images(model, image_folder, tmp_path / "e.npz")
+    _embed(model, image_folder, tmp_path / "e.npz")
     saved = np.load(tmp_path / "e.npz")
     assert table["path"] == saved["paths"].tolist() == result.paths
     np.testing.assert_array_equal(np.array(table["embedding"], "float32"), saved["embeddings"])
@@ -76,7 +81,7 @@ def test_unreadable_images_are_named_and_the_others_embedded(
     }
     for name, (content, _) in broken.items():
         (image_folder / name).write_bytes(content)
-    result = embed_images(model, image_folder, tmp_path / f"e{suffix}", batch_size=4)
+    result = _embed(model, image_folder, tmp_path / f"e{suffix}", batch_size=4)
     assert result.unreadable == list(broken)
     for name, (_, text) in broken.items():
         assert text in result.reasons[name]
@@ -88,12 +93,12 @@ def test_nothing_readable_writes_nothing(model, tmp_path):
     folder = tmp_path / "bad"
     folder.mkdir()
     with pytest.raises(InputError, match="no images in"):
-        embed_images(model, folder, tmp_path / "e.npz")
+        _embed(model, folder, tmp_path / "e.npz")
     (folder / "a.png").write_bytes(b"no image")
     for suffix in (".npz", ".parquet"):
         text = r"None of the 1 images could be read, such as a.png \(not a JPEG"
         with pytest.raises(InputError, match=text):
-            embed_images(model, folder, tmp_path / f"e{suffix}")
+            _embed(model, folder, tmp_path / f"e{suffix}")
     assert {p.name for p in tmp_path.iterdir()} == {"bad", "tiny"}
 
 
@@ -106,32 +111,32 @@ def test_an_interrupted_run_leaves_the_former_file(model, image_folder, tmp_path
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        embed_images(model, image_folder, output, progress=interrupt)
+        _embed(model, image_folder, output, progress=interrupt)
     assert output.read_bytes() == b"former"
     assert {p.name for p in tmp_path.iterdir()} == {"images", "tiny", output.name}
 
 
 def test_other_file_types_are_refused(model, image_folder, tmp_path):
     with pytest.raises(InputError, match=r"must end in .npz or .parquet. Received: .*e.csv"):
-        embed_images(model, image_folder, tmp_path / "e.csv")
+        _embed(model, image_folder, tmp_path / "e.csv")
 
 
 def test_a_single_image_a_list_and_a_file_of_paths(model, image_folder, tmp_path, monkeypatch):
-    one = embed_images(model, image_folder / "cats" / "00.png", tmp_path / "e.npz")
+    one = _embed(model, image_folder / "cats" / "00.png", tmp_path / "e.npz")
     assert one.paths == ["00.png"] and one.embeddings.shape == (1, 8)
     monkeypatch.chdir(tmp_path)
     files = ["images/dogs/01.png", "images/cats/00.png", "images/gone.png"]
-    listed = embed_images(model, files, tmp_path / "l.npz")
+    listed = _embed(model, files, tmp_path / "l.npz")
     assert listed.paths == files[:2]
     assert listed.reasons == {"images/gone.png": "No such file or directory"}
     np.testing.assert_array_equal(listed.embeddings[1], one.embeddings[0])
     (tmp_path / "files.txt").write_text("\n".join(files) + "\n\n")
-    again = embed_images(model, tmp_path / "files.txt", tmp_path / "t.npz")
+    again = _embed(model, tmp_path / "files.txt", tmp_path / "t.npz")
     assert again.paths == files[:2] and again.unreadable == files[2:]
     for nothing in ([], tmp_path / "nothing.txt"):
         (tmp_path / "nothing.txt").write_text("\n")
         with pytest.raises(InputError, match="There are no images in"):
-            embed_images(model, nothing, tmp_path / "n.npz")
+            _embed(model, nothing, tmp_path / "n.npz")
 
 
 def test_a_file_name_that_is_no_text(model, image_folder, tmp_path):
@@ -141,19 +146,19 @@ def test_a_file_name_that_is_no_text(model, image_folder, tmp_path):
     except OSError:
         pytest.skip("the file system wants UTF-8")
     for suffix in (".npz", ".parquet"):
-        result = embed_images(model, image_folder, tmp_path / f"e{suffix}")
+        result = _embed(model, image_folder, tmp_path / f"e{suffix}")
         assert len(result.paths) == 12 and "\\udcff.png" in result.paths
 
 
 def test_a_dataset_by_name(tiny_encoder, model, tmp_path):
-    result = embed_images(model, "digits", tmp_path / "e.npz", split="test")
+    result = _embed(model, "digits", tmp_path / "e.npz", split="test")
     source = load_source("digits", "test")
     assert result.paths[:2] == ["digits/test/0", "digits/test/1"]
     images = resize_and_center_crop(source.images, 16)
     expected = tiny_encoder(images, training=False)
     np.testing.assert_allclose(result.embeddings, expected, atol=1e-5)
     with pytest.raises(InputError, match="There is no folder .*missing"):
-        embed_images(model, str(tmp_path / "missing"), tmp_path / "m.npz")
+        _embed(model, str(tmp_path / "missing"), tmp_path / "m.npz")
 
 
 @pytest.mark.parametrize("label", [-1, 0])
@@ -164,13 +169,13 @@ def test_of_a_dataset_with_a_training_split_only_every_image_is_embedded(
     source = ImageSource("made", np.full(10, label), ("a",), images=images)
     monkeypatch.setattr("simclr_keras.data.datasets.load_tfds", lambda *_: (source, False))
     for split in (None, "train"):
-        result = embed_images(model, "made", tmp_path / "e.npz", split=split)
+        result = _embed(model, "made", tmp_path / "e.npz", split=split)
         assert result.count == 10 and result.paths[-1] == "made/train/9"
 
 
 def test_a_split_of_a_folder_is_refused(model, image_folder, tmp_path):
-    with pytest.raises(InputError, match="Received: .*images, --split test"):
-        embed_images(model, image_folder, tmp_path / "e.npz", split="test")
+    with pytest.raises(InputError, match="Received: .*images, split=test"):
+        _embed(model, image_folder, tmp_path / "e.npz", split="test")
 
 
 def test_another_number_of_channels_is_said(image_folder, tmp_path):
@@ -178,4 +183,4 @@ def test_another_number_of_channels_is_said(image_folder, tmp_path):
     encoder = tf.keras.Model(images, tf.keras.layers.GlobalAveragePooling2D()(images))
     path = export_encoder(encoder, tmp_path / "m")
     with pytest.raises(InputError, match="images of 4 channels. Received: images, which has 3"):
-        embed_images(path, image_folder, tmp_path / "e.npz")
+        _embed(path, image_folder, tmp_path / "e.npz")

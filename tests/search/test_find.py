@@ -6,9 +6,18 @@ import tensorflow as tf
 
 from simclr_keras import export_encoder
 from simclr_keras.errors import InputError
+from simclr_keras.search.config import EmbedConfig, SearchConfig
 from simclr_keras.search.embed import embed_images
-from simclr_keras.search.find import find_duplicates, find_neighbours
+from simclr_keras.search.find import search
 from simclr_keras.search.nearest import nearest
+
+
+def find_neighbours(embeddings, queries, neighbours=10, **settings):
+    return search(SearchConfig(embeddings, queries, neighbours, **settings))
+
+
+def find_duplicates(embeddings, **settings):
+    return search(SearchConfig(embeddings, duplicates=True, **settings))
 
 
 @pytest.fixture(params=[".npz", ".parquet"])
@@ -16,7 +25,7 @@ def embeddings(request, tiny_encoder, image_folder, tmp_path):
     shutil.copy(image_folder / "cats" / "00.png", image_folder / "dogs" / "copy.png")
     model = export_encoder(tiny_encoder, tmp_path / "tiny")
     output = tmp_path / f"e{request.param}"
-    embed_images(model, image_folder, output)
+    embed_images(EmbedConfig(model, image_folder, output))
     return output
 
 
@@ -74,7 +83,7 @@ def test_what_cannot_be_searched_is_said(embeddings, tmp_path):
         find_duplicates(embeddings, threshold=2)
     np.savez(tmp_path / "foreign.npz", paths=["a"], embeddings=np.ones((1, 8)))
     tf.io.write_file(str(tmp_path / "q.png"), tf.io.encode_png(tf.zeros((4, 4, 3), tf.uint8)))
-    with pytest.raises(InputError, match="foreign.npz names no model. Name one with --model"):
+    with pytest.raises(InputError, match="foreign.npz names no model. Name one with `model`"):
         find_neighbours(tmp_path / "foreign.npz", [str(tmp_path / "q.png")])
     assert not list(tmp_path.glob("*.html"))
 

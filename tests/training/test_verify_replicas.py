@@ -9,7 +9,8 @@ import pytest
 from conftest import ROOT
 
 from simclr_keras.errors import InputError
-from simclr_keras.training.verify_replicas import encoder_builder, verify_replicas
+from simclr_keras.training.verify_config import VerifyConfig
+from simclr_keras.training.verify_replicas import encoder_builder
 
 ENCODERS = """
 import keras, tensorflow as tf
@@ -123,11 +124,10 @@ def test_where_rounding_alone_reaches_the_tolerance_it_says_so(tmp_path):
 
 
 def test_wrong_use():
-    build = encoder_builder("simclr_resnet18", 16)
     with pytest.raises(InputError, match="Received: replicas=3, batch_size=8"):
-        verify_replicas(build, replicas=3, batch_size=8)
+        VerifyConfig(replicas=3, batch_size=8)
     with pytest.raises(InputError, match="Received: optimizer='adam'"):
-        verify_replicas(build, optimizer="adam")
+        VerifyConfig(optimizer="adam")
     with pytest.raises(InputError, match="There is no file mine.keras"):
         encoder_builder("mine.keras", 16)
     with pytest.raises(InputError, match="nowhere:build cannot be imported"):

@@ -1,0 +1,93 @@
+"""The commands `quickstart`, `pretrain`, `report` and `verify-replicas`."""
+
+import dataclasses
+import os
+
+import typer
+
+from ..runs.config import PretrainConfig, QuickstartConfig, ReportConfig
+from ..training.verify_config import VerifyConfig
+from .evaluate import print_accuracies
+from .options import command_of, print_json
+
+_VARIABLES_SHOWN = 10
+
+
+@command_of(QuickstartConfig)
+def quickstart(config: QuickstartConfig, as_json: bool):
+    """The whole line on handwritten digits, without a download: minutes on two CPU cores."""
+    from ..runs.quickstart import quickstart as run
+
+    results = run(config)
+    print_accuracies(results)
+    typer.echo("\nAccuracy (%) of a linear classifier, mean +- deviation over label draws:\n")
+    typer.echo(f"{'labels per class':<18}{'SimCLR':>14}{'random encoder':>18}{'pixels':>14}")
+    for row in results["few_labels"]:
+        cells = (row[kind] for kind in ("simclr", "random_encoder", "pixels"))
+        texts = [f"{100 * c['mean']:.1f} +- {100 * c['deviation']:.1f}" for c in cells]
+        typer.echo(f"{row['labels_per_class']:<18}{texts[0]:>14}{texts[1]:>18}{texts[2]:>14}")
+    typer.echo("\nSimCLR minus pixels (95 % interval of the mean of paired draws):")
+    for row in results["few_labels"]:
+        gain = row["gain_over_pixels"]
+        typer.echo(
+            f"  {row['labels_per_class']} per class: {100 * gain['mean']:+.1f} points "
+            f"({100 * gain['low']:+.1f} to {100 * gain['high']:+.1f})"
+        )
+    typer.echo(f"\nExported model: {results['export']}")
+    typer.echo(f"Pairs of views: {results['picture']}")
+    print_json(as_json, results)
+
+
+@command_of(PretrainConfig)
+def pretrain(config: PretrainConfig, as_json: bool):
+    """Pretrain an encoder; the same command again resumes an unfinished run."""
+    from ..runs.pretrain import pretrain as run
+
+    result = run(config)
+    if result.first_step == result.steps:
+        typer.echo(f"The run in {result.run_dir} is finished ({result.steps} steps).")
+    else:
+        typer.echo(f"Pretrained {result.steps} steps, loss {result.loss:.4f}.")
+    typer.echo(f"Encoder: {os.path.join(result.run_dir, 'encoder.keras')}")
+    print_json(as_json, dataclasses.asdict(result))
+
+
+@command_of(ReportConfig)
+def report(config: ReportConfig, as_json: bool):
+    """Pictures of a run: views as trained on, what was drawn, curves; in RUN/report."""
+    from ..runs.report import report as draw
+
+    paths = draw(config.run)
+    for path in paths.values():
+        typer.echo(path)
+    print_json(as_json, paths)
+
+
+@command_of(VerifyConfig)
+def verify_replicas(config: VerifyConfig, as_json: bool):
+    """Check that N replicas train an encoder as one does; exit code 1: they do not."""
+    from ..training.verify_replicas import verify_replicas as verify
+
+    report = verify(config)
+    typer.echo(
+        f"{config.encoder}, {config.steps} steps of {config.optimizer} with a learning rate of "
+        f"{report.learning_rate:g}: 1 replica against {config.replicas}"
+    )
+    typer.echo(f"  loss {report.losses[0]:.6f} and {report.losses[1]:.6f}")
+    typer.echo(
+        f"  weights moved by up to {report.moved:.1e}; rounding alone makes a difference of "
+        f"{report.rounding:.1e}"
+    )
+    typer.echo("  largest difference of a weight, by variable:")
+    for name, difference in report.variables[:_VARIABLES_SHOWN]:
+        typer.echo(f"    {difference:9.2e}  {name}")
+    typer.echo(f"    {len(report.variables)} variables in all, tolerance {config.tolerance:g}")
+    for finding in report.findings:
+        typer.echo(f"  {finding}")
+    verdict = "train as one" if report.passed else "do NOT train as one"
+    if report.passed and report.is_blurred:
+        verdict += ", as far as rounding lets one see"
+    typer.echo(f"{config.replicas} replicas {verdict}.")
+    print_json(as_json, {"passed": report.passed, **dataclasses.asdict(report)})
+    if not report.passed:
+        raise typer.Exit(1)

@@ -1,0 +1,70 @@
+"""The settings of `embed` and `search`, and the only copy of their defaults."""
+
+import dataclasses
+from dataclasses import MISSING
+from typing import Literal
+
+from ..errors import InputError
+from ..settings import AT_LEAST_1, Range, Settings, setting
+
+
+@dataclasses.dataclass(frozen=True)
+class EmbedConfig(Settings):
+    """What `embed_images` embeds, and where to.
+
+    Raises:
+        InputError: If a value is outside its range.
+    """
+
+    model: str = setting(MISSING, "An exported model, or one version of it.", argument="MODEL")
+    images: list[str] = setting(
+        MISSING,
+        "A folder (searched recursively), images, a .txt file with a path in each line, or a "
+        "dataset's name: `digits` or one of TFDS.",
+        argument="IMAGES...",
+    )
+    output: str = setting(MISSING, "File to write: .npz or .parquet.")
+    batch_size: int = setting(64, "Images per forward pass.", AT_LEAST_1)
+    split: Literal["train", "test"] | None = setting(
+        None, "Part of a dataset by name. Default: its training part."
+    )
+    data_dir: str | None = setting(
+        None, "Folder of TFDS data. Default: the variable TFDS_DATA_DIR."
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class SearchConfig(Settings):
+    """What `search` looks for, among which embeddings.
+
+    Raises:
+        InputError: If a value is outside its range, or it is not one of queries and duplicates.
+    """
+
+    embeddings: str = setting(MISSING, "A file that embed wrote.", argument="EMBEDDINGS")
+    queries: list[str] | None = setting(
+        None,
+        "Images, of the file or new ones: names that stand in the file need no model, and are "
+        "left out of their own neighbours.",
+        argument="QUERY...",
+    )
+    neighbours: int = setting(10, "Neighbours of each query.", AT_LEAST_1, short="-k")
+    duplicates: bool = setting(False, "Pairs of near-duplicates, instead of a query.")
+    threshold: float = setting(
+        0.98,
+        "Least cosine similarity of near-duplicates.",
+        Range("in (-1, 1]", lambda x: -1 < x <= 1),
+    )
+    model: str | None = setting(None, "Model for new queries. Default: the one of the file.")
+    images: str | None = setting(
+        None, "Folder of the images, for the pictures. Default: the one of the file."
+    )
+    page: str | None = setting(None, "HTML page to write. Default: beside the embeddings.")
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.duplicates == bool(self.queries):
+            raise InputError(
+                "Name images to search for, or pass `duplicates`, but not both. Received: "
+                f"queries={self.queries}, duplicates={self.duplicates}"
+            )

@@ -1,0 +1,54 @@
+"""The settings of `verify-replicas`, and the only copy of their defaults."""
+
+import dataclasses
+from typing import Literal
+
+from ..errors import InputError
+from ..settings import AT_LEAST_1, NOT_NEGATIVE, POSITIVE, SEED, Range, Settings, setting
+
+_AT_LEAST_2 = Range("at least 2", lambda x: x >= 2)
+
+
+@dataclasses.dataclass(frozen=True)
+class VerifyConfig(Settings):
+    """What `verify_replicas` trains on one and on N replicas.
+
+    Raises:
+        InputError: If a value is outside its range, or the batch does not divide.
+    """
+
+    encoder: str = setting(
+        "simclr_resnet18", "Encoder name, a .keras file, or module:function of yours."
+    )
+    image_size: int = setting(32, "Side of the images, for encoders of any size.", AT_LEAST_1)
+    width_multiplier: float = setting(1.0, "Of a SimCLR ResNet.", POSITIVE)
+    small_image_stem: bool = setting(False, "Of a SimCLR ResNet.")
+    replicas: int = setting(2, "Logical devices to compare with 1.", _AT_LEAST_2)
+    batch_size: int | None = setting(
+        None, "Images per step over all replicas. Default: 8 for each.", _AT_LEAST_2
+    )
+    steps: int = setting(5, "Steps to train.", AT_LEAST_1)
+    optimizer: Literal["sgd", "lars", "lamb"] = setting(
+        "sgd",
+        "Optimizer. Adam-like steps such as LAMB's magnify the rounding noise that is the "
+        "gradient of a bias ahead of batch norm.",
+    )
+    learning_rate: float | None = setting(
+        None, "Its learning rate. Default: one with which rounding stays small.", POSITIVE
+    )
+    l2: float = setting(0.0, "L2 penalty to put on every kernel.", NOT_NEGATIVE)
+    tolerance: float = setting(
+        1e-5,
+        "Largest difference of a weight that passes, relative to the largest of its variable "
+        "where that is above 1.",
+        POSITIVE,
+    )
+    seed: int = setting(0, "Decides weights and images.", SEED)
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.batch_size and self.batch_size % self.replicas:
+            raise InputError(
+                "The batch must be a multiple of the number of replicas. Received: "
+                f"replicas={self.replicas}, batch_size={self.batch_size}"
+            )
