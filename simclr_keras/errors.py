@@ -1,4 +1,7 @@
-"""The two errors that a person reads on one line, without a traceback."""
+"""The two errors that a person reads on one line, without a traceback; and what was meant."""
+
+import difflib
+from collections.abc import Iterable
 
 
 class InputError(ValueError):
@@ -11,3 +14,15 @@ class InputError(ValueError):
 
 class RunFailure(RuntimeError):
     """Work that was asked for rightly and could not be finished: exit code 1."""
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """ " Did you mean ...?", with the known names that look like one; empty if none does."""
+    close = difflib.get_close_matches(name, list(known))
+    return f" Did you mean {' or '.join(close)}?" if close else ""
+
+
+def closest(name: str, known: Iterable[str]) -> list[str]:
+    """The three known names that look most like one, or the first six of all."""
+    known = list(known)
+    return difflib.get_close_matches(name, known) or known[:6]

@@ -1,7 +1,6 @@
 """Small label subsets: stratified draws, and the lists that keep them."""
 
 import csv
-import difflib
 import os
 import pathlib
 import typing
@@ -10,7 +9,7 @@ from collections.abc import Callable
 import numpy as np
 
 from ..data.sources import ImageSource
-from ..errors import InputError
+from ..errors import InputError, did_you_mean
 from ..seeds import generator
 
 
@@ -170,8 +169,7 @@ def read_labels(path: str | os.PathLike, source: ImageSource) -> LabelList:
                 f"Received: {key}={place}"
             )
         if source.class_names and label not in source.class_names:
-            close = difflib.get_close_matches(label, source.class_names)
-            meant = f" Did you mean {' or '.join(close)}?" if close else ""
+            meant = did_you_mean(label, source.class_names)
             raise InputError(
                 f"{path}, row {row}: {source.name} has no such class.{meant} Received: "
                 f"label={label}"

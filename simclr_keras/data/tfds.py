@@ -1,12 +1,11 @@
 """TFDS datasets as sources in memory."""
 
-import difflib
 import os
 
 import numpy as np
 import tensorflow as tf
 
-from ..errors import InputError
+from ..errors import InputError, did_you_mean
 from .sources import ImageSource
 
 _ARRAY_BYTES = 4 * 2**30  # up to here images of one shape are kept decoded
@@ -73,11 +72,9 @@ def _unknown(name: str, error: Exception) -> str:
     known = ["digits", *tfds.list_builders()]
     if name.split("/")[0].split(":")[0] in known:
         return f"TFDS has no dataset {name!r}: {_line(error)}"
-    close = difflib.get_close_matches(name, known)
-    meant = f" Did you mean {' or '.join(close)}?" if close else ""
     return (
-        f"There is no dataset {name!r}.{meant} Expected digits, the name of a TFDS dataset "
-        "such as cifar10, or a directory of images."
+        f"There is no dataset {name!r}.{did_you_mean(name, known)} Expected digits, the name of a "
+        "TFDS dataset such as cifar10, or a directory of images."
     )
 
 

@@ -1,23 +1,20 @@
 """The classifiers in a run directory: `RUN/fine-tuned/NAME/` and `RUN/distilled/NAME/`."""
 
-import contextlib
 import csv
 import dataclasses
 import json
 import os
 import pathlib
-import shutil
-import uuid
-from collections.abc import Iterator
 
 import keras
 
 from ..classifiers.labels import LabelList, write_labels
 from ..classifiers.training import TrainedClassifier
 from ..errors import InputError
+from ..files import unfinished_folder, write_json
 from ..networks.saved_encoder import load_encoder
 from .classifier_config import ClassifierConfig
-from .directory import RunDirectory, save_model, write_json
+from .directory import RunDirectory, save_model
 
 KINDS = ("fine-tuned", "distilled")
 # May differ when a command is repeated: they do not change what it computes.
@@ -88,7 +85,8 @@ class SavedClassifier:
         chosen: LabelList | None = None,
     ) -> None:
         """Writes all files, or none of them."""
-        with _whole_folder(self.path) as folder:
+        with unfinished_folder(self.path.parent) as folder:
+            folder.mkdir()
             write_json(folder / "settings.json", dataclasses.asdict(config))
             write_json(folder / "classes.json", list(class_names))
             write_json(folder / "result.json", result)
@@ -99,6 +97,7 @@ class SavedClassifier:
             if chosen is not None:
                 write_labels(folder / "labels.csv", source, chosen)
             save_model(trained.classifier, folder / "classifier.keras")
+            os.rename(folder, self.path)
 
 
 def find_classifier(
@@ -125,16 +124,3 @@ def find_classifier(
     )
     there = ", ".join(found or known) or "none; train one with: simclr-keras fine-tune RUN"
     raise InputError(f"{directory.path} has {problem.strip()}. Name one of: {there}")
-
-
-@contextlib.contextmanager
-def _whole_folder(path: pathlib.Path) -> Iterator[pathlib.Path]:
-    """A folder to write into that gets its name when all went well."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".unfinished-{uuid.uuid4().hex}")
-    unfinished.mkdir()
-    try:
-        yield unfinished
-        os.rename(unfinished, path)
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)

@@ -8,6 +8,7 @@ import pathlib
 import keras
 
 from ..errors import InputError, RunFailure
+from ..files import whole_file, write_json
 from ..keras_versions import KERAS_3
 from ..networks.projection_head import ProjectionHead
 from ..networks.saved_encoder import load_encoder
@@ -144,13 +145,5 @@ def deciding_settings(config: PretrainConfig) -> dict:
 
 def save_model(model: keras.Model, file: pathlib.Path) -> None:
     """Writes a `.keras` file; a crash leaves none rather than half of one."""
-    unfinished = file.with_name("unfinished.keras")  # Keras insists on the suffix
-    model.save(unfinished)
-    os.replace(unfinished, file)
-
-
-def write_json(path: pathlib.Path, content: dict | list) -> None:
-    """Writes a JSON file whole or not at all."""
-    unfinished = path.with_suffix(".tmp")
-    unfinished.write_text(json.dumps(content, indent=2) + "\n")
-    os.replace(unfinished, path)
+    with whole_file(file) as unfinished:
+        model.save(unfinished)

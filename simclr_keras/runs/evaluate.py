@@ -14,10 +14,10 @@ from ..evaluation.learning_curve import learning_curve
 from ..evaluation.linear_probe import LinearProbe
 from ..evaluation.metrics import classification_metrics, metrics_of_hits
 from ..evaluation.sgd_linear_probe import SGDLinearProbe
+from ..files import write_json
 from ..report.figures import save_learning_curve
 from ..seeds import seed_of_32_bits
 from .config import EvaluateConfig, PretrainConfig
-from .directory import write_json
 from .results import check_results, record_result
 from .run_source import run_source
 from .trained_encoder import TrainedEncoder, trained_encoder

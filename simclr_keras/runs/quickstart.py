@@ -10,9 +10,10 @@ from ..data.datasets import evaluation_dataset
 from ..data.images import to_unit_range
 from ..evaluation.features import extract_features
 from ..evaluation.linear_probe import LinearProbe
+from ..files import write_json
 from ..report.figures import save_view_pairs
 from .config import EvaluateConfig, ExportConfig, PretrainConfig, QuickstartConfig
-from .directory import RunDirectory, write_json
+from .directory import RunDirectory
 from .evaluate import evaluate
 from .export import export
 from .pretrain import build_augmenter, pretrain

@@ -1,19 +1,17 @@
 """`RUN/results.json`: what each command measured on a run, the oldest first."""
 
-import contextlib
 import datetime
 import json
-import os
 import pathlib
 import shlex
 import sys
-import time
 
 import tensorflow as tf
 
 from .. import __version__
 from ..errors import RunFailure
-from .directory import RunDirectory, write_json
+from ..files import alone, write_json
+from .directory import RunDirectory
 
 _PROGRAM = "simclr-keras"
 _WAIT_SECONDS = 10.0
@@ -36,19 +34,22 @@ def record_result(directory: RunDirectory, measured: str, result: dict) -> None:
             command does not finish with it.
     """
     path = directory.results_file
-    with _alone(path.with_suffix(".lock")):
-        entries = _read(path)
-        entries.append(
-            {
-                "measured": measured,
-                "command": command_line(),
-                "date": datetime.datetime.now(datetime.timezone.utc).isoformat("T", "seconds"),
-                "version": __version__,
-                "tensorflow": tf.__version__,
-                "result": result,
-            }
-        )
-        write_json(path, entries)
+    entry = {
+        "measured": measured,
+        "command": command_line(),
+        "date": datetime.datetime.now(datetime.timezone.utc).isoformat("T", "seconds"),
+        "version": __version__,
+        "tensorflow": tf.__version__,
+        "result": result,
+    }
+    try:
+        with alone(path.with_name(".results.lock"), _WAIT_SECONDS):
+            write_json(path, [*_read(path), entry])
+    except TimeoutError as error:
+        raise RunFailure(
+            f"Another command has been writing to {path} for {_WAIT_SECONDS:.0f} s. Repeat this "
+            "one when it has ended."
+        ) from error
 
 
 def check_results(directory: RunDirectory) -> None:
@@ -83,24 +84,3 @@ def _read(path: pathlib.Path) -> list:
             "the command."
         )
     return entries
-
-
-@contextlib.contextmanager
-def _alone(lock: pathlib.Path):
-    """Only one process at a time gets in, on every system that creates a file once."""
-    end = time.monotonic() + _WAIT_SECONDS
-    while True:
-        try:
-            os.close(os.open(lock, os.O_CREAT | os.O_EXCL))
-            break
-        except FileExistsError:
-            if time.monotonic() > end:
-                raise RunFailure(
-                    f"Another command has been writing results for {_WAIT_SECONDS:.0f} s. If "
-                    f"none runs, one was killed: remove {lock} and repeat the command."
-                ) from None
-            time.sleep(0.05)
-    try:
-        yield
-    finally:
-        lock.unlink()

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from ..errors import InputError
+from ..files import whole_file
 
 _ROW_GROUP = 2**23  # bytes of vectors that `.parquet` collects before they are written
 _METADATA = b"simclr_keras"
@@ -57,16 +58,13 @@ def write_embeddings(output: pathlib.Path, root: str, model: str) -> Iterator:
     Yields:
         An object with `add(paths, vectors)` and the list `unreadable`.
     """
-    output.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = output.with_name(f".{output.stem}.unfinished{output.suffix}")
-    rows = (_Npz if output.suffix == ".npz" else _Parquet)(unfinished)
-    try:
-        yield rows
-        rows.close({"unreadable": rows.unreadable, "root": root, "model": model})
-        os.replace(unfinished, output)
-    finally:
-        rows.release()
-        unfinished.unlink(missing_ok=True)
+    with whole_file(output) as unfinished:
+        rows = (_Npz if output.suffix == ".npz" else _Parquet)(unfinished)
+        try:
+            yield rows
+            rows.close({"unreadable": rows.unreadable, "root": root, "model": model})
+        finally:
+            rows.release()
 
 
 class _Npz:

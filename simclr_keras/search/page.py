@@ -8,6 +8,8 @@ from collections.abc import Iterable, Sequence
 
 import tensorflow as tf
 
+from ..files import whole_file
+
 _STYLE = """
 :root { color-scheme: light dark; }
 body { font: 14px/1.4 system-ui, sans-serif; margin: 2rem; }
@@ -60,24 +62,17 @@ def write_page(
         >>> page.read_text().count("<figure")
         1
     """
-    path = pathlib.Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.unfinished")
-    try:
-        with unfinished.open("w", encoding="utf-8") as page:
-            heading = html.escape(title)
-            page.write(
-                f'<!doctype html>\n<html lang="en"><meta charset="utf-8"><title>{heading}</title>'
-                f"\n<style>{_STYLE}</style>\n<h1>{heading}</h1>\n<p>{html.escape(note)}</p>\n"
-            )
-            for row in rows:
-                figures = [_figure(*entry, place == 0) for place, entry in enumerate(row)]
-                page.write(f"<section>\n{''.join(figures)}</section>\n")
-            page.write("</html>\n")
-        os.replace(unfinished, path)
-    finally:
-        unfinished.unlink(missing_ok=True)
-    return path
+    with whole_file(path) as unfinished, unfinished.open("w", encoding="utf-8") as page:
+        heading = html.escape(title)
+        page.write(
+            f'<!doctype html>\n<html lang="en"><meta charset="utf-8"><title>{heading}</title>'
+            f"\n<style>{_STYLE}</style>\n<h1>{heading}</h1>\n<p>{html.escape(note)}</p>\n"
+        )
+        for row in rows:
+            figures = [_figure(*entry, place == 0) for place, entry in enumerate(row)]
+            page.write(f"<section>\n{''.join(figures)}</section>\n")
+        page.write("</html>\n")
+    return pathlib.Path(path)
 
 
 def _figure(name: str, number: str, picture: bytes | None, is_query: bool) -> str:

@@ -4,13 +4,12 @@ import contextlib
 import json
 import os
 import pathlib
-import shutil
-import uuid
 from collections.abc import Iterator
 
 import tensorflow as tf
 
 from ..errors import InputError
+from ..files import unfinished_folder
 
 METADATA_FILE = "metadata.json"
 
@@ -34,9 +33,8 @@ def new_version(path: pathlib.Path, version: int | None) -> Iterator[tuple[pathl
     """
     if version is not None and (path / str(version)).exists():
         raise InputError(_exists(path, version))
-    path.mkdir(parents=True, exist_ok=True)
-    unfinished, finished = path / f".unfinished-{uuid.uuid4().hex}", []
-    try:
+    finished = []
+    with unfinished_folder(path) as unfinished:
         yield unfinished, finished
         while not finished:
             number = version or max(versions(path), default=0) + 1
@@ -48,8 +46,6 @@ def new_version(path: pathlib.Path, version: int | None) -> Iterator[tuple[pathl
                     raise
                 if version is not None:  # another export was faster
                     raise InputError(_exists(path, version)) from error
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
 
 
 def _exists(path: pathlib.Path, version: int) -> str:

@@ -1,9 +1,9 @@
 """Callbacks of a run: history, checkpoints, and a loud stop when training is ruined."""
 
+import contextlib
 import csv
 import logging
 import math
-import os
 import pathlib
 import time
 from collections.abc import Callable
@@ -12,6 +12,7 @@ import keras
 import tensorflow as tf
 
 from ..errors import RunFailure
+from ..files import whole_file
 from .checkpoints import Checkpoints
 
 _LOGGER = logging.getLogger("simclr_keras")
@@ -173,11 +174,9 @@ def read_history(path: str | pathlib.Path) -> list[dict[str, str]]:
 
 
 def _write_rows(path: pathlib.Path, rows: list[dict], append: bool = False) -> None:
-    target = path if append else path.with_suffix(".tmp")
-    with target.open("a" if append else "w", newline="") as file:
-        writer = csv.DictWriter(file, fieldnames=list(rows[0]))
-        if not append:
-            writer.writeheader()
-        writer.writerows(rows)
-    if not append:
-        os.replace(target, path)
+    with contextlib.nullcontext(path) if append else whole_file(path) as target:
+        with target.open("a" if append else "w", newline="") as file:
+            writer = csv.DictWriter(file, fieldnames=list(rows[0]))
+            if not append:
+                writer.writeheader()
+            writer.writerows(rows)

@@ -8,6 +8,7 @@ import tensorflow as tf
 
 import simclr_keras
 from simclr_keras.errors import RunFailure
+from simclr_keras.files import alone
 from simclr_keras.runs import results
 from simclr_keras.runs.directory import RunDirectory
 from simclr_keras.runs.results import check_results, command_line, record_result
@@ -34,7 +35,7 @@ def test_results_are_appended_with_what_is_needed_to_repeat_them(directory):
     date = datetime.datetime.fromisoformat(second["date"])
     assert date.utcoffset() == datetime.timedelta(0)
     assert abs(datetime.datetime.now(datetime.timezone.utc) - date).total_seconds() < 60
-    assert [path.name for path in directory.path.iterdir()] == ["results.json"]
+    assert [path.name for path in directory.path.iterdir()] == [".results.lock", "results.json"]
 
 
 @pytest.mark.parametrize(
@@ -89,9 +90,17 @@ def test_two_at_once_both_find_their_place(directory):
     assert sorted(entry["result"]["number"] for entry in _read(directory)) == list(range(8))
 
 
-def test_a_lock_that_was_left_is_named(directory, monkeypatch):
+def test_one_that_was_killed_is_not_waited_for(directory):
+    (directory.path / ".results.lock").touch()
+    record_result(directory, "evaluate", {})
+    assert len(_read(directory)) == 1
+
+
+def test_one_that_does_not_end_is_named(directory, monkeypatch):
     monkeypatch.setattr(results, "_WAIT_SECONDS", 0.1)
-    (directory.path / "results.lock").touch()
-    with pytest.raises(RunFailure, match="remove .*results.lock and repeat"):
-        record_result(directory, "evaluate", {})
+    with alone(directory.path / ".results.lock", 1.0):
+        with pytest.raises(
+            RunFailure, match="Another command has been writing to .*results.json"
+        ):
+            record_result(directory, "evaluate", {})
     assert not directory.results_file.exists()

@@ -79,7 +79,7 @@ def test_what_cannot_be_searched_is_said(embeddings, tmp_path):
     (tmp_path / "bad.png").write_bytes(b"no image")
     with pytest.raises(InputError, match="The query .*bad.png cannot be read|None of the 1"):
         find_neighbours(embeddings, [str(tmp_path / "bad.png")])
-    with pytest.raises(InputError, match="Received: 2"):
+    with pytest.raises(InputError, match="Received: threshold=2"):
         find_duplicates(embeddings, threshold=2)
     np.savez(tmp_path / "foreign.npz", paths=["a"], embeddings=np.ones((1, 8)))
     tf.io.write_file(str(tmp_path / "q.png"), tf.io.encode_png(tf.zeros((4, 4, 3), tf.uint8)))

@@ -41,7 +41,7 @@ def test_runs_that_learn_or_have_learned_are_left_alone(caplog, rows):
 def test_a_flat_loss_at_the_level_of_guessing_is_reported(caplog):
     first, second = _warnings(caplog, COLLAPSED)
     assert first.startswith("Step 250: nothing learned in 200 steps. The loss stays at 4.844")
-    assert "--learning-rate" in first and second.startswith("Step 450:")
+    assert "`learning_rate`" in first and second.startswith("Step 450:")
 
 
 def test_the_warm_up_does_not_count(caplog):
