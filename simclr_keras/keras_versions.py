@@ -59,7 +59,7 @@ def replaced_weights(model, tensors):
     tensor_of = {id(v): tensor for v, tensor in zip(model.variables, tensors)}
     replaced = [
         (layer, name, value)
-        for layer in model._flatten_layers()
+        for layer in layers_of(model)
         for name, value in vars(layer).items()
         if id(value) in tensor_of
     ]
@@ -188,10 +188,32 @@ class VersionedOptimizer(keras.optimizers.Optimizer):
         return config
 
 
+def is_graph(model: keras.Model) -> bool:
+    """Whether Keras knows the layers' connections: functional and built sequential models."""
+    return isinstance(model, keras.Sequential) or bool(getattr(model, "inputs", None))
+
+
 def clone_with(network: keras.Model, replace) -> keras.Model:
-    """A copy of a functional or sequential model with `replace(layer)` for each layer."""
+    """A copy of a functional or sequential model, with new weights and other layers.
+
+    Args:
+        network: The model; graphs inside it are copied in the same way.
+        replace: Gives the new layer for a layer, or `None` for one with the same settings.
+    """
+
+    def clone(layer):
+        if isinstance(layer, keras.Model) and is_graph(layer):
+            return clone_with(layer, replace)
+        new = replace(layer)
+        if new is not None:
+            return new
+        config = layer.get_config()
+        if isinstance(layer, keras.layers.BatchNormalization):
+            config["synchronized"] = layer.synchronized  # Keras 2.15 leaves it out
+        return layer.__class__.from_config(config)
+
     if not KERAS_3 or isinstance(network, keras.Sequential):
-        return keras.models.clone_model(network, clone_function=replace)
+        return keras.models.clone_model(network, clone_function=clone)
 
     def call(layer, *arguments, **options):
         # Keras 3 repeats the options of the replaced layer's call; batch norm has a mask.
@@ -199,12 +221,21 @@ def clone_with(network: keras.Model, replace) -> keras.Model:
             options.pop("mask", None)
         return layer(*arguments, **options)
 
-    return keras.models.clone_model(network, clone_function=replace, call_function=call)
+    return keras.models.clone_model(network, clone_function=clone, call_function=call)
 
 
-def layers_of(model) -> list[keras.layers.Layer]:
-    """A model or layer and all the layers inside it."""
-    return list(model._flatten_layers())
+def layers_of_graphs(model: keras.Model) -> list[keras.layers.Layer]:
+    """The layers that `clone_with` can replace: of a model and of the graphs inside it."""
+    return [
+        inner
+        for layer in (model.layers if is_graph(model) else ())
+        for inner in (layers_of_graphs(layer) if isinstance(layer, keras.Model) else (layer,))
+    ]
+
+
+def layers_of(model, kind: type = keras.layers.Layer) -> list[keras.layers.Layer]:
+    """The layers of a kind: a model or layer itself, and all inside it, subclassed ones too."""
+    return [layer for layer in model._flatten_layers() if isinstance(layer, kind)]
 
 
 def unrepeatable_layers(network) -> list[keras.layers.Layer]:

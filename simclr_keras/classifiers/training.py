@@ -12,7 +12,7 @@ import tensorflow as tf
 from ..data.datasets import pretraining_dataset
 from ..data.sources import ImageSource, source_from_arrays
 from ..errors import InputError, RunFailure
-from ..keras_versions import apply_gradients, build_optimizer, scaled
+from ..keras_versions import apply_gradients, build_optimizer, layers_of, scaled
 from ..training.lars import LARS
 from ..training.optimizers import make_optimizer
 from ..training.schedules import WarmupCosine
@@ -223,7 +223,7 @@ class _Trainer:
     def _optimizers(self, weight_decay: float) -> list[tuple]:
         name, variables = self._plan.optimizer, self._model.trainable_variables
         if name == "lars":
-            if any(layer.compute_dtype == "float16" for layer in self._model._flatten_layers()):
+            if any(layer.compute_dtype == "float16" for layer in layers_of(self._model)):
                 raise InputError(
                     "LARS with a classifier of its own rate cannot scale the loss for float16. "
                     "Use float32, bfloat16, or another optimizer. Received: optimizer=lars"
@@ -237,7 +237,7 @@ class _Trainer:
                 (plain, classifier),
             ]
         optimizer = make_optimizer(name, self.schedule, weight_decay, variables)
-        if any(layer.compute_dtype == "float16" for layer in self._model._flatten_layers()):
+        if any(layer.compute_dtype == "float16" for layer in layers_of(self._model)):
             optimizer = keras.mixed_precision.LossScaleOptimizer(optimizer)
         return [(optimizer, variables)]
 

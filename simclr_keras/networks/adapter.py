@@ -6,6 +6,7 @@ import typing
 import keras
 
 from ..errors import InputError
+from ..keras_versions import clone_with, is_graph, layers_of, layers_of_graphs
 from .batch_normalization import BatchNormalization
 from .strided_convolution import StridedConv2D, has_wrong_gradient
 
@@ -112,7 +113,7 @@ def prepare_encoder(
 
 def _with_norms_changed(model: keras.Model, momentum: float | None):
     """The model, or a copy with other batch norms and the same weights; and what changed."""
-    norms = _layers_of(model, keras.layers.BatchNormalization)
+    norms = layers_of(model, keras.layers.BatchNormalization)
     unsynchronised = [norm for norm in norms if not norm.synchronized]
     slow = [n for n in norms if n.synchronized and not isinstance(n, BatchNormalization)]
     momenta = {norm.momentum for norm in norms} - {momentum}
@@ -152,7 +153,7 @@ def with_right_gradients(model: keras.Model) -> keras.Model:
         The model, or where it has such convolutions a copy with the same weights and outputs
         that has `StridedConv2D` in their place. A subclassed model comes back as it is.
     """
-    if not any(map(_is_exchanged, _layers_of_graphs(model))):
+    if not any(map(_is_exchanged, layers_of_graphs(model))):
         return model
     return _with_layers_exchanged(
         model, lambda x: StridedConv2D.from_config(x.get_config()) if _is_exchanged(x) else None
@@ -163,32 +164,17 @@ def _is_exchanged(layer: keras.layers.Layer) -> bool:
     return type(layer) is keras.layers.Conv2D and has_wrong_gradient(layer)
 
 
-def _layers_of_graphs(model: keras.Model):
-    """The layers that can be exchanged: of the model and of the graphs in it."""
-    for layer in model.layers if is_graph(model) else ():
-        if isinstance(layer, keras.Model):
-            yield from _layers_of_graphs(layer)
-        else:
-            yield layer
-
-
 def _with_layers_exchanged(model: keras.Model, replace) -> keras.Model:
     """A copy with the same weights; `replace(layer)` is the new layer, `None` for an equal one."""
-
-    def clone(layer):
-        if isinstance(layer, keras.Model) and is_graph(layer):
-            return keras.models.clone_model(layer, clone_function=clone)
-        return replace(layer) or layer.__class__.from_config(layer.get_config())
-
-    copy = keras.models.clone_model(model, clone_function=clone)
+    copy = clone_with(model, replace)
     copy.set_weights(model.get_weights())
     return copy
 
 
 def _differences(model: keras.Model) -> tuple[str, ...]:
     """Where a network is not what the SimCLR release would have."""
-    norms = _layers_of(model, keras.layers.BatchNormalization)
-    convolutions = _layers_of(model, keras.layers.Conv2D)
+    norms = layers_of(model, keras.layers.BatchNormalization)
+    convolutions = layers_of(model, keras.layers.Conv2D)
     biased = sum(bool(layer.use_bias) for layer in convolutions)
     unsynchronised = sum(not norm.synchronized for norm in norms)
     found = []
@@ -214,15 +200,6 @@ def _differences(model: keras.Model) -> tuple[str, ...]:
     if norms and not any(type(n.gamma_initializer).__name__ == "Zeros" for n in norms):
         found.append("no residual branch begins at zero (SimCLR: the last gamma of each block)")
     return tuple(found)
-
-
-def _layers_of(model: keras.Model, kind: type) -> list:
-    return [x for x in model._flatten_layers(include_self=False) if isinstance(x, kind)]
-
-
-def is_graph(model: keras.Model) -> bool:
-    """Whether Keras knows the layers' connections: functional and built sequential models."""
-    return isinstance(model, keras.Sequential) or bool(getattr(model, "inputs", None))
 
 
 def is_keras_cv(model: keras.Model) -> bool:

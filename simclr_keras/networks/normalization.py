@@ -4,8 +4,7 @@ import keras
 import numpy as np
 
 from ..errors import InputError
-from ..keras_versions import clone_with
-from .adapter import is_graph
+from ..keras_versions import clone_with, is_graph, layers_of_graphs
 
 NORMALIZATIONS = ("batch", "group", "frozen")
 _GROUPS = 32  # Wu & He 2018, Section 3.1
@@ -62,11 +61,9 @@ def replace_batch_norm(network: keras.Model, normalization: str) -> keras.Model:
         )
 
     def replace(layer):
-        if isinstance(layer, keras.Model):
-            return replace_batch_norm(layer, normalization)
-        config = layer.get_config()
         if not isinstance(layer, keras.layers.BatchNormalization):
-            return layer.__class__.from_config(config)
+            return None
+        config = layer.get_config()
         if normalization == "frozen":
             return layer.__class__.from_config({**config, "trainable": False})
         kept = "name epsilon center scale gamma_initializer beta_initializer dtype".split()
@@ -77,9 +74,7 @@ def replace_batch_norm(network: keras.Model, normalization: str) -> keras.Model:
         )
 
     copy = clone_with(network, replace)
-    for old, new in zip(network.layers, copy.layers):
-        if isinstance(old, keras.Model):  # has its weights: `replace` made it
-            continue
+    for old, new in zip(layers_of_graphs(network), layers_of_graphs(copy)):
         weights = old.get_weights()
         if isinstance(new, keras.layers.GroupNormalization):
             weights = weights[: len(new.get_weights())]  # gamma and beta come first

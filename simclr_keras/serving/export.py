@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from .. import __version__
 from ..errors import InputError
+from ..keras_versions import layers_of
 from .graph import WEIGHTS_DTYPES, reusable
 from .versions import METADATA_FILE, new_version
 from .warmup import example_inputs, write_warmup_requests
@@ -213,11 +214,7 @@ def _export(
 @contextlib.contextmanager
 def _without_synchronised_norm(encoder: keras.Model):
     """A graph that is served has one replica: no collective operation may get into it."""
-    layers = [
-        layer
-        for layer in encoder._flatten_layers(include_self=False)
-        if getattr(layer, "synchronized", False)
-    ]
+    layers = [layer for layer in layers_of(encoder) if getattr(layer, "synchronized", False)]
     for layer in layers:
         layer.synchronized = False
     try:

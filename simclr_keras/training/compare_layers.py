@@ -7,6 +7,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from ..keras_versions import layers_of
+
 # Outputs of a layer that gets equal inputs differ by float32 rounding only, unless it is wrong.
 _TOLERANCE = 1e-3
 
@@ -48,9 +50,8 @@ def _run_layers(strategy, encoder, images):
     """(layer, inputs, outputs, penalty) of every call of a layer, over the global batch."""
     layers = [
         layer
-        for layer in encoder._flatten_layers(include_self=False)
-        if not isinstance(layer, keras.layers.InputLayer)
-        and not list(layer._flatten_layers(include_self=False))
+        for layer in layers_of(encoder)
+        if not isinstance(layer, keras.layers.InputLayer) and layers_of(layer) == [layer]
     ]
     count = strategy.num_replicas_in_sync
     parts = iter(tf.split(images, count))

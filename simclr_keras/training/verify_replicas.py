@@ -10,8 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from ..errors import InputError
-from ..keras_versions import lamb, optimizer_variables
-from ..networks.adapter import is_graph
+from ..keras_versions import clone_with, lamb, optimizer_variables
 from ..networks.encoders import build_encoder
 from ..networks.projection_head import ProjectionHead
 from ..networks.saved_encoder import load_encoder
@@ -276,19 +275,15 @@ def _model(build, image_size: int, seed: int, l2: float) -> SimCLR:
 def with_l2_penalty(encoder: keras.Model, l2: float) -> keras.Model:
     """A functional encoder with other weights and this L2 penalty on every kernel."""
 
-    def clone(layer):
-        # Such as a network of keras.applications.
-        if isinstance(layer, keras.Model) and is_graph(layer):
-            return keras.models.clone_model(layer, clone_function=clone)
+    def replace(layer):
         config = layer.get_config()
-        if isinstance(layer, keras.layers.BatchNormalization):
-            config["synchronized"] = layer.synchronized  # Keras 2.15 leaves it out
-        for name in ("kernel_regularizer", "depthwise_regularizer"):
-            if name in config:
-                config[name] = keras.regularizers.serialize(keras.regularizers.L2(l2))
-        return layer.__class__.from_config(config)
+        names = {"kernel_regularizer", "depthwise_regularizer"} & config.keys()
+        if not names:
+            return None
+        penalty = keras.regularizers.serialize(keras.regularizers.L2(l2))
+        return layer.__class__.from_config({**config, **dict.fromkeys(names, penalty)})
 
-    return keras.models.clone_model(encoder, clone_function=clone)
+    return clone_with(encoder, replace)
 
 
 def _side(encoder, image_size: int) -> int:

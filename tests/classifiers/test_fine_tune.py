@@ -159,8 +159,16 @@ def test_mixed_precision_keeps_float32_logits(rng):
     [
         ([0, 0, -1, -1], {}, "at least two classes. Received: 2 labels of 1"),
         ([0, 1, 2, 2], dict(num_classes=2), "Received: num_classes=2, a label of 2"),
-        ([0, 1, 0, 1], dict(validation_fraction=1.0), r"in \[0, 1\). Received: 1.0"),
-        ([0, 1, 0, 1], dict(head_layers=4), "0 and the 3 that .*head has. Received: 4"),
+        (
+            [0, 1, 0, 1],
+            dict(validation_fraction=1.0),
+            r"in \[0, 1\). Received: validation_fraction=1.0",
+        ),
+        (
+            [0, 1, 0, 1],
+            dict(head_layers=4),
+            "0 and the 3 that .*head has. Received: head_layers=4",
+        ),
     ],
 )
 def test_what_cannot_be_fine_tuned(tiny_encoder, head, labels, arguments, text):

@@ -35,7 +35,10 @@ def test_results_are_appended_with_what_is_needed_to_repeat_them(directory):
     date = datetime.datetime.fromisoformat(second["date"])
     assert date.utcoffset() == datetime.timedelta(0)
     assert abs(datetime.datetime.now(datetime.timezone.utc) - date).total_seconds() < 60
-    assert sorted(path.name for path in directory.path.iterdir()) == [".results.lock", "results.json"]
+    assert sorted(path.name for path in directory.path.iterdir()) == [
+        ".results.lock",
+        "results.json",
+    ]
 
 
 @pytest.mark.parametrize(
