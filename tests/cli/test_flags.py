@@ -1,4 +1,5 @@
 import ast
+import logging
 import pathlib
 import re
 
@@ -6,6 +7,7 @@ import pytest
 
 import simclr_keras
 from simclr_keras.cli.flags import with_flags
+from simclr_keras.cli.main import _WithFlags
 
 
 @pytest.mark.parametrize(
@@ -27,6 +29,11 @@ from simclr_keras.cli.flags import with_flags
 def test_settings_are_named_by_their_flags(message, spoken):
     said = with_flags(message, ["batch_size", "optimizer"], {"run": "RUN"})
     assert said == (spoken or message)
+
+
+def test_what_is_logged_names_flags_too():
+    record = logging.makeLogRecord({"msg": "Lower `%s`.", "args": ("learning_rate",)})
+    assert _WithFlags("%(message)s").format(record) == "Lower --learning-rate."
 
 
 def test_the_library_does_not_speak_flags():
