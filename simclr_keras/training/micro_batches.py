@@ -11,6 +11,16 @@ import tensorflow as tf
 
 from ..keras_versions import layers_of, random_states, scaled, tensorflow_variables
 from ..objective import replicas
+from .step import (
+    Logged,
+    Sums,
+    contrast_pairs,
+    forward,
+    global_logs,
+    labelled_views,
+    penalty_of,
+    probe_share,
+)
 
 # Ops that keep the state of their draws to themselves, so that nothing can put it back.
 _UNREPEATABLE = {
@@ -27,21 +37,21 @@ _UNREPEATABLE = {
 }
 
 
-def micro_batch_gradients(model, data):
+def micro_batch_gradients(model, images, labels) -> tuple[list, dict[str, Logged]]:
     """Gradients and logs of one training step of a `SimCLR`, a micro-batch at a time.
 
     Args:
         model: A compiled `SimCLR` with `micro_batch_size`.
-        data: This replica's (images, labels); labels may be `None`.
+        images: This replica's.
+        labels: Integers `(n,)`, -1 for none; or `None`.
 
     Returns:
-        (gradients, logs), as `SimCLR` computes them from the whole batch.
+        What `whole_batch_gradients` returns for the whole batch.
 
     Raises:
         ValueError: If the micro-batch does not divide over the replicas, the batch size must be
             known and is not, or the second pass would draw other random numbers than the first.
     """
-    images, labels = data
     count = replicas.check_even(tf.shape(images)[0])  # n
     size = _local_size(model)  # m
     unroll = _must_unroll(model)
@@ -53,9 +63,9 @@ def micro_batch_gradients(model, data):
     )
     width = _projection_dim(model)
 
-    def forward(index):
+    def forward_of(index):
         first = tf.cast(replicas.replica_id() * count + index * size, tf.int64)
-        return model.forward(image_blocks[index], first, model.step, training=True)
+        return forward(model, image_blocks[index], first, model.step, training=True)
 
     averages, seeds = _states(model)
     before = [tf.identity(state) for state in averages]
@@ -66,7 +76,7 @@ def micro_batch_gradients(model, data):
             state.assign(value)
 
     def project(index, projections):
-        _, z = forward(index)
+        _, z = forward_of(index)
         restore()
         return (_set_row(projections, index, tf.cast(z, tf.float32)),)
 
@@ -76,29 +86,33 @@ def micro_batch_gradients(model, data):
     halves = [_rows(half) for half in tf.split(projections, 2, axis=1)]  # (n, K) each
     with tf.GradientTape() as tape:
         tape.watch(halves)
-        pairs = model.contrast_pairs(*halves)
+        pairs = contrast_pairs(model.contrastive_loss, model.temperature, *halves)
         loss = tf.reduce_sum(pairs.losses) / total
     towards = tape.gradient(loss, halves, unconnected_gradients="zero")
     towards = tf.concat([_blocks(half, number, size) for half in towards], axis=1)
     # Dropout and the like go through the same seeds again, so they draw the same.
     for state, value in zip(seeds, seeds_before):
         state.assign(value)
-    labelled = model.labelled(labels)
+    labelled = None if model.probe is None else labelled_views(labels)
     parts = tf.cast(number, tf.float32)
 
-    def send_back(index, gradients, moved, regularisation, probe_loss, probe_hits):
+    def send_back(index, gradients, moved, *sums):
+        sums = Sums(*sums)
         with tf.GradientTape() as tape:
-            features, z = forward(index)
+            features, z = forward_of(index)
             _check_repeated(z, projections[index])
-            penalty = model.regularisation() / parts
+            share_of_penalty = penalty_of(model) / parts
             to_minimise = tf.reduce_sum(tf.cast(z, tf.float32) * towards[index])
-            to_minimise += penalty / replicas.number_of_replicas()
+            to_minimise += share_of_penalty / replicas.number_of_replicas()
+            sums = sums._replace(penalty=sums.penalty + share_of_penalty)
             if model.probe is not None:
-                share, hits = model.probe_share(
-                    features, label_blocks[index], labelled, training=True
+                share, hits = probe_share(
+                    model.probe, features, label_blocks[index], labelled, training=True
                 )
                 to_minimise += share
-                probe_loss, probe_hits = probe_loss + share, probe_hits + hits
+                sums = sums._replace(
+                    probe_loss=sums.probe_loss + share, probe_hits=sums.probe_hits + hits
+                )
             to_minimise = scaled(model.optimizer, to_minimise)
         new = tape.gradient(to_minimise, variables, unconnected_gradients="zero")
         gradients = [a + tf.convert_to_tensor(b) for a, b in zip(gradients, new)]
@@ -107,14 +121,14 @@ def micro_batch_gradients(model, data):
         moved = [a + state / parts for a, state in zip(moved, averages)]
         with tf.control_dependencies(moved):
             restore()
-        return gradients, moved, regularisation + penalty, probe_loss, probe_hits
+        return gradients, moved, *sums
 
     zeros, none = ([tf.zeros(v.shape, v.dtype) for v in kind] for kind in (variables, averages))
     carry = (zeros, none, tf.constant(0.0), tf.constant(0.0), tf.constant(0.0))
     gradients, moved, *sums = _for_each(number, send_back, carry, unroll)
     for state, value in zip(averages, moved):
         state.assign(value)
-    return gradients, model.global_logs(pairs, total, *sums, labelled)
+    return gradients, global_logs(pairs, total, Sums(*sums), labelled)
 
 
 def _local_size(model) -> int:

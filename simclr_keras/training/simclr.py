@@ -11,14 +11,12 @@ from ..keras_versions import (
     apply_gradients,
     build_optimizer,
     random_states,
-    scaled,
     unrepeatable_layers,
 )
 from ..objective import replicas
-from ..objective.contrast import Contrast, contrast
-from ..objective.nt_xent import NTXentLoss
 from ..seeds import check_seed
 from .micro_batches import micro_batch_gradients
+from .step import Logged, contrast_batch, whole_batch_gradients
 
 # Validation has a step of its own, so that its views are the same at every evaluation; those of
 # its batches differ by their places in the validation set.
@@ -167,10 +165,9 @@ class SimCLR(VersionedModel):
 
     def train_step(self, data):
         images, labels, _ = keras.utils.unpack_x_y_sample_weight(data)
-        if self.micro_batch_size is None:
-            gradients, logs = self._whole_batch_gradients(images, labels)
-        else:
-            gradients, logs = micro_batch_gradients(self, (images, labels))
+        of_batch = self.micro_batch_size is None
+        gradients_of = whole_batch_gradients if of_batch else micro_batch_gradients
+        gradients, logs = gradients_of(self, images, labels)
         apply_gradients(self.optimizer, gradients, self.trainable_variables)
         self.step.assign_add(1)
         return self._log(logs)
@@ -178,7 +175,9 @@ class SimCLR(VersionedModel):
     def test_step(self, data):
         images, labels, _ = keras.utils.unpack_x_y_sample_weight(data)
         seen = self._images_seen()
-        _, logs = self._contrast(images, labels, _VALIDATION_STEP, training=False, seen=seen)
+        _, logs = contrast_batch(
+            self, images, labels, _VALIDATION_STEP, training=False, seen=seen
+        )
         return self._log(logs)
 
     def _images_seen(self) -> tf.Tensor:
@@ -186,106 +185,10 @@ class SimCLR(VersionedModel):
         count = tf.convert_to_tensor(self._means[0].count)  # this replica's
         return tf.cast(count, tf.int64) * replicas.number_of_replicas()
 
-    def _whole_batch_gradients(self, images, labels):
-        with tf.GradientTape() as tape:
-            to_minimise, logs = self._contrast(images, labels, self.step, training=True)
-            to_minimise = scaled(self.optimizer, to_minimise)
-        return tape.gradient(to_minimise, self.trainable_variables), logs
-
-    def _contrast(self, images, labels, step, training: bool, seen=0):
-        """One forward pass: this replica's share of what to minimise, and the global logs."""
-        count = replicas.check_even(tf.shape(images)[0])  # n: images on this replica
-        first_position = seen + tf.cast(replicas.replica_id() * count, tf.int64)
-        features, projections = self.forward(images, first_position, step, training)
-        total = tf.cast(count * replicas.number_of_replicas(), tf.float32)  # N
-        pairs = self.contrast_pairs(projections[:count], projections[count:])
-        regularisation = self.regularisation()
-        # Gradients are summed over replicas, so a regulariser counts once in all.
-        to_minimise = tf.reduce_sum(pairs.losses) / total
-        to_minimise += regularisation / replicas.number_of_replicas()
-        labelled, probe_loss, probe_hits = self.labelled(labels), 0.0, 0.0
-        if self.probe is not None:
-            probe_loss, probe_hits = self.probe_share(features, labels, labelled, training)
-            to_minimise += probe_loss
-        return to_minimise, self.global_logs(
-            pairs, total, regularisation, probe_loss, probe_hits, labelled
-        )
-
-    # === Parts of a step, for whole batches and for micro-batches ===
-
-    def forward(self, images, first_position, step, training: bool):
-        """Features `(2n, D)` and projections `(2n, K)` of both views, in one forward pass."""
-        views = self.augmenter(images, seed=(self.seed, step), first_position=first_position)
-        features = self.encoder(tf.concat(views, axis=0), training=training)
-        return features, self.projection_head(features, training=training)
-
-    def regularisation(self) -> tf.Tensor:
-        """The sum of the penalties of the last forward pass."""
-        return tf.add_n([0.0, *(tf.cast(x, tf.float32) for x in self.losses)])
-
-    def contrast_pairs(self, projections_1, projections_2) -> Contrast:
-        """Losses and accuracy of this replica's pairs; the candidates are those of all."""
-        loss = self.contrastive_loss or NTXentLoss(self.temperature)
-        streams = isinstance(loss, NTXentLoss)
-        pairs = contrast(
-            projections_1,
-            projections_2,
-            loss.temperature if streams else self.temperature,
-            decoupled=streams and loss.decoupled,
-            across_replicas=True,
-        )
-        if streams:
-            return pairs
-        # A Keras loss is called for its values, not for their mean.
-        values = loss.call if isinstance(loss, keras.losses.Loss) else loss
-        losses = values(
-            *(replicas.gather(tf.cast(z, tf.float32)) for z in (projections_1, projections_2))
-        )
-        if losses.shape.rank != 1:
-            raise ValueError(
-                "`loss` must return one value per pair, shape (N,). Received: shape "
-                f"{losses.shape}"
-            )
-        return Contrast(replicas.local_rows(losses, tf.shape(projections_1)[0]), pairs.accuracy)
-
-    def labelled(self, labels) -> tf.Tensor:
-        """Number of views of the global batch that the probe learns from."""
-        if self.probe is None:
-            return tf.constant(0.0)
-        if labels is None:
-            raise ValueError(
-                "The model has a probe, so every batch must be (images, labels), with label "
-                "-1 where there is none. Received: images only."
-            )
-        return 2.0 * replicas.global_sum(tf.reduce_sum(tf.cast(labels >= 0, tf.float32)))
-
-    def probe_share(self, features, labels, labelled, training: bool):
-        """This part's share of the probe's loss, and its hits, over both views."""
-        features = tf.stop_gradient(tf.cast(features, tf.float32))
-        logits = tf.cast(self.probe(features, training=training), tf.float32)  # (2n, C)
-        labels = tf.tile(tf.cast(tf.reshape(labels, [-1]), tf.int32), [2])
-        known = tf.cast(labels >= 0, tf.float32)
-        losses = tf.nn.sparse_softmax_cross_entropy_with_logits(tf.maximum(labels, 0), logits)
-        hits = tf.cast(tf.argmax(logits, axis=1, output_type=tf.int32) == labels, tf.float32)
-        loss = tf.reduce_sum(losses * known) / tf.maximum(labelled, 1.0)
-        return loss, tf.reduce_sum(hits * known)
-
-    def global_logs(self, pairs, total, regularisation, probe_loss, probe_hits, labelled):
-        """(value, weight) of each logged number, from the sums of this replica."""
-        sums = [tf.reduce_sum(pairs.losses), tf.reduce_sum(pairs.accuracy)]
-        loss, accuracy = tf.unstack(
-            replicas.global_sum(tf.stop_gradient(tf.stack(sums))) / total
-        )
-        logs = [(loss + regularisation, total), (accuracy, total)]
-        if self.probe is not None:
-            sums = tf.stop_gradient(tf.stack([probe_loss, probe_hits]))
-            probe_loss, hits = tf.unstack(replicas.global_sum(sums))
-            logs += [(probe_loss, labelled), (hits / tf.maximum(labelled, 1.0), labelled)]
-        return logs
-
-    def _log(self, logs):
-        for metric, (value, weight) in zip(self._means, logs):
+    def _log(self, logs: dict[str, Logged]) -> dict:
+        for metric in self._means:
             # Every replica adds the global value, so each adds its share of the weight.
+            value, weight = logs[metric.name]
             share = weight / replicas.number_of_replicas()
             metric.update_state(value, sample_weight=share)
         return self.logs_of_replica({metric.name: metric.result() for metric in self._means})

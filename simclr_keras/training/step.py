@@ -1,0 +1,181 @@
+"""The parts of a training step: of a whole batch here, of micro-batches in `micro_batches.py`.
+
+n images on this replica, N in the global batch, which all replicas share. Every function is called
+in replica context.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import keras
+import tensorflow as tf
+
+from ..keras_versions import scaled
+from ..objective import replicas
+from ..objective.contrast import Contrast, contrast
+from ..objective.nt_xent import NTXentLoss
+
+
+class Sums(NamedTuple):
+    """What this replica adds to the logs, float32 scalars; `penalty` is that of the networks."""
+
+    penalty: tf.Tensor
+    probe_loss: tf.Tensor | float = 0.0
+    probe_hits: tf.Tensor | float = 0.0
+
+
+class Logged(NamedTuple):
+    """A logged number of the global batch, and the images or views it is a mean over."""
+
+    value: tf.Tensor
+    weight: tf.Tensor
+
+
+def whole_batch_gradients(model, images, labels) -> tuple[list, dict[str, Logged]]:
+    """Gradients and logs of one training step of a `SimCLR` on the whole batch at once.
+
+    Args:
+        model: A compiled `SimCLR`.
+        images: This replica's.
+        labels: Integers `(n,)`, -1 for none; or `None`.
+
+    Returns:
+        The gradients of `model.trainable_variables`, and each logged number by name.
+    """
+    with tf.GradientTape() as tape:
+        to_minimise, logs = contrast_batch(model, images, labels, model.step, training=True)
+        to_minimise = scaled(model.optimizer, to_minimise)
+    return tape.gradient(to_minimise, model.trainable_variables), logs
+
+
+def contrast_batch(model, images, labels, step, training: bool, seen=0):
+    """One forward pass: this replica's share of what to minimise, and the logs.
+
+    Args:
+        model: A `SimCLR`.
+        images: This replica's n.
+        labels: Integers `(n,)`, -1 for none; or `None`.
+        step: Which views are drawn.
+        training: Whether the networks train.
+        seen: Place of the global batch's first image in the set.
+    """
+    count = replicas.check_even(tf.shape(images)[0])  # n
+    first_position = seen + tf.cast(replicas.replica_id() * count, tf.int64)
+    features, projections = forward(model, images, first_position, step, training)
+    total = tf.cast(count * replicas.number_of_replicas(), tf.float32)  # N
+    pairs = contrast_pairs(
+        model.contrastive_loss, model.temperature, projections[:count], projections[count:]
+    )
+    sums = Sums(penalty_of(model))
+    # Gradients are summed over replicas, so a penalty counts once in all.
+    to_minimise = tf.reduce_sum(pairs.losses) / total
+    to_minimise += sums.penalty / replicas.number_of_replicas()
+    labelled = None
+    if model.probe is not None:
+        labelled = labelled_views(labels)
+        share, hits = probe_share(model.probe, features, labels, labelled, training)
+        sums = sums._replace(probe_loss=share, probe_hits=hits)
+        to_minimise += share
+    return to_minimise, global_logs(pairs, total, sums, labelled)
+
+
+def forward(model, images, first_position, step, training: bool):
+    """Features `(2n, D)` and projections `(2n, K)` of both views, in one forward pass."""
+    views = model.augmenter(images, seed=(model.seed, step), first_position=first_position)
+    features = model.encoder(tf.concat(views, axis=0), training=training)
+    return features, model.projection_head(features, training=training)
+
+
+def penalty_of(model) -> tf.Tensor:
+    """The sum of the penalties of the last forward pass."""
+    return tf.add_n([0.0, *(tf.cast(x, tf.float32) for x in model.losses)])
+
+
+def contrast_pairs(
+    loss: Callable | None,
+    temperature: float,
+    projections_1: tf.Tensor,
+    projections_2: tf.Tensor,
+) -> Contrast:
+    """Losses and accuracy of this replica's pairs; the candidates are those of all.
+
+    Args:
+        loss: An `NTXentLoss`, another Keras loss, or a function of all projections that returns
+            one value per pair. `None` is NT-Xent with the temperature.
+        temperature: Of NT-Xent where there is no loss, and of the accuracy.
+        projections_1: `(n, K)`.
+        projections_2: `(n, K)`.
+    """
+    loss = loss or NTXentLoss(temperature)
+    streams = isinstance(loss, NTXentLoss)
+    pairs = contrast(
+        projections_1,
+        projections_2,
+        loss.temperature if streams else temperature,
+        decoupled=streams and loss.decoupled,
+        across_replicas=True,
+    )
+    if streams:
+        return pairs
+    # A Keras loss is called for its values, not for their mean.
+    values = loss.call if isinstance(loss, keras.losses.Loss) else loss
+    losses = values(
+        *(replicas.gather(tf.cast(z, tf.float32)) for z in (projections_1, projections_2))
+    )
+    if losses.shape.rank != 1:
+        raise ValueError(
+            f"`loss` must return one value per pair, shape (N,). Received: shape {losses.shape}"
+        )
+    return Contrast(replicas.local_rows(losses, tf.shape(projections_1)[0]), pairs.accuracy)
+
+
+def labelled_views(labels) -> tf.Tensor:
+    """Number of views of the global batch that a probe learns from.
+
+    Raises:
+        ValueError: If there are no labels.
+    """
+    if labels is None:
+        raise ValueError(
+            "The model has a probe, so every batch must be (images, labels), with label "
+            "-1 where there is none. Received: images only."
+        )
+    return 2.0 * replicas.global_sum(tf.reduce_sum(tf.cast(labels >= 0, tf.float32)))
+
+
+def probe_share(probe, features, labels, labelled, training: bool):
+    """These rows' share of the probe's loss, and its hits, over both views.
+
+    No gradient reaches the features.
+    """
+    features = tf.stop_gradient(tf.cast(features, tf.float32))
+    logits = tf.cast(probe(features, training=training), tf.float32)  # (2n, C)
+    labels = tf.tile(tf.cast(tf.reshape(labels, [-1]), tf.int32), [2])
+    known = tf.cast(labels >= 0, tf.float32)
+    losses = tf.nn.sparse_softmax_cross_entropy_with_logits(tf.maximum(labels, 0), logits)
+    hits = tf.cast(tf.argmax(logits, axis=1, output_type=tf.int32) == labels, tf.float32)
+    loss = tf.reduce_sum(losses * known) / tf.maximum(labelled, 1.0)
+    return loss, tf.reduce_sum(hits * known)
+
+
+def global_logs(pairs: Contrast, total, sums: Sums, labelled=None) -> dict[str, Logged]:
+    """The logged numbers of the global batch, from what this replica adds to them.
+
+    Args:
+        pairs: This replica's.
+        total: N.
+        sums: This replica's.
+        labelled: See `labelled_views`; `None` without a probe.
+    """
+    rows = tf.stack([tf.reduce_sum(pairs.losses), tf.reduce_sum(pairs.accuracy)])
+    loss, accuracy = tf.unstack(replicas.global_sum(tf.stop_gradient(rows)) / total)
+    logs = {
+        "loss": Logged(loss + sums.penalty, total),
+        "contrastive_accuracy": Logged(accuracy, total),
+    }
+    if labelled is not None:
+        rows = tf.stop_gradient(tf.stack([sums.probe_loss, sums.probe_hits]))
+        probe_loss, hits = tf.unstack(replicas.global_sum(rows))
+        logs["probe_loss"] = Logged(probe_loss, labelled)
+        logs["probe_accuracy"] = Logged(hits / tf.maximum(labelled, 1.0), labelled)
+    return logs
