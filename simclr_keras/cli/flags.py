@@ -14,26 +14,32 @@ def flag(name: str) -> str:
 
 
 def with_flags(
-    message: str, names: Iterable[str], arguments: dict[str, str] | None = None
+    message: str,
+    names: Iterable[str],
+    arguments: dict[str, str] | None = None,
+    elsewhere: Iterable[str] = (),
 ) -> str:
     """A message of the library as the command line would say it.
 
     Args:
         message: With settings as `name`, `name=value`, or name=value.
-        names: The settings that are flags.
+        names: The settings that are flags of the command.
         arguments: Those that are positional arguments, with the names that they have there.
+        elsewhere: Flags of other commands, such as `pretrain`'s; only where they are quoted.
 
     Example:
         >>> from simclr_keras.cli.flags import with_flags
         >>> with_flags("`batch_size` must be at least 1. Received: batch_size=0", ["batch_size"])
         '--batch-size must be at least 1. Received: --batch-size 0'
     """
-    spoken = {**{name: flag(name) for name in names}, **(arguments or {})}
+    received = {**{name: flag(name) for name in names}, **(arguments or {})}
+    quoted = {**{name: flag(name) for name in elsewhere}, **received}
 
-    def say(match: re.Match) -> str:
+    def say(match: re.Match, spoken: dict[str, str]) -> str:
         name, value = match.groups()
         if name not in spoken:
             return match.group()
         return spoken[name] if value is None else f"{spoken[name]} {value}"
 
-    return _RECEIVED.sub(say, _QUOTED.sub(say, message))
+    message = _QUOTED.sub(lambda match: say(match, quoted), message)
+    return _RECEIVED.sub(lambda match: say(match, received), message)

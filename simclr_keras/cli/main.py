@@ -54,7 +54,7 @@ class _WithFlags(logging.Formatter):
     """What the library logs, in the words of the command line."""
 
     def format(self, record: logging.LogRecord) -> str:
-        return with_flags(super().format(record), NAMES)
+        return with_flags(super().format(record), (), elsewhere=NAMES)
 
 
 def main() -> None:

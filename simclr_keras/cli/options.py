@@ -40,7 +40,7 @@ def command_of(config_class: type) -> Callable:
             try:
                 return function(config_class(**settings), as_json)
             except (InputError, RunFailure) as error:
-                message = with_flags(str(error), names, arguments)
+                message = with_flags(str(error), names, arguments, elsewhere=NAMES)
                 raise type(error)(message).with_traceback(error.__traceback__) from None
 
         hints = typing.get_type_hints(config_class)

@@ -22,12 +22,13 @@ from simclr_keras.cli.main import _WithFlags
             "Use --optimizer sgd. Received: --optimizer 'adam', name=x",
         ),
         ("`run` has none. Received: run=runs/a", "RUN has none. Received: RUN runs/a"),
+        ("Or pretrain with `skip`: skip=3", "Or pretrain with --skip: skip=3"),
         ("`other` and batch sizes stay: a.batch_size=3", None),
         ("The file /tmp/optimizer=3/x stays", None),
     ],
 )
 def test_settings_are_named_by_their_flags(message, spoken):
-    said = with_flags(message, ["batch_size", "optimizer"], {"run": "RUN"})
+    said = with_flags(message, ["batch_size", "optimizer"], {"run": "RUN"}, ["skip", "run"])
     assert said == (spoken or message)
 
 

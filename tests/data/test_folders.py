@@ -139,7 +139,7 @@ def test_unreadable_files_are_refused_on_one_line(folder_with_broken_files):
     assert f"5 of 9 images in {folder_with_broken_files} cannot be read: " in text
     assert "a/1.jpg (damaged, cut off" in text and "a/3.jpg (empty file)" in text
     assert "a/5.jpg (not a JPEG, PNG, GIF or BMP image) and 2 more" in text
-    assert text.endswith("Move them away, or pretrain with --skip-unreadable.")
+    assert text.endswith("Move them away, or pretrain with `skip_unreadable`.")
     assert "\n" not in text
 
 
