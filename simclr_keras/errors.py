@@ -17,7 +17,7 @@ class RunFailure(RuntimeError):
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """ " Did you mean ...?", with the known names that look like one; empty if none does."""
+    """A question, after a space, with the known names that look like one; empty if none does."""
     close = difflib.get_close_matches(name, list(known))
     return f" Did you mean {' or '.join(close)}?" if close else ""
 

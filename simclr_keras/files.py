@@ -8,8 +8,6 @@ import shutil
 import uuid
 from collections.abc import Iterator
 
-import filelock
-
 
 @contextlib.contextmanager
 def whole_file(path: str | os.PathLike) -> Iterator[pathlib.Path]:
@@ -64,18 +62,3 @@ def write_json(path: pathlib.Path, content: dict | list) -> None:
     """Writes a JSON file whole or not at all."""
     with whole_file(path) as unfinished:
         unfinished.write_text(json.dumps(content, indent=2) + "\n")
-
-
-@contextlib.contextmanager
-def alone(lock: pathlib.Path, wait_seconds: float) -> Iterator[None]:
-    """Only one process at a time gets in; one that is killed lets the next one in.
-
-    Args:
-        lock: A file for it, which stays.
-        wait_seconds: How long to wait for another.
-
-    Raises:
-        TimeoutError: If it took longer.
-    """
-    with filelock.FileLock(lock, timeout=wait_seconds):
-        yield

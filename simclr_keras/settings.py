@@ -23,6 +23,7 @@ class Range(typing.NamedTuple):
 POSITIVE = Range("positive", lambda x: x > 0)
 NOT_NEGATIVE = Range("0 or more", lambda x: x >= 0)
 AT_LEAST_1 = Range("at least 1", lambda x: x >= 1)
+AT_LEAST_2 = Range("at least 2", lambda x: x >= 2)
 SHARE = Range("in (0, 1]", lambda x: 0 < x <= 1)
 SHARE_OR_NONE = Range("in [0, 1]", lambda x: 0 <= x <= 1)
 PART = Range("in [0, 1)", lambda x: 0 <= x < 1)
@@ -33,6 +34,7 @@ def setting(
     default,
     text: str,
     within: Range | None = None,
+    *,
     argument: str | None = None,
     short: str | None = None,
 ):

@@ -7,18 +7,16 @@ from typing import Literal
 
 from ..settings import (
     AT_LEAST_1,
+    AT_LEAST_2,
     NOT_NEGATIVE,
     POSITIVE,
     SEED,
     SHARE,
-    Range,
     Settings,
     setting,
 )
 from ..training.defaults import default_learning_rate
 
-# Batch norm of a single row of features is constant, and so is every logit after it.
-_AT_LEAST_2 = Range("at least 2", lambda x: x >= 2)
 # Below this many steps LARS, whose steps are a thousandth of a weight's norm times the learning
 # rate, leaves a network where it was. The paper's own runs have 750 (1 % of ImageNet) and more.
 _LEAST_LARS_STEPS = 500
@@ -52,8 +50,9 @@ class TrainingSettings(Settings):
         AT_LEAST_1,
     )
     steps: int | None = setting(None, "Number of steps, instead of `epochs`.", AT_LEAST_1)
+    # Batch norm of a single row of features is constant, and so is every logit after it.
     batch_size: int | None = setting(
-        None, "Images per step. Default: a quarter of the images, from 16 to 1024.", _AT_LEAST_2
+        None, "Images per step. Default: a quarter of the images, from 16 to 1024.", AT_LEAST_2
     )
     optimizer: Literal["auto", "lars", "adamw", "sgd"] = setting(
         "auto", "auto: lars from 500 steps of 1024 images, else adamw."

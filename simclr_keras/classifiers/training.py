@@ -222,8 +222,9 @@ class _Trainer:
 
     def _optimizers(self, weight_decay: float) -> list[tuple]:
         name, variables = self._plan.optimizer, self._model.trainable_variables
+        is_float16 = any(layer.compute_dtype == "float16" for layer in layers_of(self._model))
         if name == "lars":
-            if any(layer.compute_dtype == "float16" for layer in layers_of(self._model)):
+            if is_float16:
                 raise InputError(
                     "LARS with a classifier of its own rate cannot scale the loss for float16. "
                     "Use float32, bfloat16, or another optimizer. Received: optimizer=lars"
@@ -237,7 +238,7 @@ class _Trainer:
                 (plain, classifier),
             ]
         optimizer = make_optimizer(name, self.schedule, weight_decay, variables)
-        if any(layer.compute_dtype == "float16" for layer in layers_of(self._model)):
+        if is_float16:
             optimizer = keras.mixed_precision.LossScaleOptimizer(optimizer)
         return [(optimizer, variables)]
 

@@ -12,7 +12,7 @@ import typer
 from ..errors import InputError, RunFailure
 from .flags import flag, with_flags
 
-NAMES: set[str] = set()  # the settings of all commands, for what is logged
+NAMES: set[str] = set()  # the flags of all commands: messages name them too
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")]
 

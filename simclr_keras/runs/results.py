@@ -6,11 +6,12 @@ import pathlib
 import shlex
 import sys
 
+import filelock
 import tensorflow as tf
 
 from .. import __version__
 from ..errors import RunFailure
-from ..files import alone, write_json
+from ..files import write_json
 from .directory import RunDirectory
 
 _PROGRAM = "simclr-keras"
@@ -43,9 +44,9 @@ def record_result(directory: RunDirectory, measured: str, result: dict) -> None:
         "result": result,
     }
     try:
-        with alone(path.with_name(".results.lock"), _WAIT_SECONDS):
+        with filelock.FileLock(path.with_name(".results.lock"), timeout=_WAIT_SECONDS):
             write_json(path, [*_read(path), entry])
-    except TimeoutError as error:
+    except filelock.Timeout as error:
         raise RunFailure(
             f"Another command has been writing to {path} for {_WAIT_SECONDS:.0f} s. Repeat this "
             "one when it has ended."

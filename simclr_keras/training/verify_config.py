@@ -4,9 +4,7 @@ import dataclasses
 from typing import Literal
 
 from ..errors import InputError
-from ..settings import AT_LEAST_1, NOT_NEGATIVE, POSITIVE, SEED, Range, Settings, setting
-
-_AT_LEAST_2 = Range("at least 2", lambda x: x >= 2)
+from ..settings import AT_LEAST_1, AT_LEAST_2, NOT_NEGATIVE, POSITIVE, SEED, Settings, setting
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,9 +21,9 @@ class VerifyConfig(Settings):
     image_size: int = setting(32, "Side of the images, for encoders of any size.", AT_LEAST_1)
     width_multiplier: float = setting(1.0, "Of a SimCLR ResNet.", POSITIVE)
     small_image_stem: bool = setting(False, "Of a SimCLR ResNet.")
-    replicas: int = setting(2, "Logical devices to compare with 1.", _AT_LEAST_2)
+    replicas: int = setting(2, "Logical devices to compare with 1.", AT_LEAST_2)
     batch_size: int | None = setting(
-        None, "Images per step over all replicas. Default: 8 for each.", _AT_LEAST_2
+        None, "Images per step over all replicas. Default: 8 for each.", AT_LEAST_2
     )
     steps: int = setting(5, "Steps to train.", AT_LEAST_1)
     optimizer: Literal["sgd", "lars", "lamb"] = setting(

@@ -3,12 +3,12 @@ import json
 import shlex
 import threading
 
+import filelock
 import pytest
 import tensorflow as tf
 
 import simclr_keras
 from simclr_keras.errors import RunFailure
-from simclr_keras.files import alone
 from simclr_keras.runs import results
 from simclr_keras.runs.directory import RunDirectory
 from simclr_keras.runs.results import check_results, command_line, record_result
@@ -101,7 +101,7 @@ def test_one_that_was_killed_is_not_waited_for(directory):
 
 def test_one_that_does_not_end_is_named(directory, monkeypatch):
     monkeypatch.setattr(results, "_WAIT_SECONDS", 0.1)
-    with alone(directory.path / ".results.lock", 1.0):
+    with filelock.FileLock(directory.path / ".results.lock"):
         with pytest.raises(
             RunFailure, match="Another command has been writing to .*results.json"
         ):
