@@ -8,7 +8,11 @@ import importlib
 __version__ = "0.1.0"
 
 _MODULE_OF = {
+    "ArraySource": "data.sources",
+    "EncodedSource": "data.sources",
     "ExportedEncoder": "serving.layer",
+    "FileSource": "data.sources",
+    "ImageSource": "data.sources",
     "LARS": "training.lars",
     "LinearProbe": "evaluation.linear_probe",
     "NTXentLoss": "objective.nt_xent",
@@ -33,6 +37,7 @@ _MODULE_OF = {
     "load_encoder": "networks.saved_encoder",
     "load_exported": "serving.versions",
     "load_official_checkpoint": "networks.official_checkpoints",
+    "load_source": "data.datasets",
     "nt_xent_loss": "objective.nt_xent",
     "prepare_encoder": "networks.adapter",
     "pretrain": "runs.pretrain",

@@ -6,13 +6,12 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from ..data.sources import ImageSource
+from ..data.sources import ImageSource, as_source
 from ..errors import InputError
 from ..settings import POSITIVE, SHARE_OR_NONE, check_range
 from .settings import TrainingSettings
 from .training import (
     TrainedClassifier,
-    as_source,
     copy_of,
     side_of_views,
     train_classifier,

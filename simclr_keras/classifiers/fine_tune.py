@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from ..data.datasets import evaluation_dataset
-from ..data.sources import ImageSource
+from ..data.sources import ImageSource, as_source
 from ..errors import InputError
 from ..networks.projection_head import ProjectionHead
 from ..seeds import seed_of_32_bits
@@ -16,7 +16,6 @@ from .labels import choose_labels
 from .settings import TrainingSettings
 from .training import (
     TrainedClassifier,
-    as_source,
     copy_of,
     side_of_views,
     train_classifier,

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from ..data.sources import ImageSource
+from ..data.sources import FileSource, ImageSource
 from ..errors import InputError, did_you_mean
 from ..seeds import generator
 
@@ -131,7 +131,7 @@ def write_labels(path: str | os.PathLike, source: ImageSource, chosen: LabelList
         source: Whose labels they are.
         chosen: Which of them.
     """
-    by_path = source.paths is not None
+    by_path = isinstance(source, FileSource)
     with open(path, "w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(["path" if by_path else "index", "label"])
@@ -158,7 +158,7 @@ def read_labels(path: str | os.PathLike, source: ImageSource) -> LabelList:
             image, no class, or an image once more with another label; it names the row.
     """
     path = pathlib.Path(path)
-    key = "index" if source.paths is None else "path"
+    key = "path" if isinstance(source, FileSource) else "index"
     places = _places(source)
     found: dict[int, tuple[str, int]] = {}
     for row, place, label in _rows(path, key):
@@ -220,14 +220,14 @@ def _rows(path: pathlib.Path, key: str):
 
 
 def _places(source: ImageSource) -> dict[str, int]:
-    if source.paths is None:
+    if not isinstance(source, FileSource):
         return {str(place): index for index, place in enumerate(source.places)}
     return {_absolute(source.root, name): index for index, name in enumerate(source.paths)}
 
 
 def _forms(place: str, source: ImageSource) -> list[str]:
     """What a row may mean: relative to the source's folder or the one above it (of splits)."""
-    if source.paths is None:
+    if not isinstance(source, FileSource):
         return [place]
     root = pathlib.Path(source.root)
     return [_absolute(root, place), _absolute(root.parent, place)]

@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from ..data.datasets import pretraining_dataset
-from ..data.sources import ImageSource, source_from_arrays
+from ..data.sources import ImageSource
 from ..errors import InputError, RunFailure
 from ..keras_versions import apply_gradients, build_optimizer, layers_of, scaled
 from ..training.lars import LARS
@@ -40,37 +40,6 @@ class TrainedClassifier(typing.NamedTuple):
     history: list[dict]
     best_step: int
     plan: TrainingPlan
-
-
-def as_source(images, labels=None) -> ImageSource:
-    """Images in any form that evaluation takes, as a source.
-
-    Args:
-        images: `(N, H, W, C)`, or a `tf.data.Dataset` of batches of images or (images,
-            labels), which is read into memory, or an `ImageSource`, which is read as needed.
-        labels: Integers `(N,)`, -1 for none; only with an array.
-
-    Returns:
-        The source.
-
-    Raises:
-        InputError: If labels come twice, or there are no images.
-    """
-    if isinstance(images, (ImageSource, tf.data.Dataset)):
-        if labels is not None:
-            raise InputError(
-                "Labels belong in the dataset. Received: a dataset and `labels` beside it"
-            )
-        if isinstance(images, ImageSource):
-            return images
-        batches = list(images.as_numpy_iterator())
-        if not batches:
-            raise InputError("The dataset has no images. Received: an empty dataset")
-        if isinstance(batches[0], tuple):
-            labels = np.concatenate([batch[1].reshape(-1) for batch in batches])
-            batches = [batch[0] for batch in batches]
-        images = np.concatenate(batches)
-    return source_from_arrays(images, labels)
 
 
 def side_of_views(image_size: int | None, model: keras.Model, source: ImageSource) -> int:
@@ -208,7 +177,7 @@ class _Trainer:
     def batches(self, source: ImageSource) -> tf.data.Dataset:
         """(images, labels) of each step."""
         cutter = None
-        if source.images is None:  # crops of files are cut from their full resolution
+        if source.image_shape is None:  # crops of files are cut from their full resolution
             cutter = CropCutter.suited_to(source, self._augmenter, self._seed, views=1)
         return pretraining_dataset(
             source,

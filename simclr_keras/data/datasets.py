@@ -11,7 +11,7 @@ from ..seeds import seed_of_32_bits
 from .folders import load_folder
 from .images import resize_and_center_crop
 from .order import step_indices
-from .sources import ImageSource
+from .sources import ArraySource, ImageSource
 from .tfds import load_tfds
 
 _SPLITS = ("all", "train", "test")
@@ -55,10 +55,14 @@ def load_source(
         ValueError: If `split` is another.
 
     Example:
-        >>> from simclr_keras.data.datasets import load_source
-        >>> source = load_source("digits", "train")
+        >>> import simclr_keras as sk
+        >>> source = sk.load_source("digits", "train")
         >>> len(source), source.image_shape
         (1437, (8, 8, 3))
+
+    Reference:
+        TFDS: https://www.tensorflow.org/datasets/catalog/overview; the digits:
+        https://scikit-learn.org/stable/modules/generated/sklearn.datasets.load_digits.html.
     """
     if split not in _SPLITS:
         raise ValueError(f"`split` must be one of {_SPLITS}. Received: split={split!r}")
@@ -131,8 +135,8 @@ def pretraining_dataset(
         first_step: Step to begin at, from 0: an interrupted run that goes on there gets the
             batches that it would have had.
         num_steps: Steps of the whole run.
-        image_size: S, side of the resized squares in pixels; only images of other sources than
-            arrays, without a cutter, are resized.
+        image_size: S, side of the resized squares in pixels; only images of many shapes, without
+            a cutter, are resized.
         cutter: Cuts the crops of both views, such as `views.cutting.CropCutter`: `draw`
             takes (int64 step, int64 `(N,)` positions in the global batch), and `cut` takes
             (an image as `ImageSource.read` gives it, a row of what was drawn) and returns
@@ -171,7 +175,7 @@ def pretraining_dataset(
 
     def stored_batch(step, index):
         index = index[first_position : first_position + rows]
-        return finish(source.gather(index), index)
+        return finish(source.read(index), index)
 
     def examples(step, index):
         index = index[first_position : first_position + rows]
@@ -193,7 +197,7 @@ def pretraining_dataset(
         first_step=first_step,
         num_steps=num_steps,
     )
-    if source.images is not None and cutter is None:
+    if source.image_shape is not None and cutter is None:
         dataset = steps.map(stored_batch, tf.data.AUTOTUNE)
     else:
         dataset = steps.flat_map(examples)
@@ -228,7 +232,7 @@ def evaluation_dataset(
         return images, tf.gather(labels, index)
 
     dataset = tf.data.Dataset.range(len(source))
-    if source.images is not None:  # of one shape: a batch at a time
+    if source.image_shape is not None:  # a batch at a time
         dataset = dataset.batch(batch_size).map(load, tf.data.AUTOTUNE)
     else:
         dataset = dataset.map(load, tf.data.AUTOTUNE).batch(batch_size)
@@ -242,14 +246,13 @@ def _digits(split: str) -> ImageSource:
     digits = load_digits()
     images = np.round(digits.images * (255 / 16)).astype(np.uint8)
     images = np.repeat(images[..., None], 3, axis=-1)  # RGB, like other sources
-    names = tuple(str(digit) for digit in range(10))
-    source = ImageSource("digits", digits.target, names, images=images)
+    source = ArraySource(images, digits.target, name="digits")
     if split == "all":
         return source
     places = np.arange(len(source))
     part = _held_out(source, places, _DIGITS_SEED)
     part = part if split == "test" else np.setdiff1d(places, part)
-    return ImageSource("digits", source.labels[part], names, images=images[part])
+    return ArraySource(images[part], digits.target[part], name="digits")
 
 
 def _is_folder(name: str) -> bool:

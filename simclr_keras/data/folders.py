@@ -4,10 +4,8 @@ import logging
 import os
 import pathlib
 
-import numpy as np
-
 from ..errors import InputError
-from .sources import ImageSource, why_unreadable
+from .sources import FileSource, why_unreadable
 
 _LOGGER = logging.getLogger("simclr_keras")
 _SUFFIXES = (".jpg", ".jpeg", ".png", ".gif", ".bmp")
@@ -23,7 +21,7 @@ _COMPLETE = (
 
 def load_folder(
     folder: str | os.PathLike, split: str, skip_unreadable: bool = False
-) -> tuple[ImageSource, bool]:
+) -> tuple[FileSource, bool]:
     """A folder as a source.
 
     Sub-folders are classes, with all images below them; images beside them have no label.
@@ -120,7 +118,7 @@ def _classes(files: list[str]) -> list[str]:
 
 def _source(
     root: pathlib.Path, files: list[str], class_names: list[str], skip_unreadable: bool
-) -> ImageSource:
+) -> FileSource:
     if not files:
         raise InputError(
             f"There are no images in {root}. Expected files that end in "
@@ -129,9 +127,7 @@ def _source(
     paths = _readable(root, files, skip_unreadable)
     numbers = {name: number for number, name in enumerate(class_names)}
     labels = [numbers[p.split(os.sep)[0]] if os.sep in p else -1 for p in paths]
-    return ImageSource(
-        str(root), np.array(labels), tuple(class_names), paths=paths, root=str(root)
-    )
+    return FileSource(paths, labels, class_names, root=str(root))
 
 
 def _readable(root: pathlib.Path, files: list[str], skip_unreadable: bool) -> tuple[str, ...]:

@@ -1,58 +1,52 @@
-"""`ImageSource`: images and labels that can be read in any order."""
+"""Image sources: images and labels that can be read in any order."""
 
+import abc
 import concurrent.futures
-import functools
+import copy
 import os
+from collections.abc import Sequence
 
 import numpy as np
 import tensorflow as tf
 
+from ..errors import InputError
 from .decoding import decode_image, decode_in_pipeline, is_jpeg, jpeg_sides
 
 _SIDES_LOOKED_AT = 32
 
 
-class ImageSource:
-    """Images by index: one array, or encoded bytes in memory, or files.
+class ImageSource(abc.ABC):
+    """Images by index, with a label each: an array, encoded images in memory, or files.
 
-    Args:
-        name: How messages call it.
-        labels: int64 `(N,)`; -1 means none.
-        class_names: A name for each label. Defaults to none.
-        images: `(N, H, W, C)`, uint8 in 0-255 or floating in 0-1: an array source; or
-        encoded: bytes `(N,)`; or
-        paths: N names of files in `root`. Exactly one of the three.
-        root: The folder of `paths`.
+    What `load_source` returns, and what `fine_tune`, `distill` and the probes take besides arrays.
+    The three kinds are `ArraySource`, `EncodedSource` and `FileSource`.
 
     Attributes:
+        name: What messages call it.
+        labels: int64 `(N,)`; -1 means none.
+        class_names: A name for each label.
         places: int64 `(N,)`: the place of each image in the source that this is a subset of,
             however often; what lists of labels count by.
+        image_shape: (H, W, C) where all images have one, `None` where each has its own.
+        channels: C.
 
     Example:
-        >>> import numpy as np
-        >>> from simclr_keras.data.sources import ImageSource
-        >>> source = ImageSource("two", [0, -1], ("a",), images=np.zeros((2, 8, 8, 3), "uint8"))
-        >>> len(source), source.has_labels, source.image_shape
-        (2, True, (8, 8, 3))
+        >>> import simclr_keras as sk
+        >>> source = sk.load_source("digits", "train")
+        >>> isinstance(source, sk.ImageSource), len(source.subset([3, 1, 4]))
+        (True, 3)
+
+    Reference:
+        Random access by index, as in https://github.com/google/grain, data sources.
     """
 
-    def __init__(
-        self,
-        name: str,
-        labels: np.ndarray,
-        class_names: tuple[str, ...] = (),
-        images: np.ndarray | None = None,
-        encoded: np.ndarray | None = None,
-        paths: tuple[str, ...] | None = None,
-        root: str = "",
-    ):
+    image_shape: tuple[int, int, int] | None = None
+    channels = 3  # encoded images are decoded to RGB
+
+    def __init__(self, labels: Sequence[int], class_names: Sequence[str], name: str):
         self.name = name
         self.labels = np.asarray(labels, np.int64)
         self.class_names = tuple(class_names)
-        self.images = images
-        self.encoded = encoded
-        self.paths = paths
-        self.root = root
         self.places = np.arange(len(self.labels))
         self._tensor = None
 
@@ -64,79 +58,69 @@ class ImageSource:
         """Whether any image has a label."""
         return bool((self.labels >= 0).any())
 
-    @property
-    def image_shape(self) -> tuple[int, int, int] | None:
-        """(H, W, C) of an array source, else `None`."""
-        return None if self.images is None else tuple(self.images.shape[1:])
-
-    def subset(self, indices: np.ndarray) -> "ImageSource":
-        """The source of these examples, in this order.
+    def subset(self, indices: Sequence[int]) -> "ImageSource":
+        """The source of some of the images, in this order.
 
         Args:
-            indices: integers `(n,)`, in 0..N-1.
+            indices: Integers `(n,)`, in 0..N-1.
 
         Returns:
-            An `ImageSource` of n images.
+            A source of n images, of the same kind.
         """
         indices = np.asarray(indices, np.int64)
-        part = ImageSource(
-            self.name,
+        part = copy.copy(self)
+        part.labels, part.places, part._tensor = (
             self.labels[indices],
-            self.class_names,
-            images=None if self.images is None else self.images[indices],
-            encoded=None if self.encoded is None else self.encoded[indices],
-            paths=None if self.paths is None else tuple(self.paths[i] for i in indices),
-            root=self.root,
+            self.places[indices],
+            None,
         )
-        part.places = self.places[indices]
+        part._keep(indices)
         return part
 
-    def gather(self, indices: tf.Tensor) -> tf.Tensor:
-        """Images of an array source, as stored; for use in `tf.data`.
+    def with_labels(self, labels: Sequence[int], class_names: Sequence[str]) -> "ImageSource":
+        """The same images with other labels.
 
         Args:
-            indices: int64 of any shape.
+            labels: Integers `(N,)`; -1 means none.
+            class_names: A name for each label.
 
         Returns:
-            `indices.shape + (H, W, C)`.
+            A source of the same kind.
         """
-        return tf.gather(self._in_memory(), indices)
+        other = copy.copy(self)
+        other.labels, other.class_names = np.asarray(labels, np.int64), tuple(class_names)
+        return other
 
+    @abc.abstractmethod
     def read(self, index: tf.Tensor) -> tf.Tensor:
         """One image as stored; for use in `tf.data`.
 
         Args:
-            index: int64 scalar (of any shape, for an array source).
+            index: int64 scalar; of any shape where `image_shape` is known.
 
         Returns:
-            `(H, W, C)` of an array source, else the encoded file, a string scalar.
+            The encoded image, a string scalar; an array source: `index.shape + (H, W, C)`.
         """
-        if self.images is not None:
-            return self.gather(index)
-        stored = tf.gather(self._in_memory(), index)
-        return stored if self.paths is None else tf.io.read_file(stored)
 
     def load(self, index: tf.Tensor, least_side: int | None = None) -> tf.Tensor:
-        """One image; for use in `tf.data`.
+        """One image, decoded; for use in `tf.data`.
 
         Args:
-            index: int64 scalar (of any shape, for an array source).
-            least_side: As for `decoding.decode_image`.
+            index: As for `read`.
+            least_side: For images that are made smaller afterwards: a JPEG may be decoded at a
+                reduced scale that leaves its shorter side this many pixels. Defaults to full
+                scale.
 
         Returns:
-            `(H, W, C)`; decoded images are uint8 and RGB.
+            uint8 RGB `(H, W, 3)`; an array source: `index.shape + (H, W, C)` as stored.
         """
-        image = self.read(index)
-        return image if self.images is not None else decode_in_pipeline(image, least_side)
+        return decode_in_pipeline(self.read(index), least_side)
 
-    @functools.cached_property
     def typical_side(self) -> int | None:
         """The median of the shorter sides of some JPEGs, spread over the source, in pixels.
 
         `None` of a source that is an array or has no JPEG there. No image is decoded.
         """
-        if self.images is not None or not len(self):
-            return None
         sides = []
         for index in np.unique(np.linspace(0, len(self) - 1, _SIDES_LOOKED_AT).astype(int)):
             try:
@@ -148,42 +132,198 @@ class ImageSource:
         return int(np.median(sides)) if sides else None
 
     def find_unreadable(self) -> list[tuple[str, str]]:
-        """See the function `find_unreadable`."""
-        return find_unreadable(self)
+        """Decodes every file in full: names the culprit after a failure.
+
+        Returns:
+            (path, reason) of those that cannot be read, in the source's order.
+        """
+        return []
+
+    @abc.abstractmethod
+    def _keep(self, indices: np.ndarray) -> None:
+        """Drops all stored images but these."""
+
+    @abc.abstractmethod
+    def _stored(self) -> Sequence:
+        """The array, the encoded images or the names of the files."""
 
     @tf.autograph.experimental.do_not_convert
     def _in_memory(self) -> tf.Tensor:
-        """The array, bytes or file names as a tensor of the host."""
+        """What is stored, as a tensor of the host."""
         # Datasets capture an eager tensor; an array would be copied into their graphs.
         if self._tensor is None:
-            values = self.images if self.images is not None else self.encoded
-            if self.paths is not None:
-                values = [os.fsencode(os.path.join(self.root, p)) for p in self.paths]
             with tf.init_scope(), tf.device("CPU"):
-                self._tensor = tf.constant(values)
+                self._tensor = tf.constant(self._stored())
         return self._tensor
 
 
-def find_unreadable(source: ImageSource) -> list[tuple[str, str]]:
-    """Decodes every file of a source in full: names the culprit after a failure.
+class ArraySource(ImageSource):
+    """Images of one shape, in memory.
 
     Args:
-        source: Where the images are. Only files can be unreadable.
+        images: `(N, H, W, C)`, uint8 in 0-255 or floating in 0-1.
+        labels: Integers `(N,)`; -1 means none. Defaults to no labels.
+        class_names: A name for each label. Defaults to "0", "1", ...
+        name: What messages call it.
 
-    Returns:
-        (path, reason) of those that cannot be read, in the source's order.
+    Raises:
+        ValueError: If a shape or dtype is another.
 
     Example:
         >>> import numpy as np
-        >>> from simclr_keras.data.sources import find_unreadable, source_from_arrays
-        >>> find_unreadable(source_from_arrays(np.zeros((2, 8, 8, 3), "uint8")))
-        []
+        >>> import simclr_keras as sk
+        >>> source = sk.ArraySource(np.zeros((2, 8, 8, 3), "uint8"), [0, -1])
+        >>> len(source), source.image_shape, source.class_names
+        (2, (8, 8, 3), ('0',))
+
+    Reference:
+        See `ImageSource`.
     """
-    paths = source.paths or ()
-    files = (os.path.join(source.root, path) for path in paths)
-    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-        reasons = pool.map(why_unreadable, files)
-        return [(path, why) for path, why in zip(paths, reasons, strict=True) if why]
+
+    def __init__(
+        self,
+        images: np.ndarray,
+        labels: Sequence[int] | None = None,
+        class_names: Sequence[str] | None = None,
+        name: str = "arrays",
+    ):
+        images = np.asarray(images)
+        if images.ndim != 4:
+            raise ValueError(
+                "`images` must have the shape (N, H, W, C). Received: "
+                f"images.shape={images.shape}"
+            )
+        if images.dtype != np.uint8 and not np.issubdtype(images.dtype, np.floating):
+            raise ValueError(
+                "`images` must be uint8 in 0-255 or floating-point in 0-1. "
+                f"Received: images.dtype={images.dtype}"
+            )
+        labels = np.full(len(images), -1) if labels is None else np.asarray(labels)
+        if labels.shape != (len(images),):
+            raise ValueError(
+                f"`labels` must have the shape ({len(images)},), one for each image. "
+                f"Received: labels.shape={labels.shape}"
+            )
+        if class_names is None:
+            class_names = [str(k) for k in range(int(labels.max(initial=-1)) + 1)]
+        super().__init__(labels, class_names, name)
+        self.images = images
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        return tuple(self.images.shape[1:])
+
+    @property
+    def channels(self) -> int:
+        return self.images.shape[-1]
+
+    def read(self, index):
+        return tf.gather(self._in_memory(), index)
+
+    def load(self, index, least_side=None):
+        return self.read(index)
+
+    def typical_side(self):
+        return None
+
+    def _keep(self, indices):
+        self.images = self.images[indices]
+
+    def _stored(self):
+        return self.images
+
+
+class EncodedSource(ImageSource):
+    """Encoded images of any size, in memory.
+
+    Args:
+        encoded: N images as bytes: JPEG, PNG, GIF or BMP.
+        labels: Integers `(N,)`; -1 means none. Defaults to no labels.
+        class_names: A name for each label. Defaults to none.
+        name: What messages call it.
+
+    Example:
+        >>> import simclr_keras as sk
+        >>> import tensorflow as tf
+        >>> png = tf.io.encode_png(tf.zeros((4, 6, 3), tf.uint8)).numpy()
+        >>> tuple(sk.EncodedSource([png]).load(0).shape)
+        (4, 6, 3)
+
+    Reference:
+        See `ImageSource`.
+    """
+
+    def __init__(
+        self,
+        encoded: Sequence[bytes],
+        labels: Sequence[int] | None = None,
+        class_names: Sequence[str] = (),
+        name: str = "encoded images",
+    ):
+        labels = np.full(len(encoded), -1) if labels is None else labels
+        super().__init__(labels, class_names, name)
+        self.encoded = np.asarray(encoded, object)  # numpy's own bytes would lose a last zero
+
+    def read(self, index):
+        return tf.gather(self._in_memory(), index)
+
+    def _keep(self, indices):
+        self.encoded = self.encoded[indices]
+
+    def _stored(self):
+        return self.encoded
+
+
+class FileSource(ImageSource):
+    """Image files, read when they are needed.
+
+    Args:
+        paths: N names of files: JPEG, PNG, GIF or BMP.
+        labels: Integers `(N,)`; -1 means none. Defaults to no labels.
+        class_names: A name for each label. Defaults to none.
+        root: The folder that `paths` are relative to. Defaults to the current one.
+        name: What messages call it. Defaults to `root`.
+
+    Example:
+        >>> import simclr_keras as sk
+        >>> source = sk.FileSource(["a.jpg", "b/c.jpg"], [0, 1], ("a", "b"), root="photos")
+        >>> source.subset([1]).paths
+        ('b/c.jpg',)
+
+    Reference:
+        See `ImageSource`.
+    """
+
+    def __init__(
+        self,
+        paths: Sequence[str],
+        labels: Sequence[int] | None = None,
+        class_names: Sequence[str] = (),
+        root: str = "",
+        name: str | None = None,
+    ):
+        labels = np.full(len(paths), -1) if labels is None else labels
+        super().__init__(labels, class_names, name or root or "files")
+        self.paths, self.root = tuple(paths), root
+
+    def file(self, index: int) -> str:
+        """Where one of the images is."""
+        return os.path.join(self.root, self.paths[index])
+
+    def read(self, index):
+        return tf.io.read_file(tf.gather(self._in_memory(), index))
+
+    def find_unreadable(self):
+        files = map(self.file, range(len(self)))
+        with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+            reasons = pool.map(why_unreadable, files)
+            return [(path, why) for path, why in zip(self.paths, reasons) if why]
+
+    def _keep(self, indices):
+        self.paths = tuple(self.paths[i] for i in indices)
+
+    def _stored(self):
+        return [os.fsencode(self.file(index)) for index in range(len(self))]
 
 
 def why_unreadable(file: str) -> str | None:
@@ -211,40 +351,35 @@ def why_unreadable(file: str) -> str | None:
     return None
 
 
-def source_from_arrays(images: np.ndarray, labels: np.ndarray | None = None) -> ImageSource:
-    """A source of images in memory.
+def as_source(
+    images: np.ndarray | tf.data.Dataset | ImageSource, labels: Sequence[int] | None = None
+) -> ImageSource:
+    """Images in any form that evaluation takes, as a source.
 
     Args:
-        images: `(N, H, W, C)`, uint8 in 0-255 or floating in 0-1.
-        labels: integers `(N,)`; -1 means none. Defaults to no labels.
+        images: `(N, H, W, C)`; or a `tf.data.Dataset` of batches of images or (images, labels),
+            which is read into memory; or a source.
+        labels: Integers `(N,)`, -1 for none; only with an array.
 
     Returns:
-        An `ImageSource`; classes are called "0", "1", ...
+        The source.
 
     Raises:
-        ValueError: If a shape or dtype is another.
-
-    Example:
-        >>> import numpy as np
-        >>> from simclr_keras.data.sources import source_from_arrays
-        >>> source_from_arrays(np.zeros((2, 8, 8, 3), "uint8"), [0, 2]).class_names
-        ('0', '1', '2')
+        InputError: If labels come twice, or there are no images.
+        ValueError: If a shape or dtype is not that of images; see `ArraySource`.
     """
-    images = np.asarray(images)
-    if images.ndim != 4:
-        raise ValueError(
-            f"`images` must have the shape (N, H, W, C). Received: images.shape={images.shape}"
-        )
-    if images.dtype != np.uint8 and not np.issubdtype(images.dtype, np.floating):
-        raise ValueError(
-            "`images` must be uint8 in 0-255 or floating-point in 0-1. "
-            f"Received: images.dtype={images.dtype}"
-        )
-    labels = np.full(len(images), -1) if labels is None else np.asarray(labels)
-    if labels.shape != (len(images),):
-        raise ValueError(
-            f"`labels` must have the shape ({len(images)},), one for each image. "
-            f"Received: labels.shape={labels.shape}"
-        )
-    names = tuple(str(k) for k in range(int(labels.max(initial=-1)) + 1))
-    return ImageSource("arrays", labels, names, images=images)
+    if isinstance(images, (ImageSource, tf.data.Dataset)):
+        if labels is not None:
+            raise InputError(
+                "Labels belong in the dataset. Received: a dataset and `labels` beside it"
+            )
+        if isinstance(images, ImageSource):
+            return images
+        batches = list(images.as_numpy_iterator())
+        if not batches:
+            raise InputError("The dataset has no images. Received: an empty dataset")
+        if isinstance(batches[0], tuple):
+            labels = np.concatenate([batch[1].reshape(-1) for batch in batches])
+            batches = [batch[0] for batch in batches]
+        images = np.concatenate(batches)
+    return ArraySource(images, labels)

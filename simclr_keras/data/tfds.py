@@ -6,7 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from ..errors import InputError, did_you_mean
-from .sources import ImageSource
+from .sources import ArraySource, EncodedSource, ImageSource
 
 _ARRAY_BYTES = 4 * 2**30  # up to here images of one shape are kept decoded
 _ENCODED_BYTES = 8 * 2**30
@@ -113,12 +113,9 @@ def _read(builder, name: str, split: str) -> ImageSource:
 
     dataset = dataset.map(select, num_parallel_calls=tf.data.AUTOTUNE).batch(1024)
     images, labels = zip(*dataset.as_numpy_iterator(), strict=True)
-    return ImageSource(
-        name,
-        np.concatenate(labels),
-        tuple(features[label_key].names) if label_key else (),
-        **{"images" if as_array else "encoded": np.concatenate(images)},
-    )
+    kind = ArraySource if as_array else EncodedSource
+    class_names = features[label_key].names if label_key else ()
+    return kind(np.concatenate(images), np.concatenate(labels), class_names, name=name)
 
 
 def _first(features, kind: type) -> str | None:

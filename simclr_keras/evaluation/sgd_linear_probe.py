@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from ..data.datasets import pretraining_dataset
-from ..data.sources import ImageSource, source_from_arrays
+from ..data.sources import ImageSource, as_source
 from ..errors import RunFailure
 from ..keras_versions import apply_gradients, build_optimizer
 from ..seeds import check_seed
@@ -97,24 +97,26 @@ class SGDLinearProbe:
         )
 
     def fit(
-        self, images: np.ndarray | ImageSource, labels: np.ndarray | None = None
+        self,
+        images: np.ndarray | tf.data.Dataset | ImageSource,
+        labels: np.ndarray | None = None,
     ) -> "SGDLinearProbe":
         """Trains the classifier.
 
         Args:
-            images: `(N, H, W, C)`, uint8 in 0-255 or floating in 0-1; or a source with labels.
-            labels: Integers `(N,)`, 0 or more; not with a source.
+            images: `(N, H, W, C)`, uint8 in 0-255 or floating in 0-1; batches of (images,
+                labels), read into memory; or a source with labels, read as needed.
+            labels: Integers `(N,)`, 0 or more; only with an array.
 
         Returns:
             The probe itself.
 
         Raises:
+            InputError: If labels come twice, or there are no images.
             ValueError: If a label is missing or there is a single class.
             RunFailure: If the loss is not a number.
         """
-        source = (
-            images if isinstance(images, ImageSource) else source_from_arrays(images, labels)
-        )
+        source = as_source(images, labels)
         check_labels(source.labels)
         self.classes_ = np.unique(source.labels)
         batch_size = min(self.batch_size, len(source))
@@ -154,7 +156,7 @@ class SGDLinearProbe:
 
     def _batches(self, source: ImageSource, batch_size: int, steps: int) -> tf.data.Dataset:
         cutter = None
-        if source.images is None:  # crops of files are cut from their full resolution
+        if source.image_shape is None:  # crops of files are cut from their full resolution
             cutter = CropCutter.suited_to(source, self._augmenter, self.seed, views=1)
         return pretraining_dataset(
             source,

@@ -15,7 +15,7 @@ from .classifier_config import DistillConfig
 from .classifiers import SavedClassifier, find_classifier
 from .directory import RunDirectory
 from .fine_tune import training_result
-from .labelled_data import data_sets, measure, test_part, training_part, with_labels
+from .labelled_data import data_sets, measure, test_part, training_part
 from .results import check_results, record_result
 
 _LOGGER = logging.getLogger("simclr_keras")
@@ -65,7 +65,7 @@ def distill_run(config: DistillConfig) -> dict:
     if config.label_weight:
         known = read_labels(teaches.labels_file, source)
         labels[known.indices] = known.labels
-    source = with_labels(source, np.arange(len(source)), labels, class_names)
+    source = source.with_labels(labels, class_names)
     student = _student(config, directory, teaches, teacher, len(class_names))
     temperature = config.temperature or _TEMPERATURES.get(config.student, 1.0)
     distilled = distill(

@@ -17,7 +17,6 @@ from .labelled_data import (
     measure,
     test_part,
     training_part,
-    with_labels,
 )
 from .results import check_results, record_result
 
@@ -65,7 +64,7 @@ def fine_tune_run(config: FineTuneConfig) -> dict:
         encoder, head = _random_weights(encoder, head, config.seed)
     tuned = fine_tune(
         encoder,
-        with_labels(source, chosen.indices, chosen.labels, chosen.class_names),
+        source.subset(chosen.indices).with_labels(chosen.labels, chosen.class_names),
         projection_head=head,
         head_layers=config.head_layers,
         validation_fraction=config.validation_fraction,

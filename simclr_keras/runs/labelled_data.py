@@ -43,22 +43,6 @@ def chosen_labels(config: FineTuneConfig, source: ImageSource) -> LabelList:
     return LabelList(indices, source.labels[indices], source.class_names)
 
 
-def with_labels(
-    source: ImageSource, indices: np.ndarray, labels: np.ndarray, class_names: tuple[str, ...]
-) -> ImageSource:
-    """Some images of a source, with other labels."""
-    part = source.subset(indices)
-    return ImageSource(
-        part.name,
-        labels,
-        class_names,
-        images=part.images,
-        encoded=part.encoded,
-        paths=part.paths,
-        root=part.root,
-    )
-
-
 def test_part(
     config: ClassifierConfig,
     pretraining: PretrainConfig,
@@ -93,7 +77,7 @@ def test_part(
             f"Name other images with `eval_dataset`. Received: {', '.join(test.class_names[:5])}"
         )
     known = np.array([number.get(name, len(number)) for name in test.class_names])
-    return with_labels(test, np.arange(len(test)), known[test.labels], class_names)
+    return test.with_labels(known[test.labels], class_names)
 
 
 def _part(

@@ -197,7 +197,7 @@ def training_batches(
         **rows: `first_position` and `rows` of `pretraining_dataset`. Defaults to all.
     """
     while_decoding = config.crop == "decode" or (
-        config.crop == "auto" and source.images is None
+        config.crop == "auto" and source.image_shape is None
     )
     return pretraining_dataset(
         source,
@@ -237,7 +237,7 @@ def _encoder(config: PretrainConfig, source, weights: str | None) -> keras.Model
     encoder = build_encoder(
         config.encoder,
         config.image_size,
-        channels=source.image_shape[-1] if source.image_shape else 3,
+        channels=source.channels,
         weights=weights,
         width_multiplier=config.width_multiplier,
         small_image_stem=config.small_image_stem,

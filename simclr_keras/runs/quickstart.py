@@ -125,7 +125,7 @@ def compare_few_labels(directory: RunDirectory) -> list[dict]:
 def draw_views(config: PretrainConfig, path: pathlib.Path, images: int = 10) -> pathlib.Path:
     """Writes a picture of the first images of a run and their views at step 0."""
     source = run_source(config, "train")
-    chosen = source.gather(np.arange(images)).numpy()
+    chosen = source.read(np.arange(images)).numpy()
     view_1, view_2 = build_augmenter(config)(chosen, seed=(config.seed, 0))
     return save_view_pairs(path, chosen, view_1.numpy(), view_2.numpy())
 

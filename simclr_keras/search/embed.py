@@ -11,7 +11,7 @@ import tensorflow as tf
 from ..data.datasets import load_source
 from ..data.folders import find_images
 from ..data.images import resize_and_center_crop
-from ..data.sources import ImageSource, why_unreadable
+from ..data.sources import FileSource, ImageSource, why_unreadable
 from ..errors import InputError
 from ..serving.versions import embedding_dimension, find_version, load_exported, read_metadata
 from .config import EmbedConfig
@@ -84,14 +84,13 @@ def embed_images(
     metadata, dimension = read_metadata(config.model), embedding_dimension(config.model)
     version = find_version(config.model)
     source, names = _find(config)
-    channels = 3 if source.images is None else source.image_shape[-1]
-    if channels != metadata["channels"]:
+    if source.channels != metadata["channels"]:
         raise InputError(
             f"{config.model} takes images of {metadata['channels']} channels. "
-            f"Received: {source.name}, which has {channels}"
+            f"Received: {source.name}, which has {source.channels}"
         )
     served = load_exported(version).signatures["serving_default"]
-    root = os.path.abspath(source.root) if source.paths is not None else ""
+    root = os.path.abspath(source.root) if isinstance(source, FileSource) else ""
     done = 0
     with write_embeddings(output, root, os.path.abspath(version)) as rows:
         readable = []
@@ -158,10 +157,9 @@ def _find(config: EmbedConfig) -> tuple[ImageSource, Sequence[str]]:
 def _files(files: list[str], root: str, listed_in: str = "the list"):
     if not files:
         raise InputError(f"There are no images in {listed_in}: it is empty. Name some.")
-    labels = np.full(len(files), -1)
     # File systems allow names that are no UTF-8; files of text do not.
     names = [name.encode("utf-8", "backslashreplace").decode() for name in files]
-    return ImageSource("images", labels, paths=tuple(files), root=root), names
+    return FileSource(files, root=root, name="images"), names
 
 
 def _batches(source: ImageSource, image_size: int, batch_size: int):
@@ -180,5 +178,5 @@ def _batches(source: ImageSource, image_size: int, batch_size: int):
 
 
 def _reason(source: ImageSource, index: int) -> str:
-    why = source.paths and why_unreadable(os.path.join(source.root, source.paths[index]))
+    why = isinstance(source, FileSource) and why_unreadable(source.file(index))
     return why or "could not be decoded"

@@ -58,7 +58,7 @@ class CropCutter:
             seed: As above.
             views: As above.
         """
-        is_large = (source.typical_side or 0) >= 2 * augmenter.policy.image_size
+        is_large = (source.typical_side() or 0) >= 2 * augmenter.policy.image_size
         return cls(augmenter, seed, reduced_scales=is_large, views=views)
 
     def draw(self, step: tf.Tensor, positions: tf.Tensor) -> tf.Tensor:

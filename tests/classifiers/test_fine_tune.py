@@ -6,7 +6,7 @@ import tensorflow as tf
 from simclr_keras import ProjectionHead, fine_tune
 from simclr_keras.classifiers.fine_tune import build_classifier
 from simclr_keras.classifiers.training import accuracy
-from simclr_keras.data.sources import ImageSource
+from simclr_keras.data.sources import FileSource
 from simclr_keras.errors import InputError
 
 
@@ -135,7 +135,7 @@ def test_images_without_a_label_are_left_out(rng, tiny_encoder):
 def test_files_of_many_sizes(image_folder, tiny_encoder):
     paths = tuple(sorted(str(p.relative_to(image_folder)) for p in image_folder.rglob("*.png")))
     labels = [path.startswith("dogs") for path in paths]
-    source = ImageSource("pets", labels, ("cats", "dogs"), paths=paths, root=str(image_folder))
+    source = FileSource(paths, labels, ("cats", "dogs"), root=str(image_folder))
     tuned = fine_tune(tiny_encoder, source, steps=2, batch_size=4)
     assert np.isfinite(tuned.history[-1]["loss"])
 

@@ -8,7 +8,7 @@ from simclr_keras.classifiers.labels import (
     read_labels,
     write_labels,
 )
-from simclr_keras.data.sources import ImageSource, source_from_arrays
+from simclr_keras.data.sources import ArraySource, FileSource
 from simclr_keras.errors import InputError
 
 FILES = ("cats/a.png", "cats/b.png", "dogs/c, d.png", "dogs/e.png")
@@ -16,7 +16,7 @@ FILES = ("cats/a.png", "cats/b.png", "dogs/c, d.png", "dogs/e.png")
 
 def _folder(root="/data/pets/train", class_names=("cats", "dogs")):
     labels = [0, 0, 1, 1] if class_names else [-1] * 4
-    return ImageSource("pets", labels, class_names, paths=FILES, root=root)
+    return FileSource(FILES, labels, class_names, root=root, name="pets")
 
 
 def _file(tmp_path, text):
@@ -77,7 +77,7 @@ def test_lists_of_files_come_back(tmp_path):
 
 
 def test_lists_of_arrays_come_back(tmp_path):
-    source = source_from_arrays(np.zeros((4, 2, 2, 3), "uint8"), [0, 2, 1, 2])
+    source = ArraySource(np.zeros((4, 2, 2, 3), "uint8"), [0, 2, 1, 2])
     chosen = LabelList(np.array([1, 2]), np.array([2, 1]), source.class_names)
     write_labels(tmp_path / "list.csv", source, chosen)
     assert (tmp_path / "list.csv").read_text().split() == ["index,label", "1,2", "2,1"]
@@ -125,7 +125,7 @@ def test_a_wrong_row_is_named(tmp_path, text, message):
 def test_a_missing_list_and_an_index_beyond_the_end(tmp_path):
     with pytest.raises(InputError, match="cannot be read: expected a CSV file of path,label"):
         read_labels(tmp_path / "none.csv", _folder())
-    source = source_from_arrays(np.zeros((2, 2, 2, 3), "uint8"), [0, 1])
+    source = ArraySource(np.zeros((2, 2, 2, 3), "uint8"), [0, 1])
     with pytest.raises(InputError, match="row 2: .*Received: index=2"):
         read_labels(_file(tmp_path, "index,label\n2,0\n"), source)
 

@@ -13,7 +13,7 @@ from simclr_keras.data.datasets import (
 )
 from simclr_keras.data.decoding import decode_image
 from simclr_keras.data.images import resize_and_center_crop
-from simclr_keras.data.sources import ImageSource, source_from_arrays
+from simclr_keras.data.sources import ArraySource, EncodedSource
 from simclr_keras.errors import InputError
 
 _TFDS = pathlib.Path(__file__).parents[2].parent / "shared" / "tfds"
@@ -41,7 +41,7 @@ class _Marker:
 def arrays():
     """14 images, each of one value: its index."""
     images = np.arange(14, dtype="uint8")[:, None, None, None]
-    return source_from_arrays(np.tile(images, (1, 4, 4, 3)), np.arange(14) % 3)
+    return ArraySource(np.tile(images, (1, 4, 4, 3)), np.arange(14) % 3)
 
 
 def test_digits():
@@ -172,16 +172,6 @@ def test_cifar10():
     assert source.class_names[:2] == ("airplane", "automobile")
 
 
-def test_arrays_are_checked():
-    with pytest.raises(ValueError, match=r"shape \(N, H, W, C\).*\(2, 3, 4\)"):
-        source_from_arrays(np.zeros((2, 3, 4), "uint8"))
-    with pytest.raises(ValueError, match=r"shape \(2,\).*labels.shape=\(3,\)"):
-        source_from_arrays(np.zeros((2, 4, 4, 3), "uint8"), [1, 2, 3])
-    with pytest.raises(ValueError, match="images.dtype=int64"):
-        source_from_arrays(np.zeros((2, 4, 4, 3), "int64"))
-    assert not source_from_arrays(np.zeros((2, 4, 4, 3), "uint8")).has_labels
-
-
 def test_subset(arrays, image_folder):
     assert arrays.subset([5, 2]).images[:, 0, 0, 0].tolist() == [5, 2]
     assert arrays.subset([5, 2]).labels.tolist() == [2, 2]
@@ -267,7 +257,7 @@ def test_without_views_images_are_resized(image_folder):
 def test_encoded_bytes_are_decoded(rng):
     images = rng.integers(0, 256, (5, 6, 7, 3), "uint8")
     encoded = np.array([tf.io.encode_png(i).numpy() for i in images], object)
-    source = ImageSource("bytes", np.full(5, -1), encoded=encoded)
+    source = EncodedSource(encoded)
     ((views, labels),) = _batches(source, 5, num_steps=1, with_labels=True)
     assert views.shape == (5, 8, 8, 3) and labels.tolist() == [-1] * 5
     np.testing.assert_array_equal(source.subset([3]).load(0), images[3])
@@ -303,20 +293,6 @@ def test_evaluation_takes_every_image_once_in_order(arrays, image_folder, kind):
 
 
 def test_floating_point_arrays_in_0_255_are_refused():
-    source = source_from_arrays(np.full((2, 4, 4, 3), 200.0, "float32"))
+    source = ArraySource(np.full((2, 4, 4, 3), 200.0, "float32"))
     with pytest.raises(tf.errors.InvalidArgumentError, match="image_dataset_from_dire"):
         next(iter(evaluation_dataset(source, 4, 2)))
-
-
-def test_the_typical_side_is_read_from_the_headers_of_jpegs(tmp_path, arrays, image_folder):
-    for index, (height, width) in enumerate([(10, 90), (40, 30), (50, 70)]):
-        content = tf.io.encode_jpeg(np.zeros((height, width, 3), "uint8"))
-        (tmp_path / f"{index}.jpg").write_bytes(content.numpy())
-    (tmp_path / "3.jpg").write_bytes(b"\xff\xd8\xff broken")
-    source = ImageSource(
-        "some", np.full(4, -1), paths=("0.jpg", "1.jpg", "2.jpg", "3.jpg"), root=str(tmp_path)
-    )
-    assert source.typical_side == 30
-    assert source.subset([0]).typical_side == 10
-    assert arrays.typical_side is None
-    assert load_source(str(image_folder), "all").typical_side is None  # of PNGs

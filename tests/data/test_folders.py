@@ -6,7 +6,6 @@ import pytest
 from PIL import Image
 
 from simclr_keras.data.datasets import load_source
-from simclr_keras.data.sources import find_unreadable
 from simclr_keras.errors import InputError
 
 
@@ -149,7 +148,7 @@ def test_unreadable_files_can_be_skipped(folder_with_broken_files, caplog):
     assert source.paths == ("a/0.jpg", "a/2.jpg", "a/4.jpg", "a/6.png")
     assert source.class_names == ("a", "b")  # the numbers of classes stay
     assert "5 of 9 images" in caplog.text and "They are left out." in caplog.text
-    assert find_unreadable(source) == []
+    assert source.find_unreadable() == []
 
 
 def test_a_folder_of_broken_files_only(tmp_path):
@@ -172,9 +171,8 @@ def test_find_unreadable_names_the_culprit(tmp_path):
     content[45] ^= 0xFF  # inside the compressed pixels: begin and end look whole
     (tmp_path / "b.png").write_bytes(content)
     source = _load(tmp_path)
-    ((path, reason),) = find_unreadable(source)
+    ((path, reason),) = source.find_unreadable()
     assert path == "b.png" and "damaged" in reason
-    assert source.find_unreadable() == [(path, reason)]
 
 
 def test_a_link_to_a_folder_above_ends(tmp_path):

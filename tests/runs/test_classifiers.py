@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from simclr_keras import PretrainConfig
 from simclr_keras.data.datasets import load_source
-from simclr_keras.data.sources import ImageSource
+from simclr_keras.data.sources import ArraySource
 from simclr_keras.errors import InputError
 from simclr_keras.runs import fine_tune as fine_tune_module
 from simclr_keras.runs.classifier_config import DistillConfig, FineTuneConfig
@@ -246,7 +246,7 @@ def test_labels_by_index_count_within_the_training_split(
     draw = np.random.default_rng(0)
     images = draw.integers(0, 256, (24, 8, 8, 3), "uint8")
     labels = np.where(np.arange(24) % 3, np.arange(24) % 2, -1)
-    whole = ImageSource("made", labels, ("cats", "dogs"), images=images)
+    whole = ArraySource(images, labels, ("cats", "dogs"))
     monkeypatch.setattr(
         "simclr_keras.data.datasets.load_tfds", lambda name, split, _: (whole, split == "all")
     )

@@ -8,7 +8,7 @@ import tensorflow as tf
 import simclr_keras as sk
 from simclr_keras.cli.evaluate import evaluate as command
 from simclr_keras.data.datasets import load_source
-from simclr_keras.data.sources import ImageSource
+from simclr_keras.data.sources import ArraySource
 from simclr_keras.errors import InputError, RunFailure
 from simclr_keras.runs.config import EvaluateConfig
 from simclr_keras.runs.directory import RunDirectory
@@ -146,9 +146,7 @@ def test_classes_that_only_the_test_part_has_are_named(run, colours):
 
 def test_matching_by_hand():
     def source(names, labels):
-        return ImageSource(
-            "s", np.array(labels), names, images=np.zeros((len(labels), 1, 1, 3))
-        )
+        return ArraySource(np.zeros((len(labels), 1, 1, 3)), labels, names)
 
     train = source(("a", "b", "c"), [2, 0, 2])  # no image of b
     assert match_classes(train, source(("c", "a"), [1, 0, 0])).tolist() == [2, 0]

@@ -9,7 +9,7 @@ from simclr_keras import export_encoder, extract_features
 from simclr_keras.data.datasets import evaluation_dataset, load_source
 from simclr_keras.data.decoding import decode_image
 from simclr_keras.data.images import resize_and_center_crop
-from simclr_keras.data.sources import ImageSource
+from simclr_keras.data.sources import ArraySource
 from simclr_keras.errors import InputError
 from simclr_keras.search.config import EmbedConfig
 from simclr_keras.search.embed import embed_images
@@ -166,7 +166,7 @@ def test_of_a_dataset_with_a_training_split_only_every_image_is_embedded(
     rng, model, tmp_path, monkeypatch, label
 ):
     images = rng.integers(0, 256, (10, 16, 16, 3), "uint8")
-    source = ImageSource("made", np.full(10, label), ("a",), images=images)
+    source = ArraySource(images, np.full(10, label), ("a",))
     monkeypatch.setattr("simclr_keras.data.datasets.load_tfds", lambda *_: (source, False))
     for split in (None, "train"):
         result = _embed(model, "made", tmp_path / "e.npz", split=split)

@@ -7,7 +7,7 @@ from PIL import Image
 
 from simclr_keras import SimCLRAugmenter
 from simclr_keras.data.decoding import decode_image
-from simclr_keras.data.sources import ImageSource
+from simclr_keras.data.sources import FileSource
 from simclr_keras.views.cutting import CropCutter
 
 PLAIN = {"color_jitter_strength": 0, "grayscale_probability": 0, "blur": False}
@@ -156,7 +156,7 @@ def test_jpegs_of_twice_the_views_side_have_scales_to_choose_from(
 ):
     content = tf.io.encode_jpeg(np.zeros((side, 90, 3), "uint8")).numpy()
     (tmp_path / "a.jpg").write_bytes(content)
-    source = ImageSource("one", [-1], paths=("a.jpg",), root=str(tmp_path))
+    source = FileSource(["a.jpg"], root=str(tmp_path))
     augmenter = SimCLRAugmenter(16, crop_area=(1.0, 1.0), crop_aspect=(1.0, 1.0))
     cutter = CropCutter.suited_to(source, augmenter, seed=0)
     ratios = []
