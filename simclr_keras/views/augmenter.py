@@ -8,7 +8,7 @@ import tensorflow as tf
 from ..data.images import to_unit_range
 from . import crops
 from .parameters import ViewParameters, ViewPolicy
-from .pipeline import draw_both, make_views
+from .pipeline import pipeline_of
 
 
 @keras.saving.register_keras_serializable(package="simclr_keras")
@@ -168,7 +168,7 @@ class SimCLRAugmenter(keras.layers.Layer):
         )
 
     def call(self, images, seed=None, first_position=0):
-        return self._views(images, seed, first_position, slice(None))
+        return self._views(images, seed, first_position, 2)
 
     def one_view(self, images, seed=None, first_position=0) -> tf.Tensor:
         """`view_1` alone, for half the work: what supervised training takes.
@@ -181,21 +181,21 @@ class SimCLRAugmenter(keras.layers.Layer):
         Returns:
             float32 `(N, image_size, image_size, C)` in [0, 1].
         """
-        return self._views(images, seed, first_position, slice(1))[0]
+        return self._views(images, seed, first_position, 1)[0]
 
-    def _views(self, images, seed, first_position, which: slice) -> tuple:
+    def _views(self, images, seed, first_position, count: int) -> tuple:
         images = tf.convert_to_tensor(images)
         if images.shape.rank == 3:
-            views = self._views(images[None], seed, first_position, which)
+            views = self._views(images[None], seed, first_position, count)
             return tuple(tf.squeeze(view, 0) for view in views)
         self._warn_about_channels(images.shape[-1])
         if images.dtype != tf.uint8:
             images = to_unit_range(images)
         shape = tf.shape(images)
         positions = first_position + tf.range(shape[0], dtype=tf.int64)
-        # Of crops that were cut already the boxes are another matter, and are not used.
-        drawn = self.draw(seed, positions, shape[-3], shape[-2])[which]
-        views = make_views(images, drawn, self.policy)
+        sides = None if images.shape.rank == 5 else (shape[1], shape[2])
+        pipeline = pipeline_of(self.policy)
+        views = pipeline.make(images, pipeline.draw(_as_seed(seed), positions, sides, count))
         if not self.extra_layers:
             return views
         return tuple(self._with_extra_layers(view) for view in views)
@@ -214,7 +214,7 @@ class SimCLRAugmenter(keras.layers.Layer):
         Returns:
             `ViewParameters` of `view_1` and of `view_2`, N rows each.
         """
-        return draw_both(_as_seed(seed), positions, height, width, self.policy)
+        return pipeline_of(self.policy).draw(_as_seed(seed), positions, (height, width))
 
     def _with_extra_layers(self, view: tf.Tensor) -> tf.Tensor:
         for layer in self.extra_layers:

@@ -14,7 +14,7 @@ from ..data.images import to_unit_range
 from ..data.sources import ImageSource
 from . import crops
 from .augmenter import SimCLRAugmenter
-from .uniforms import uniforms
+from .parameters import draw_crops
 
 _KERNELS = {"bilinear": "triangle", "bicubic": "keyscubic"}
 
@@ -32,6 +32,19 @@ class CropCutter:
             keep the view's side in pixels. The choice costs every image a millisecond, and
             images less than twice as large as the views never gain it back. Defaults to True.
         views: V, 2 or 1 (for `SimCLRAugmenter.one_view`). Defaults to 2.
+
+    Example:
+        >>> import simclr_keras as sk
+        >>> augmenter = sk.SimCLRAugmenter(image_size=6)
+        >>> batches = sk.pretraining_dataset(
+        ...     sk.load_source("digits", "train"), 64, seed=0, first_step=0, num_steps=1,
+        ...     cutter=sk.CropCutter(augmenter, seed=0),
+        ... )
+        >>> [tuple(crops.shape) for crops in batches]
+        [(64, 2, 6, 6, 3)]
+
+    Reference:
+        Chen et al. 2020, https://arxiv.org/abs/2002.05709, Appendix A: random crop and resize.
     """
 
     def __init__(
@@ -74,11 +87,7 @@ class CropCutter:
         seed = tf.stack([tf.constant(self._seed, tf.int64), step])
         return tf.stack(
             [
-                crops.crop_candidates(
-                    uniforms(seed, positions, view, crops.UNIFORMS),
-                    self._policy.crop_area,
-                    self._policy.crop_aspect,
-                )
+                draw_crops(seed, positions, view=view, policy=self._policy)
                 for view in self._views
             ],
             axis=1,

@@ -35,7 +35,7 @@ class ViewPolicy:
 class ViewParameters(NamedTuple):
     """What one view of each image is made with."""
 
-    boxes: tf.Tensor  # (N, 4) top, left, height, width in pixels
+    boxes: tf.Tensor | tuple  # (N, 4) top, left, height, width in pixels; () if cropped
     flip: tf.Tensor  # (N,) bool
     jitter: tf.Tensor  # (N,) bool; where False the four factors change nothing
     brightness: tf.Tensor  # (N,) factor
@@ -50,8 +50,7 @@ class ViewParameters(NamedTuple):
 def draw_parameters(
     seed: tf.Tensor,
     positions: tf.Tensor,
-    height: tf.Tensor,
-    width: tf.Tensor,
+    sides: tuple[tf.Tensor, tf.Tensor] | None,
     *,
     view: int,
     policy: ViewPolicy,
@@ -61,16 +60,15 @@ def draw_parameters(
     Args:
         seed: int64 `(2,)`: run seed and step.
         positions: int64 `(N,)`: places in the global batch.
-        height: Image height in pixels.
-        width: Image width in pixels.
+        sides: Height and width of the images in pixels; `None`: they are cropped already, and
+            no box is drawn.
         view: 0 for `view_1`, 1 for `view_2`.
         policy: Where to draw from.
 
     Returns:
         `ViewParameters` with N rows.
     """
-    rows = uniforms(seed, positions, view, crops.UNIFORMS + 10)
-    u = tf.unstack(rows[:, crops.UNIFORMS :], num=10, axis=1)
+    u = tf.unstack(uniforms(seed, positions, view, 10, first=crops.UNIFORMS), num=10, axis=1)
     jitter = u[1] < (policy.jitter_probability if policy.jitters else 0.0)
     factors = []
     for number, limit, least in zip(
@@ -82,15 +80,12 @@ def draw_parameters(
         low = max(least, 1.0 - limit)
         factors.append(tf.where(jitter, low + number * (1.0 + limit - low), 1.0))
     low, high = policy.blur_sigma
+    boxes = ()
+    if sides is not None:
+        candidates = draw_crops(seed, positions, view=view, policy=policy)
+        boxes = crops.crop_boxes(candidates, *sides, policy.crop_aspect)
     return ViewParameters(
-        boxes=crops.crop_boxes(
-            crops.crop_candidates(
-                rows[:, : crops.UNIFORMS], policy.crop_area, policy.crop_aspect
-            ),
-            height,
-            width,
-            policy.crop_aspect,
-        ),
+        boxes=boxes,
         flip=u[0] < policy.flip_probability,
         jitter=jitter,
         brightness=factors[0],
@@ -101,3 +96,21 @@ def draw_parameters(
         grayscale=u[7] < policy.grayscale_probability,
         sigma=tf.where(u[8] < policy.blur_probability, low + u[9] * (high - low), 0.0),
     )
+
+
+def draw_crops(
+    seed: tf.Tensor, positions: tf.Tensor, *, view: int, policy: ViewPolicy
+) -> tf.Tensor:
+    """The crops of one view before the sides of the images are known.
+
+    Args:
+        seed: As for `draw_parameters`.
+        positions: As for `draw_parameters`.
+        view: As for `draw_parameters`.
+        policy: As for `draw_parameters`.
+
+    Returns:
+        float64 `(N, 22)`; see `crops.crop_candidates`.
+    """
+    numbers = uniforms(seed, positions, view, crops.UNIFORMS)
+    return crops.crop_candidates(numbers, policy.crop_area, policy.crop_aspect)

@@ -1,9 +1,4 @@
-"""Images and parameters to views: the operations in the paper's order, in tiles.
-
-On a CPU the batch is walked in tiles that fit in a core's cache, each through a few stages that
-XLA compiles whatever surrounds them: operation by operation, a batch would go through main
-memory dozens of times. On other devices the same functions see the whole batch at once.
-"""
+"""`ViewPipeline`: images and drawn parameters to views, in the paper's order of operations."""
 
 import functools
 import math
@@ -20,142 +15,160 @@ from .parameters import ViewParameters, ViewPolicy, draw_parameters
 _TILE_BYTES = 640 * 1024
 
 
-def draw_both(
-    seed: tf.Tensor,
-    positions: tf.Tensor,
-    height: tf.Tensor,
-    width: tf.Tensor,
-    policy: ViewPolicy,
-) -> tuple[ViewParameters, ViewParameters]:
-    """`draw_parameters` for `view_1` and `view_2`."""
-    # As tensors: a graph for each number would be traced anew.
-    return _draw(policy)(
-        seed, positions, *(tf.convert_to_tensor(x, tf.int32) for x in (height, width))
-    )
+class ViewPipeline:
+    """Makes the views of one policy, and owns the stages that are compiled for it.
 
-
-def make_views(
-    images: tf.Tensor, drawn: tuple[ViewParameters, ...], policy: ViewPolicy
-) -> tuple[tf.Tensor, ...]:
-    """Both views of each image, or the first alone, a function of its arguments alone.
+    In tiles, a batch is walked in parts that fit in a core's cache, each through stages that
+    XLA compiles one by one: operation by operation, a batch would go through main memory dozens
+    of times. Compiled as a whole, XLA would compute a crop's rows anew for each of its columns,
+    each step of the jitter anew for each channel of the next, and the blur with strides.
 
     Args:
-        images: uint8 in 0-255 or float32 in 0-1: `(N, H, W, C)`, or `(N, 2, S, S, C)` that
-            were cropped already.
-        drawn: The parameters of each view that is wanted, `view_1` first.
-        policy: What they were drawn from.
-
-    Returns:
-        `(view_1, view_2)` or `(view_1,)`, float32 `(N, S, S, C)` in [0, 1].
+        policy: The distributions that parameters are drawn from.
+        tile_bytes: Size of a tile's view. Defaults to the whole batch at once and nothing
+            compiled on its own.
     """
-    return _walk(policy)(images, drawn)
 
+    def __init__(self, policy: ViewPolicy, tile_bytes: int | None = None):
+        self._policy, self._tile_bytes = policy, tile_bytes
+        resampling = {"size": policy.image_size, "interpolation": policy.interpolation}
+        self._crop_rows = self._stage(crop_rows, **resampling)
+        self._crop_columns = self._stage(crop_columns, **resampling)
+        self._flip = self._stage(to_planes)
+        self._jitter_step = self._stage(
+            jitter_step, additive_brightness=policy.additive_brightness
+        )
+        self._gray_where = self._stage(_gray_where)
+        self._blur = self._stage(gaussian_blur)
+        self._to_images = self._stage(to_images)
+        # Functions, so that eager callers get the speed of a graph too.
+        self._draw = tf.function(self._draw_views, reduce_retracing=True, autograph=False)
+        make = self._views if tile_bytes is None else self._views_in_tiles
+        self._make = tf.function(make, autograph=False)
 
-# Functions of their own, so that eager callers get the speed of a graph too.
-@functools.lru_cache(maxsize=64)
-def _draw(policy: ViewPolicy):
-    def both(*arguments):
-        return tuple(draw_parameters(*arguments, view=view, policy=policy) for view in (0, 1))
+    def draw(
+        self,
+        seed: tf.Tensor,
+        positions: tf.Tensor,
+        sides: tuple[tf.Tensor, tf.Tensor] | None,
+        views: int = 2,
+    ) -> tuple[ViewParameters, ...]:
+        """The parameters of `view_1` and `view_2`, or of `view_1` alone.
 
-    return tf.function(both, reduce_retracing=True, autograph=False)
+        Args:
+            seed: int64 `(2,)`: run seed and step.
+            positions: int64 `(N,)`: places in the global batch.
+            sides: Height and width of the images in pixels; `None`: they are cropped already.
+            views: 2 or 1.
+        """
+        if sides is not None:  # as tensors: a graph for each number would be traced anew
+            sides = tuple(tf.convert_to_tensor(side, tf.int32) for side in sides)
+        return self._draw(seed, positions, sides, views)
 
+    def make(
+        self, images: tf.Tensor, drawn: tuple[ViewParameters, ...]
+    ) -> tuple[tf.Tensor, ...]:
+        """A view for each of the drawn, a function of its arguments alone.
 
-@functools.lru_cache(maxsize=64)
-def _walk(policy: ViewPolicy):
-    return tf.function(functools.partial(_in_tiles, policy=policy), autograph=False)
+        Args:
+            images: uint8 in 0-255 or float32 in 0-1: `(N, H, W, C)`, or `(N, V, S, S, C)` that
+                are cropped already.
+            drawn: What `draw` returns.
 
+        Returns:
+            float32 `(N, S, S, C)` in [0, 1] for each view.
+        """
+        return self._make(images, drawn)
 
-def _in_tiles(images, drawn, policy):
-    if not _on_cpu():
-        return _both(images, drawn, policy)
-    channels = images.shape[-1]
-    view_shape = [images.shape[0], policy.image_size, policy.image_size, channels]
-    rows = max(1, _TILE_BYTES // (4 * policy.image_size**2 * channels))
-    if images.shape[0] is not None:
-        rows = min(rows, math.ceil(images.shape[0] / 2))  # a tile for each of two cores
-    count = tf.shape(images)[0]
+    def _stage(self, function, **settings):
+        function = functools.partial(function, **settings)
+        if self._tile_bytes is None:
+            return function
+        return tf.function(function, jit_compile=True, autograph=False)
 
-    def split(tensor):
-        padding = [[0, -count % rows], *[[0, 0]] * (tensor.shape.rank - 1)]
-        tensor = tf.pad(tensor, padding)
-        return tf.reshape(tensor, tf.concat([[-1, rows], tf.shape(tensor)[1:]], 0))
-
-    def join(tensor):
-        whole = tf.reshape(tensor, tf.concat([[-1], tf.shape(tensor)[2:]], 0))[:count]
-        return tf.ensure_shape(whole, view_shape)
-
-    tile = tf.TensorSpec([rows, *view_shape[1:]], tf.float32)
-    views = tf.map_fn(
-        lambda tile: _both(*tile, policy),
-        tf.nest.map_structure(split, (images, drawn)),
-        fn_output_signature=(tile,) * len(drawn),
-    )
-    return tuple(join(view) for view in views)
-
-
-def _both(images, drawn, policy):
-    views = []
-    for view, parameters in enumerate(drawn):
-        if images.shape.rank == 5:  # (N, 2, S, S, C), cropped already
-            planes = _stage(to_planes)(images[:, view], parameters.flip)
-        else:
-            size = {"size": policy.image_size, "interpolation": policy.interpolation}
-            planes = _stage(crop_rows, **size)(images, parameters.boxes)
-            planes = _stage(crop_columns, **size)(planes, parameters.boxes, parameters.flip)
-        views.append(_recolored(planes, parameters, policy))
-    return tuple(views)
-
-
-def _recolored(planes, parameters: ViewParameters, policy: ViewPolicy):
-    """What follows the crop: jitter, grayscale and blur, each where a tile has any of it."""
-
-    def jitter():
-        return color_jitter(
-            planes,
-            parameters.brightness,
-            parameters.contrast,
-            parameters.saturation,
-            parameters.hue,
-            parameters.order,
-            step=_stage(jitter_step, additive_brightness=policy.additive_brightness),
+    def _draw_views(self, seed, positions, sides, views):
+        return tuple(
+            draw_parameters(seed, positions, sides, view=view, policy=self._policy)
+            for view in range(views)
         )
 
-    def some(which, changed, unchanged):
-        return tf.cond(tf.reduce_any(which), changed, unchanged)
+    def _views_in_tiles(self, images, drawn):
+        channels, size = images.shape[-1], self._policy.image_size
+        view_shape = [images.shape[0], size, size, channels]
+        rows = max(1, self._tile_bytes // (4 * size**2 * channels))
+        if images.shape[0] is not None:
+            rows = min(rows, math.ceil(images.shape[0] / 2))  # a tile for each of two cores
+        count = tf.shape(images)[0]
 
-    if policy.jitters:
-        planes = some(parameters.jitter, jitter, lambda: planes)
-    if planes.shape[1] == 3 and policy.grayscale_probability:
-        is_gray = parameters.grayscale
-        planes = some(is_gray, lambda: _stage(_gray_where)(planes, is_gray), lambda: planes)
-    if policy.blur_probability and blur_radius(policy.image_size):
-        sigma = parameters.sigma
-        planes = some(sigma > 0, lambda: _stage(gaussian_blur)(planes, sigma), lambda: planes)
-    return _stage(to_images)(planes)
+        def split(tensor):
+            padding = [[0, -count % rows], *[[0, 0]] * (tensor.shape.rank - 1)]
+            tensor = tf.pad(tensor, padding)
+            return tf.reshape(tensor, tf.concat([[-1, rows], tf.shape(tensor)[1:]], 0))
+
+        def join(tensor):
+            whole = tf.reshape(tensor, tf.concat([[-1], tf.shape(tensor)[2:]], 0))[:count]
+            return tf.ensure_shape(whole, view_shape)
+
+        tile = tf.TensorSpec([rows, *view_shape[1:]], tf.float32)
+        views = tf.map_fn(
+            lambda tile: self._views(*tile),
+            tf.nest.map_structure(split, (images, drawn)),
+            fn_output_signature=(tile,) * len(drawn),
+        )
+        return tuple(join(view) for view in views)
+
+    def _views(self, images, drawn):
+        return tuple(
+            self._to_images(
+                self._recolored(self._cropped(images, view, parameters), parameters)
+            )
+            for view, parameters in enumerate(drawn)
+        )
+
+    def _cropped(self, images, view: int, parameters: ViewParameters):
+        """Crop and flip, as planes."""
+        if images.shape.rank == 5:
+            return self._flip(images[:, view], parameters.flip)
+        rows = self._crop_rows(images, parameters.boxes)
+        return self._crop_columns(rows, parameters.boxes, parameters.flip)
+
+    def _recolored(self, planes, parameters: ViewParameters):
+        """Jitter, grayscale and blur, each where a tile has any of it."""
+
+        def jitter():
+            return color_jitter(
+                planes,
+                parameters.brightness,
+                parameters.contrast,
+                parameters.saturation,
+                parameters.hue,
+                parameters.order,
+                step=self._jitter_step,
+            )
+
+        def some(which, changed):
+            return tf.cond(tf.reduce_any(which), changed, lambda: planes)
+
+        policy, is_gray, sigma = self._policy, parameters.grayscale, parameters.sigma
+        if policy.jitters:
+            planes = some(parameters.jitter, jitter)
+        if planes.shape[1] == 3 and policy.grayscale_probability:
+            planes = some(is_gray, lambda: self._gray_where(planes, is_gray))
+        if policy.blur_probability and blur_radius(policy.image_size):
+            planes = some(sigma > 0, lambda: self._blur(planes, sigma))
+        return planes
+
+
+@functools.lru_cache(maxsize=64)
+def _shared(policy: ViewPolicy, tile_bytes: int | None) -> ViewPipeline:
+    return ViewPipeline(policy, tile_bytes)
+
+
+def pipeline_of(policy: ViewPolicy) -> ViewPipeline:
+    """The pipeline of a policy for the devices there are; equal policies share one."""
+    devices = tf.config.list_logical_devices
+    return _shared(policy, None if devices("GPU") or devices("TPU") else _TILE_BYTES)
 
 
 def _gray_where(planes, is_gray):
     return tf.where(is_gray[:, None, None, None], grayscale(planes), planes)
-
-
-@functools.lru_cache(maxsize=256)
-def _stage(function, **settings):
-    """A function of tensors, compiled on its own where that is faster.
-
-    Compiled as a whole, XLA would compute a crop's rows anew for each of its columns, each
-    step of the jitter anew for each channel of the next, and the blur with strides.
-    """
-    function = functools.partial(function, **settings)
-    if not _on_cpu():
-        return function
-    return tf.function(function, jit_compile=True, autograph=False)
-
-
-def _on_cpu() -> bool:
-    return not (tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("TPU"))
-
-
-def clear_caches() -> None:
-    """Forgets what was traced and compiled, such as after devices have changed."""
-    for cached in (_draw, _walk, _stage):
-        cached.cache_clear()

@@ -37,21 +37,24 @@ def threefry_2x32(
     return x, y
 
 
-def uniforms(seed: tf.Tensor, positions: tf.Tensor, view: int, count: int) -> tf.Tensor:
+def uniforms(
+    seed: tf.Tensor, positions: tf.Tensor, view: int, count: int, first: int = 0
+) -> tf.Tensor:
     """A row of `count` uniform numbers for each image of a batch.
 
     Args:
         seed: int64 `(2,)`: the run seed, any integer, and the step, taken modulo 2**32.
         positions: int64 `(N,)`, the images' places in the global batch.
         view: 0 or 1.
-        count: How many numbers an image needs; at most 65,536.
+        count: How many numbers an image needs.
+        first: Which of the image's 131,072 numbers to begin at, an even one. Defaults to 0.
 
     Returns:
         float32 `(N, count)` in [0, 1).
     """
     key = _key(seed)
     pairs = (count + 1) // 2
-    blocks = tf.range(pairs, dtype=tf.int64) + view * 2**16
+    blocks = tf.range(pairs, dtype=tf.int64) + (view * 2**16 + first // 2)
     rows = (positions & 0xFFFFFFFF)[:, None]
     shape = tf.stack([tf.shape(positions)[0], pairs])
     words = threefry_2x32(

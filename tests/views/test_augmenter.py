@@ -79,11 +79,39 @@ def test_uncompiled_operations_give_the_same(rng, monkeypatch):
     """What devices other than CPUs run: no tiles, nothing compiled on its own."""
     images, settings = _images(rng, 5, 40), {"image_size": 32, "crop_area": (0.2, 1.0)}
     expected = SimCLRAugmenter(**settings)(images, seed=(5, 7))
-    monkeypatch.setattr(pipeline, "_on_cpu", lambda: False)
-    pipeline.clear_caches()
+    monkeypatch.setattr(pipeline, "_TILE_BYTES", None)
     for view, other in zip(expected, SimCLRAugmenter(**settings)(images, seed=(5, 7))):
         np.testing.assert_allclose(view, other, atol=1e-4)
-    pipeline.clear_caches()
+
+
+def test_nothing_is_drawn_that_is_not_used(rng, monkeypatch):
+    drawn = []
+    draw_parameters, crop_boxes = pipeline.draw_parameters, crops.crop_boxes
+
+    def spy_on_parameters(*arguments, view, policy):
+        drawn.append(f"view {view}")
+        return draw_parameters(*arguments, view=view, policy=policy)
+
+    def spy_on_boxes(*arguments):
+        drawn.append("boxes")
+        return crop_boxes(*arguments)
+
+    monkeypatch.setattr(pipeline, "draw_parameters", spy_on_parameters)
+    monkeypatch.setattr(crops, "crop_boxes", spy_on_boxes)
+    augmenter = SimCLRAugmenter(16, crop_area=(0.123, 1.0))  # traced by no other test
+    cropped = rng.integers(0, 256, (3, 2, 16, 16, 3), "uint8")
+    for call, expected in (
+        (
+            lambda: augmenter(_images(rng, 3), seed=(0, 0)),
+            ["view 0", "boxes", "view 1", "boxes"],
+        ),
+        (lambda: augmenter.one_view(_images(rng, 3), seed=(0, 0)), ["view 0", "boxes"]),
+        (lambda: augmenter(cropped, seed=(0, 0)), ["view 0", "view 1"]),
+        (lambda: augmenter.one_view(cropped, seed=(0, 0)), ["view 0"]),
+    ):
+        drawn.clear()
+        call()
+        assert drawn == expected
 
 
 @pytest.mark.parametrize("count", [1, 7])
@@ -92,10 +120,8 @@ def test_tiles_do_not_show(rng, monkeypatch, count):
     plain = {"color_jitter_strength": 0}
     whole = SimCLRAugmenter(16, **plain)(images, seed=(0, 0))
     monkeypatch.setattr(pipeline, "_TILE_BYTES", 2 * 16 * 16 * 3 * 4)
-    pipeline.clear_caches()
     for view, other in zip(whole, SimCLRAugmenter(16, **plain)(images, seed=(0, 0))):
         np.testing.assert_allclose(view, other, atol=1e-6)
-    pipeline.clear_caches()
 
 
 def test_a_batch_of_unknown_size(rng):

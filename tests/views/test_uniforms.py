@@ -84,3 +84,11 @@ def test_seeds_of_32_bits_draw_what_they_always_drew():
 
 def test_steps_are_taken_modulo_32_bits():
     np.testing.assert_array_equal(_draw(seed=(1, -1)), _draw(seed=(1, 2**32 - 1)))
+
+
+@pytest.mark.parametrize("first", [0, 2, 22])
+def test_later_numbers_can_be_drawn_alone(first):
+    positions = tf.range(5, dtype=tf.int64)
+    seed = tf.constant([1, 2], tf.int64)
+    rest = uniforms(seed, positions, 1, 32 - first, first=first)
+    np.testing.assert_array_equal(rest, uniforms(seed, positions, 1, 32)[:, first:])
