@@ -3,7 +3,7 @@
 Three things in one process, interleaved, medians of the repeats:
 
 - the bare encoder on decoded batches, in the exported model: the bound without any decoding;
-- `embed_images`, from the folder to the file;
+- `embed`, from the folder to the file;
 - its peer, `keras.utils.image_dataset_from_directory` + `predict`, from the folder to an array.
   (The peer resizes without antialiasing, which is less work and another picture.)
 
@@ -55,9 +55,7 @@ def measure_speed(work, options):
     import numpy as np
     import tensorflow as tf
 
-    from simclr_keras import build_encoder, export_encoder, load_exported
-    from simclr_keras.search.config import EmbedConfig
-    from simclr_keras.search.embed import embed_images
+    from simclr_keras import EmbedConfig, build_encoder, embed, export_encoder, load_exported
 
     folder = link_images(work / "images", folder_of(work, options), options.images)
     size, batch = options.image_size, options.batch_size
@@ -74,12 +72,12 @@ def measure_speed(work, options):
             stamps.append(time.perf_counter())
         return stamps
 
-    def embed(suffix):
+    def embed_to(suffix):
         stamps = []
         config = EmbedConfig(
             exported, folder, output=str(work / f"e{suffix}"), batch_size=batch
         )
-        embed_images(config, lambda *_: stamps.append(time.perf_counter()))
+        embed(config, lambda *_: stamps.append(time.perf_counter()))
         return stamps[:-1]
 
     class Stamps(keras.callbacks.Callback):
@@ -106,8 +104,8 @@ def measure_speed(work, options):
 
     kinds = {
         "bare encoder": bare,
-        "embed .npz": lambda: embed(".npz"),
-        "embed .parquet": lambda: embed(".parquet"),
+        "embed .npz": lambda: embed_to(".npz"),
+        "embed .parquet": lambda: embed_to(".parquet"),
         "image_dataset + predict": peer,
     }
     whole, warm = {kind: [] for kind in kinds}, {kind: [] for kind in kinds}
@@ -136,10 +134,9 @@ def measure_speed(work, options):
 
 _CHILD = """
 import resource, sys
-from simclr_keras.search.config import EmbedConfig
-from simclr_keras.search.embed import embed_images
+from simclr_keras import EmbedConfig, embed
 model, images, output = sys.argv[1:4]
-result = embed_images(EmbedConfig(model, images, output))
+result = embed(EmbedConfig(model, images, output))
 print(result.count, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
 """
 

@@ -6,25 +6,19 @@ Shows, on a finished run and its labelled data: the same network trained from sc
 classifier on frozen features, the fine-tuned network, and a student of the fine-tuned network that
 learned from its predictions on all training images. All methods get the same draw of labels; each
 training of a network gets the same number of steps of the same batch size, the student the same
-again. What is finished is not repeated: stop it and start it as you like. A cell takes about as
-long as its steps. Figures go into RUN/results.json.
+again. Networks that are finished are not trained again: stop it and start it as you like. A cell
+takes about as long as its steps. Figures of networks go into RUN/results.json.
 """
 
 import argparse
 import functools
 import json
 import logging
+import pathlib
 
 import numpy as np
 
 import simclr_keras as sk
-from simclr_keras.data.datasets import evaluation_dataset
-from simclr_keras.runs.classifier_config import DistillConfig, FineTuneConfig
-from simclr_keras.runs.directory import RunDirectory
-from simclr_keras.runs.distill import distill_run
-from simclr_keras.runs.fine_tune import fine_tune_run
-from simclr_keras.runs.labelled_data import chosen_labels, test_part, training_part
-from simclr_keras.runs.results import record_result
 
 METHODS = (
     "supervised from scratch",
@@ -51,7 +45,6 @@ parser.add_argument("--validation-fraction", type=float, default=0.1)
 arguments = parser.parse_args()
 logging.basicConfig(level=logging.WARNING, format="%(message)s")
 
-directory = RunDirectory(arguments.run)
 training = dict(
     run=arguments.run,
     dataset=arguments.dataset,
@@ -66,8 +59,8 @@ else:
     choices = {f"{100 * f:g} %": {"label_fraction": f} for f in arguments.fractions}
 
 
-def fine_tune_config(choice: dict, seed: int, from_scratch: bool) -> FineTuneConfig:
-    return FineTuneConfig(
+def fine_tune_config(choice: dict, seed: int, from_scratch: bool) -> sk.FineTuneConfig:
+    return sk.FineTuneConfig(
         **training,
         **choice,
         seed=seed,
@@ -77,31 +70,31 @@ def fine_tune_config(choice: dict, seed: int, from_scratch: bool) -> FineTuneCon
     )
 
 
+@functools.cache
+def frozen_features() -> list[tuple[np.ndarray, np.ndarray]]:
+    """Features and labels of the training and of the test part, extracted once."""
+    run = json.loads(pathlib.Path(arguments.run, "config.json").read_text())
+    encoder = sk.load_encoder(pathlib.Path(arguments.run, "encoder.keras"))
+    found = []
+    for part in ("train", "test"):
+        source = sk.load_source(
+            arguments.dataset or run["dataset"],
+            part,
+            data_dir=arguments.data_dir or run["data_dir"],
+            seed=run["seed"],
+            skip_unreadable=run["skip_unreadable"],
+        )
+        batches = sk.evaluation_dataset(source, run["image_size"], 256)
+        found.append(sk.extract_features(encoder, batches))
+    return found
+
+
 def linear(choice: dict, seed: int) -> float:
     """L-BFGS on frozen features, its strength chosen on a part of the drawn labels."""
-    config = fine_tune_config(choice, seed, False)
-    asked = {"dataset": config.dataset, **choice, "seed": seed}
-    file = directory.results_file
-    for entry in json.loads(file.read_text()) if file.exists() else []:
-        if entry["measured"] == "linear" and asked.items() <= entry["result"].items():
-            return entry["result"]["test_accuracy"]
-    train, (x, y), held_out = frozen_features()
-    chosen = chosen_labels(config, train).indices
-    accuracy = sk.LinearProbe(seed=seed).fit(x[chosen], y[chosen]).accuracy(*held_out)
-    record_result(directory, "linear", {**asked, "test_accuracy": accuracy})
-    return accuracy
-
-
-@functools.cache
-def frozen_features():
-    """The training part, and features and labels of both parts, extracted once."""
-    config, pretraining = FineTuneConfig(**training), directory.read_config()
-    train = training_part(config, pretraining)
-    encoder, size = directory.load_encoder(), pretraining.image_size
-    sources = (train, test_part(config, pretraining, train.class_names))
-    return train, *(
-        sk.extract_features(encoder, evaluation_dataset(s, size, 256)) for s in sources
-    )
+    (features, labels), test = frozen_features()
+    chosen = sk.choose_labels(labels, **choice, seed=seed)
+    probe = sk.LinearProbe(seed=seed).fit(features[chosen], labels[chosen])
+    return probe.accuracy(*test)
 
 
 def measure(method: str, choice: dict, seed: int) -> float:
@@ -109,7 +102,7 @@ def measure(method: str, choice: dict, seed: int) -> float:
         return linear(choice, seed)
     config = fine_tune_config(choice, seed, method == "supervised from scratch")
     if method == "fine-tuned + distilled":
-        config = DistillConfig(
+        config = sk.DistillConfig(
             **training,
             teacher=config.folder.split("/")[1],
             student=arguments.student,
@@ -117,8 +110,8 @@ def measure(method: str, choice: dict, seed: int) -> float:
             learning_rate=arguments.distill_learning_rate,
             temperature=arguments.temperature,
         )
-        return distill_run(config)["test_accuracy"]
-    return fine_tune_run(config)["test_accuracy"]
+        return sk.distill_run(config)["test_accuracy"]
+    return sk.fine_tune_run(config)["test_accuracy"]
 
 
 rows = {method: [] for method in METHODS}

@@ -2,7 +2,7 @@
 
     python examples/pretrain_folder.py photos/ --steps 200
 
-Shows the whole line in Python: what `simclr-keras pretrain`, `evaluate`, `export` and `embed`
+Shows the whole pipeline in Python: what `simclr-keras pretrain`, `evaluate`, `export` and `embed`
 call. A real run needs thousands of steps; 200 show that the loss falls. Sub-folders of the folder
 are classes, and only `evaluate` needs them.
 """
@@ -10,12 +10,6 @@ are classes, and only `evaluate` needs them.
 import argparse
 
 import simclr_keras as sk
-from simclr_keras.errors import InputError
-from simclr_keras.runs.config import EvaluateConfig, ExportConfig
-from simclr_keras.runs.evaluate import evaluate
-from simclr_keras.runs.export import export
-from simclr_keras.search.config import EmbedConfig
-from simclr_keras.search.embed import embed_images
 
 parser = argparse.ArgumentParser()
 parser.add_argument("folder")
@@ -41,12 +35,12 @@ print(sk.pretrain(config))
 
 # 3. How good are the frozen features? Needs class folders.
 try:
-    results = evaluate(EvaluateConfig(arguments.run_dir, compare_random=True))
+    results = sk.evaluate(sk.EvaluateConfig(arguments.run_dir, compare_random=True))
     print(f"kNN {results['knn_accuracy']:.3f}, linear {results['linear_accuracy']:.3f}")
-except InputError as error:
+except sk.InputError as error:
     print(error)
 
 # 4. A SavedModel for TensorFlow Serving, and the embeddings of the folder with it.
-model = export(ExportConfig(arguments.run_dir, output="saved_models/example"))
-config = EmbedConfig(str(model), arguments.folder, output="embeddings.npz")
-print(embed_images(config).embeddings.shape)
+model = sk.export(sk.ExportConfig(arguments.run_dir, output="saved_models/example"))
+config = sk.EmbedConfig(str(model), arguments.folder, output="embeddings.npz")
+print(sk.embed(config).embeddings.shape)

@@ -14,8 +14,6 @@ import keras
 import tensorflow as tf
 
 import simclr_keras as sk
-from simclr_keras.data.datasets import load_source, pretraining_dataset
-from simclr_keras.distribution.strategy import choose_strategy, distribute_rows
 
 parser = argparse.ArgumentParser()
 parser.add_argument("--steps", type=int, default=20)
@@ -27,7 +25,7 @@ if not tf.config.list_physical_devices("GPU"):
     cpu = tf.config.list_physical_devices("CPU")[0]
     devices = [tf.config.LogicalDeviceConfiguration()] * 4
     tf.config.set_logical_device_configuration(cpu, devices)
-strategy = choose_strategy("mirrored")
+strategy = sk.choose_strategy("mirrored")
 print(f"{strategy.num_replicas_in_sync} replicas")
 
 # 2. The model, in the strategy's scope. Negatives and batch norm span all replicas.
@@ -41,11 +39,11 @@ with strategy.scope():
     model.compile(keras.optimizers.Adam(2e-3))
 
 # 3. Data: every replica reads its own rows of each global batch, so the order is that of one.
-source = load_source("digits", "train")
+source = sk.load_source("digits", "train")
 
 
 def rows_of_batches(first_position, rows):
-    return pretraining_dataset(
+    return sk.pretraining_dataset(
         source,
         arguments.batch_size,
         seed=0,
@@ -56,5 +54,5 @@ def rows_of_batches(first_position, rows):
     )
 
 
-dataset = distribute_rows(strategy, arguments.batch_size, rows_of_batches)
+dataset = sk.distribute_rows(strategy, arguments.batch_size, rows_of_batches)
 model.fit(dataset, steps_per_epoch=arguments.steps, epochs=1, verbose=2, shuffle=False)

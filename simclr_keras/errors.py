@@ -9,11 +9,25 @@ class InputError(ValueError):
 
     The message says what happened, what was expected and what to do; the command line
     prints it on one line and exits with code 2.
+
+    Example:
+        >>> import simclr_keras as sk
+        >>> try:
+        ...     sk.PretrainConfig(dataset="digits", run_dir="runs/digits", temperature=0.0)
+        ... except sk.InputError as error:
+        ...     print(error)
+        `temperature` must be positive. Received: temperature=0.0
     """
 
 
 class RunFailure(RuntimeError):
-    """Work that was asked for rightly and could not be finished: exit code 1."""
+    """Work that was asked for rightly and could not be finished: exit code 1.
+
+    Example:
+        >>> import simclr_keras as sk
+        >>> issubclass(sk.RunFailure, RuntimeError)
+        True
+    """
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

@@ -24,10 +24,10 @@ def export(config: ExportConfig, as_json: bool):
 @command_of(EmbedConfig)
 def embed(config: EmbedConfig, as_json: bool):
     """Embeddings of a folder of images; exit code 3: some could not be read."""
-    from ..search.embed import embed_images
+    from ..search.embed import embed as write
 
     with _progress("Embedding") as progress:
-        result = embed_images(config, progress)
+        result = write(config, progress)
     typer.echo(f"{result.count} embeddings of {result.dimension} numbers: {config.output}")
     for name, why in result.reasons.items():
         typer.echo(f"unreadable: {name} ({why})", err=True)

@@ -153,13 +153,14 @@ def pretraining_dataset(
         InputError: If the batch is larger than the source.
 
     Example:
-        >>> from simclr_keras.data.datasets import load_source, pretraining_dataset
-        >>> source = load_source("digits", "all")
-        >>> batches = pretraining_dataset(
-        ...     source, 256, seed=0, first_step=3, num_steps=5
-        ... )
+        >>> import simclr_keras as sk
+        >>> source = sk.load_source("digits", "all")
+        >>> batches = sk.pretraining_dataset(source, 256, seed=0, first_step=3, num_steps=5)
         >>> [tuple(images.shape) for images in batches]
         [(256, 8, 8, 3), (256, 8, 8, 3)]
+
+    Reference:
+        Chen et al. 2020, https://arxiv.org/abs/2002.05709, Algorithm 1: a minibatch of N images.
     """
     if batch_size > len(source):
         raise InputError(
@@ -220,10 +221,13 @@ def evaluation_dataset(
         A dataset of (float32 `(n, S, S, C)` in [0, 1], int64 `(n,)` labels, -1 for none).
 
     Example:
-        >>> from simclr_keras.data.datasets import evaluation_dataset, load_source
-        >>> batches = evaluation_dataset(load_source("digits", "test"), 16, 200)
+        >>> import simclr_keras as sk
+        >>> batches = sk.evaluation_dataset(sk.load_source("digits", "test"), 16, 200)
         >>> [tuple(images.shape) for images, labels in batches]
         [(200, 16, 16, 3), (160, 16, 16, 3)]
+
+    Reference:
+        Chen et al. 2020, https://arxiv.org/abs/2002.05709, Appendix B.6: evaluation on centre crops.
     """
     labels = tf.constant(source.labels)
 

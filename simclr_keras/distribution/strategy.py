@@ -29,6 +29,14 @@ def choose_strategy(name: StrategyName = "auto") -> tf.distribute.Strategy:
 
     Raises:
         InputError: If the name is unknown, or what it needs is not there.
+
+    Example:
+        >>> import simclr_keras as sk
+        >>> sk.choose_strategy("one").num_replicas_in_sync
+        1
+
+    Reference:
+        https://www.tensorflow.org/guide/distributed_training
     """
     check_choice("strategy", name, choices_of(StrategyName))
     cluster = find_cluster() if name in ("auto", "multi-worker") else None
@@ -89,6 +97,21 @@ def distribute_rows(
 
     Returns:
         What `fit` takes.
+
+    Example:
+        >>> import simclr_keras as sk
+        >>> source = sk.load_source("digits", "train")
+        >>> def rows_of_batches(first_position, rows):
+        ...     return sk.pretraining_dataset(
+        ...         source, 64, seed=0, first_step=0, num_steps=3,
+        ...         first_position=first_position, rows=rows,
+        ...     )
+        >>> strategy = sk.choose_strategy("one")
+        >>> len(list(sk.distribute_rows(strategy, 64, rows_of_batches)))
+        3
+
+    Reference:
+        https://www.tensorflow.org/tutorials/distribute/input
     """
     if strategy.num_replicas_in_sync == 1:
         return dataset_of(0, batch_size)

@@ -51,6 +51,11 @@ class FineTuneConfig(ClassifierConfig):
     Raises:
         InputError: If a value is outside its range, or labels are chosen in two ways.
 
+    Example:
+        >>> import simclr_keras as sk
+        >>> sk.FineTuneConfig(run="runs/digits", label_fraction=0.01).folder
+        'fine-tuned/1pct-seed0'
+
     Reference:
         Chen et al. 2020, https://arxiv.org/abs/2006.10029, Section 3.
     """
@@ -101,6 +106,11 @@ class DistillConfig(ClassifierConfig):
 
     Raises:
         InputError: If a value is outside its range.
+
+    Example:
+        >>> import simclr_keras as sk
+        >>> sk.DistillConfig(run="runs/digits", teacher="1pct-seed0").student
+        'pretrained'
 
     Reference:
         Chen et al. 2020, https://arxiv.org/abs/2006.10029, Section 2.3.

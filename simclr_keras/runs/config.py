@@ -162,6 +162,14 @@ class EvaluateConfig(TrainedConfig):
     Raises:
         InputError: If a value is outside its range, or `epochs` is given without the protocol
             that has them.
+
+    Example:
+        >>> import simclr_keras as sk
+        >>> sk.EvaluateConfig("runs/digits", protocol="both").epochs is None
+        True
+
+    Reference:
+        Chen et al. 2020, https://arxiv.org/abs/2002.05709, Appendix B.6 (linear evaluation).
     """
 
     dataset: str | None = setting(None, "Labelled data. Default: the run's.")
@@ -196,6 +204,14 @@ class ExportConfig(TrainedConfig):
 
     Raises:
         InputError: If a value is outside its range, or does not go with `classifier`.
+
+    Example:
+        >>> import simclr_keras as sk
+        >>> sk.ExportConfig("runs/digits", output="saved_models/digits").weights_dtype
+        'float32'
+
+    Reference:
+        https://www.tensorflow.org/hub/reusable_saved_models
     """
 
     output: str = setting(MISSING, "Folder of the model: saved_models/NAME.")

@@ -40,10 +40,15 @@ def distill_run(config: DistillConfig) -> dict:
         RunFailure: If training cannot go on.
 
     Example:
-        >>> from simclr_keras.runs.classifier_config import DistillConfig
-        >>> from simclr_keras.runs.distill import distill_run
-        >>> config = DistillConfig(run="runs/cifar10", teacher="1pct-seed0")
-        >>> distill_run(config)["test_accuracy"]  # doctest: +SKIP
+        >>> import simclr_keras as sk
+        >>> teacher = sk.FineTuneConfig(run="runs/digits", labels_per_class=1, steps=2, name="a")
+        >>> taught = sk.fine_tune_run(teacher)
+        >>> result = sk.distill_run(sk.DistillConfig(run="runs/digits", teacher="a", steps=2))
+        >>> result["teacher"], result["images"]
+        ('a', 1437)
+
+    Reference:
+        Chen et al. 2020, https://arxiv.org/abs/2006.10029, Section 2.3.
     """
     directory = RunDirectory(config.run)
     pretraining = directory.read_config()

@@ -64,9 +64,13 @@ def evaluate(config: EvaluateConfig) -> dict:
         RunFailure: If `results.json` is something else.
 
     Example:
-        >>> from simclr_keras.runs.config import EvaluateConfig
-        >>> from simclr_keras.runs.evaluate import evaluate
-        >>> evaluate(EvaluateConfig("runs/cifar10"))["knn_accuracy"]  # doctest: +SKIP
+        >>> import simclr_keras as sk
+        >>> results = sk.evaluate(sk.EvaluateConfig("runs/digits"))
+        >>> results["test_images"], results["classes"], "knn_accuracy" in results
+        (360, 10, True)
+
+    Reference:
+        Chen et al. 2020, https://arxiv.org/abs/2002.05709, Section 2.3 and Appendix B.6.
     """
     trained = trained_encoder(config)
     if trained.directory:

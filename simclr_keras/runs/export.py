@@ -25,10 +25,13 @@ def export(config: ExportConfig) -> pathlib.Path:
         InputError: If there is no finished run or checkpoint, or the version exists.
 
     Example:
-        >>> from simclr_keras.runs.config import ExportConfig
-        >>> from simclr_keras.runs.export import export
-        >>> export(ExportConfig("runs/cifar10", output="saved_models/cifar10"))  # doctest: +SKIP
-        PosixPath('saved_models/cifar10/1')
+        >>> import simclr_keras as sk
+        >>> path = sk.export(sk.ExportConfig("runs/digits", output="saved_models/digits"))
+        >>> path.name, (path / "saved_model.pb").exists()
+        ('1', True)
+
+    Reference:
+        https://www.tensorflow.org/hub/reusable_saved_models
     """
     common = {name: getattr(config, name) for name in ("version", "weights_dtype", "licence")}
     if config.classifier is not None:

@@ -43,10 +43,14 @@ def fine_tune_run(config: FineTuneConfig) -> dict:
         RunFailure: If training cannot go on.
 
     Example:
-        >>> from simclr_keras.runs.classifier_config import FineTuneConfig
-        >>> from simclr_keras.runs.fine_tune import fine_tune_run
-        >>> config = FineTuneConfig(run="runs/cifar10", label_fraction=0.01)
-        >>> fine_tune_run(config)["test_accuracy"]  # doctest: +SKIP
+        >>> import simclr_keras as sk
+        >>> config = sk.FineTuneConfig(run="runs/digits", labels_per_class=1, steps=2)
+        >>> result = sk.fine_tune_run(config)
+        >>> result["classifier"], result["labels"], result["test_images"]
+        ('fine-tuned/1-per-class-seed0', 10, 360)
+
+    Reference:
+        Chen et al. 2020, https://arxiv.org/abs/2006.10029, Section 3.
     """
     directory = RunDirectory(config.run)
     encoder, pretraining = directory.load_encoder(), directory.read_config()

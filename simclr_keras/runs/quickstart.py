@@ -11,7 +11,7 @@ from ..data.images import to_unit_range
 from ..evaluation.features import extract_features
 from ..evaluation.linear_probe import LinearProbe
 from ..files import write_json
-from ..report.figures import save_view_pairs
+from ..report.views import draw_views
 from .config import EvaluateConfig, ExportConfig, PretrainConfig, QuickstartConfig
 from .directory import RunDirectory
 from .evaluate import evaluate
@@ -62,7 +62,8 @@ def quickstart(config: QuickstartConfig) -> dict:
     results = evaluate(EvaluateConfig(run_dir, compare_random=True))
     results["few_labels"] = compare_few_labels(directory)
     write_json(directory.evaluation_file, results)
-    picture = draw_views(pretraining, directory.report / "views.png")
+    augmenter, source = build_augmenter(pretraining), run_source(pretraining, "train")
+    picture = draw_views(source, augmenter, directory.report, pretraining.seed)["views"]
     version = pathlib.Path(output) / "1"
     if not version.exists():
         version = export(ExportConfig(run_dir, output=output))
@@ -120,14 +121,6 @@ def compare_few_labels(directory: RunDirectory) -> list[dict]:
             }
         )
     return rows
-
-
-def draw_views(config: PretrainConfig, path: pathlib.Path, images: int = 10) -> pathlib.Path:
-    """Writes a picture of the first images of a run and their views at step 0."""
-    source = run_source(config, "train")
-    chosen = source.read(np.arange(images)).numpy()
-    view_1, view_2 = build_augmenter(config)(chosen, seed=(config.seed, 0))
-    return save_view_pairs(path, chosen, view_1.numpy(), view_2.numpy())
 
 
 def _mean_interval(differences: np.ndarray) -> dict:

@@ -4,8 +4,8 @@ import os
 
 from ..data.order import step_indices
 from ..objective.nt_xent import collapsed_loss
-from ..report.draws import collect_draws
-from ..report.figures import save_curves, save_draws, save_view_pairs
+from ..report.figures import save_curves
+from ..report.views import save_views
 from ..training.callbacks import read_history
 from .directory import RunDirectory
 from .pretrain import build_augmenter, training_batches, training_source
@@ -41,7 +41,6 @@ def report(run_dir: str | os.PathLike) -> dict[str, str]:
     batches = training_batches(config, source, augmenter, 0, 1, rows=rows)
     batch = next(iter(batches))
     batch = batch[0] if config.probe else batch
-    view_1, view_2 = augmenter(batch, seed=(config.seed, 0))
     order = step_indices(
         length=len(source),
         batch_size=config.batch_size,
@@ -51,20 +50,9 @@ def report(run_dir: str | os.PathLike) -> dict[str, str]:
     )
     _, index = next(iter(order))
     images = [source.load(place).numpy() for place in index[:rows]]
-    paths = {
-        "views": save_view_pairs(
-            directory.report / "views.png", images, view_1.numpy(), view_2.numpy()
-        ),
-        "draws": save_draws(
-            directory.report / "draws.png",
-            *collect_draws(
-                augmenter,
-                config.seed,
-                config.batch_size,
-                [image.shape[:2] for image in images],
-            ),
-        ),
-    }
+    paths = save_views(
+        directory.report, images, batch, augmenter, config.seed, config.batch_size
+    )
     history = read_history(directory.history_file)
     if history:
         collapsed = collapsed_loss(config.batch_size, config.loss == "decoupled")

@@ -10,10 +10,18 @@ from ..settings import AT_LEAST_1, Range, Settings, setting
 
 @dataclasses.dataclass(frozen=True)
 class EmbedConfig(Settings):
-    """What `embed_images` embeds, and where to.
+    """What `embed` embeds, and where to.
 
     Raises:
         InputError: If a value is outside its range.
+
+    Example:
+        >>> import simclr_keras as sk
+        >>> sk.EmbedConfig("saved_models/photos", "photos/", output="photos.npz").batch_size
+        64
+
+    Reference:
+        See `embed`.
     """
 
     model: str = setting(MISSING, "An exported model, or one version of it.", argument="MODEL")

@@ -1,4 +1,4 @@
-"""`embed_images`: the embeddings of a folder, a list of images, or a TFDS split."""
+"""`embed`: the embeddings of a folder, a list of images, or a TFDS split."""
 
 import dataclasses
 import os
@@ -20,7 +20,7 @@ from .embeddings import check_suffix, read_info, read_vectors, write_embeddings
 
 @dataclasses.dataclass(frozen=True)
 class EmbedResult:
-    """What `embed_images` wrote.
+    """What `embed` wrote.
 
     Attributes:
         output: The file.
@@ -50,7 +50,7 @@ class EmbedResult:
         return read_vectors(self.output)
 
 
-def embed_images(
+def embed(
     config: EmbedConfig, progress: Callable[[int, int], None] | None = None
 ) -> EmbedResult:
     """Embeds images with an exported model and writes paths and vectors to a file.
@@ -73,11 +73,15 @@ def embed_images(
             unknown.
 
     Example:
-        >>> from simclr_keras.search.config import EmbedConfig
-        >>> from simclr_keras.search.embed import embed_images
-        >>> config = EmbedConfig("saved_models/photos", "photos/", output="e.npz")
-        >>> embed_images(config).count  # doctest: +SKIP
-        1800
+        >>> import simclr_keras as sk
+        >>> model = sk.export(sk.ExportConfig("runs/digits", output="saved_models/digits"))
+        >>> config = sk.EmbedConfig(model, "digits", split="test", output="digits.npz")
+        >>> sk.embed(config).embeddings.shape
+        (360, 64)
+
+    Reference:
+        Chen et al. 2020, https://arxiv.org/abs/2002.05709, Section 2.1: h is kept for
+        downstream tasks.
     """
     output = pathlib.Path(config.output)
     check_suffix(output, "`output`")

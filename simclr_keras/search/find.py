@@ -12,7 +12,7 @@ from ..data.decoding import decode_image
 from ..data.images import resize_and_center_crop
 from ..errors import InputError
 from .config import EmbedConfig, SearchConfig
-from .embed import embed_images
+from .embed import embed
 from .embeddings import EmbeddingsInfo, read_blocks, read_info, read_vectors
 from .nearest import near_duplicates, nearest
 from .page import thumbnail, write_page
@@ -131,7 +131,7 @@ def _query_vectors(config: SearchConfig, info: EmbeddingsInfo, known) -> np.ndar
         with tempfile.TemporaryDirectory() as folder:
             files = [queries[row] for row in new]
             output = os.path.join(folder, "queries.npz")
-            result = embed_images(EmbedConfig(model, files, output=output))
+            result = embed(EmbedConfig(model, files, output=output))
             if result.reasons:
                 name, why = next(iter(result.reasons.items()))
                 raise InputError(f"The query {name} cannot be read: {why}.")

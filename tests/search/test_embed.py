@@ -12,7 +12,7 @@ from simclr_keras.data.images import resize_and_center_crop
 from simclr_keras.data.sources import ArraySource
 from simclr_keras.errors import InputError
 from simclr_keras.search.config import EmbedConfig
-from simclr_keras.search.embed import embed_images
+from simclr_keras.search.embed import embed
 from simclr_keras.search.embeddings import read_info
 
 
@@ -22,7 +22,7 @@ def model(tiny_encoder, tmp_path):
 
 
 def _embed(model, images, output, progress=None, **settings):
-    return embed_images(EmbedConfig(model, images, output, **settings), progress)
+    return embed(EmbedConfig(model, images, output, **settings), progress)
 
 
 @pytest.mark.parametrize("suffix", [".npz", ".parquet"])

@@ -7,7 +7,7 @@ import tensorflow as tf
 from simclr_keras import export_encoder
 from simclr_keras.errors import InputError
 from simclr_keras.search.config import EmbedConfig, SearchConfig
-from simclr_keras.search.embed import embed_images
+from simclr_keras.search.embed import embed
 from simclr_keras.search.find import search
 from simclr_keras.search.nearest import nearest
 
@@ -25,7 +25,7 @@ def embeddings(request, tiny_encoder, image_folder, tmp_path):
     shutil.copy(image_folder / "cats" / "00.png", image_folder / "dogs" / "copy.png")
     model = export_encoder(tiny_encoder, tmp_path / "tiny")
     output = tmp_path / f"e{request.param}"
-    embed_images(EmbedConfig(model, image_folder, output))
+    embed(EmbedConfig(model, image_folder, output))
     return output
 
 

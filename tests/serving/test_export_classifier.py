@@ -6,7 +6,7 @@ import tensorflow as tf
 from simclr_keras import ExportedEncoder, export_classifier
 from simclr_keras.errors import InputError
 from simclr_keras.search.config import EmbedConfig
-from simclr_keras.search.embed import embed_images
+from simclr_keras.search.embed import embed
 from simclr_keras.serving.versions import read_metadata
 
 
@@ -55,7 +55,7 @@ def test_metadata_has_the_names_and_an_encoder_is_not_mistaken(classifier, tmp_p
     assert metadata["class_names"] == ["a", "b", "c"] and metadata["licence"] == "CC0-1.0"
     assert metadata["warmup_requests"] == 2
     for use in (
-        lambda: embed_images(EmbedConfig(tmp_path / "pets", str(tmp_path), tmp_path / "e.npz")),
+        lambda: embed(EmbedConfig(tmp_path / "pets", str(tmp_path), tmp_path / "e.npz")),
         lambda: ExportedEncoder(tmp_path / "pets"),
     ):
         with pytest.raises(InputError, match="is a classifier, which has no embeddings"):

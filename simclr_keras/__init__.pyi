@@ -1,0 +1,56 @@
+"""The public names and where each is; `__init__.py` imports them when they are first used."""
+
+from .classifiers.distill import distill as distill
+from .classifiers.fine_tune import fine_tune as fine_tune
+from .classifiers.labels import choose_labels as choose_labels
+from .data.datasets import evaluation_dataset as evaluation_dataset
+from .data.datasets import load_source as load_source
+from .data.datasets import pretraining_dataset as pretraining_dataset
+from .data.sources import ArraySource as ArraySource
+from .data.sources import EncodedSource as EncodedSource
+from .data.sources import FileSource as FileSource
+from .data.sources import ImageSource as ImageSource
+from .distribution.strategy import choose_strategy as choose_strategy
+from .distribution.strategy import distribute_rows as distribute_rows
+from .errors import InputError as InputError
+from .errors import RunFailure as RunFailure
+from .evaluation.features import extract_features as extract_features
+from .evaluation.knn import knn_accuracies as knn_accuracies
+from .evaluation.knn import knn_accuracy as knn_accuracy
+from .evaluation.learning_curve import learning_curve as learning_curve
+from .evaluation.linear_probe import LinearProbe as LinearProbe
+from .evaluation.metrics import classification_metrics as classification_metrics
+from .evaluation.sgd_linear_probe import SGDLinearProbe as SGDLinearProbe
+from .networks.adapter import prepare_encoder as prepare_encoder
+from .networks.encoders import build_encoder as build_encoder
+from .networks.official_checkpoints import load_official_checkpoint as load_official_checkpoint
+from .networks.projection_head import ProjectionHead as ProjectionHead
+from .networks.saved_encoder import load_encoder as load_encoder
+from .objective.nt_xent import NTXentLoss as NTXentLoss
+from .objective.nt_xent import decoupled_nt_xent_loss as decoupled_nt_xent_loss
+from .objective.nt_xent import nt_xent_loss as nt_xent_loss
+from .report.views import draw_views as draw_views
+from .runs.classifier_config import DistillConfig as DistillConfig
+from .runs.classifier_config import FineTuneConfig as FineTuneConfig
+from .runs.config import EvaluateConfig as EvaluateConfig
+from .runs.config import ExportConfig as ExportConfig
+from .runs.config import PretrainConfig as PretrainConfig
+from .runs.distill import distill_run as distill_run
+from .runs.evaluate import evaluate as evaluate
+from .runs.export import export as export
+from .runs.fine_tune import fine_tune_run as fine_tune_run
+from .runs.pretrain import pretrain as pretrain
+from .search.config import EmbedConfig as EmbedConfig
+from .search.embed import embed as embed
+from .serving.export import export_classifier as export_classifier
+from .serving.export import export_encoder as export_encoder
+from .serving.layer import ExportedEncoder as ExportedEncoder
+from .serving.versions import load_exported as load_exported
+from .training.defaults import scale_learning_rate as scale_learning_rate
+from .training.lars import LARS as LARS
+from .training.schedules import WarmupCosine as WarmupCosine
+from .training.simclr import SimCLR as SimCLR
+from .views.augmenter import SimCLRAugmenter as SimCLRAugmenter
+from .views.cutting import CropCutter as CropCutter
+
+__version__: str
