@@ -51,6 +51,11 @@ def setting(
     return dataclasses.field(default=default, metadata=metadata)
 
 
+# Choices that functions which import TensorFlow take too; settings must not import it.
+Normalization = typing.Literal["batch", "group", "frozen"]
+WeightsDtype = typing.Literal["float32", "float16", "bfloat16"]
+
+
 class Settings:
     """Base of the dataclasses of settings: refuses values outside a field's choices or range.
 

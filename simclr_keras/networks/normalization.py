@@ -5,13 +5,13 @@ import numpy as np
 
 from ..errors import InputError
 from ..keras_versions import clone_with, is_graph, layers_of_graphs
+from ..settings import Normalization, check_choice, choices_of
 
-NORMALIZATIONS = ("batch", "group", "frozen")
 _GROUPS = 32  # Wu & He 2018, Section 3.1
 _CHANNELS_PER_GROUP = 16  # the least, as in the second half of its Table 3
 
 
-def replace_batch_norm(network: keras.Model, normalization: str) -> keras.Model:
+def replace_batch_norm(network: keras.Model, normalization: Normalization) -> keras.Model:
     """A copy of a network, weights included, with other normalisation layers.
 
     Batch norm sees one micro-batch at a time, so a batch in micro-batches does not train quite
@@ -46,11 +46,7 @@ def replace_batch_norm(network: keras.Model, normalization: str) -> keras.Model:
     Reference:
         Wu & He 2018, "Group Normalization", https://arxiv.org/abs/1803.08494.
     """
-    if normalization not in NORMALIZATIONS:
-        raise InputError(
-            f"`normalization` must be one of {NORMALIZATIONS}. "
-            f"Received: normalization={normalization!r}"
-        )
+    check_choice("normalization", normalization, choices_of(Normalization))
     if normalization == "batch":
         return network
     if not is_graph(network):

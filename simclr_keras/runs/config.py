@@ -13,10 +13,13 @@ from ..settings import (
     SEED,
     SHARE,
     SHARE_OR_NONE,
+    Normalization,
     Range,
     Settings,
+    WeightsDtype,
     setting,
 )
+from ..training.defaults import OptimizerName
 
 _HAS_NEGATIVES = Range(
     "at least 2: the other images of the batch are the negatives", lambda x: x >= 2
@@ -67,12 +70,12 @@ class PretrainConfig(Settings):
         "Images to hold activations of at a time; the gradient stays the batch's.",
         AT_LEAST_1,
     )
-    normalization: Literal["batch", "group", "frozen"] = setting(
+    normalization: Normalization = setting(
         "batch", "batch, or group or frozen, with which micro-batches are exact."
     )
     epochs: int = setting(100, "Passes over the data.", AT_LEAST_1)
     steps: int | None = setting(None, "Number of steps, instead of `epochs`.", AT_LEAST_1)
-    optimizer: Literal["lars", "lamb", "sgd", "adamw"] = setting("lars", "Optimizer.")
+    optimizer: OptimizerName = setting("lars", "Optimizer.")
     learning_rate: float | None = setting(
         None, "Peak learning rate. Default: by optimizer and batch size (see README).", POSITIVE
     )
@@ -222,7 +225,7 @@ class ExportConfig(TrainedConfig):
         None, "Version number. Default: the next free one.", AT_LEAST_1
     )
     l2_normalise: bool = setting(False, "Divide embeddings by their length.")
-    weights_dtype: Literal["float32", "float16", "bfloat16"] = setting(
+    weights_dtype: WeightsDtype = setting(
         "float32", "float32, or float16 or bfloat16: half the size, to serve only."
     )
     licence: str | None = setting(None, "Licence of the weights, kept in metadata.json.")

@@ -13,7 +13,8 @@ import tensorflow as tf
 from .. import __version__
 from ..errors import InputError
 from ..keras_versions import layers_of
-from .graph import WEIGHTS_DTYPES, reusable
+from ..settings import AT_LEAST_1, WeightsDtype, check_choice, check_range, choices_of
+from .graph import reusable
 from .versions import METADATA_FILE, new_version
 from .warmup import example_inputs, write_warmup_requests
 
@@ -24,7 +25,7 @@ def export_encoder(
     version: int | None = None,
     image_size: int | None = None,
     l2_normalise: bool = False,
-    weights_dtype: str = "float32",
+    weights_dtype: WeightsDtype = "float32",
     licence: str | None = None,
     metadata: dict | None = None,
 ) -> pathlib.Path:
@@ -91,7 +92,7 @@ def export_classifier(
     class_names: tuple[str, ...],
     version: int | None = None,
     image_size: int | None = None,
-    weights_dtype: str = "float32",
+    weights_dtype: WeightsDtype = "float32",
     licence: str | None = None,
     metadata: dict | None = None,
 ) -> pathlib.Path:
@@ -167,20 +168,15 @@ def _export(
     path: str | os.PathLike,
     version: int | None,
     image_size: int | None,
-    weights_dtype: str,
+    weights_dtype: WeightsDtype,
     licence: str | None,
     answer: Callable,
     content: dict,
 ) -> pathlib.Path:
     """Writes a version: what both kinds of export have in common."""
     path = pathlib.Path(path)
-    if weights_dtype not in WEIGHTS_DTYPES:
-        raise InputError(
-            f"`weights_dtype` must be one of {', '.join(WEIGHTS_DTYPES)}. "
-            f"Received: weights_dtype={weights_dtype}"
-        )
-    if version is not None and version < 1:
-        raise InputError(f"`version` must be at least 1. Received: version={version}")
+    check_choice("weights_dtype", weights_dtype, choices_of(WeightsDtype))
+    check_range("version", version, AT_LEAST_1)
     image_size = image_size or model.input_shape[1]
     if image_size is None:
         raise ValueError(

@@ -11,8 +11,6 @@ from ..data.images import resize_and_center_crop, to_unit_range
 from ..errors import InputError
 from ..keras_versions import replaced_weights, tensorflow_variables
 
-WEIGHTS_DTYPES = ("float32", "float16", "bfloat16")
-
 
 def reusable(
     encoder: keras.Model,

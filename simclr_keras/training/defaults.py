@@ -4,15 +4,16 @@ Defaults of single settings stand on their fields: `runs/config.py`, `classifier
 """
 
 import math
+from typing import Literal
+
+OptimizerName = Literal["lars", "lamb", "sgd", "adamw"]
 
 # command -> optimizer -> rule of `scale_learning_rate` -> its base. A constant does not grow with
 # the batch: Adam-like steps do not. A rule that is not asked for is the first.
 LEARNING_RATES = {
     "pretrain": {
-        "lars": {
-            "sqrt": 0.075,
-            "linear": 0.3,
-        },  # arXiv 2002.05709, Appendix B.1 and Section 2.2
+        # arXiv 2002.05709, Appendix B.1 and Section 2.2
+        "lars": {"sqrt": 0.075, "linear": 0.3},
         "sgd": {"sqrt": 0.03 / 16, "linear": 0.03},  # MoCo's 0.03 at a batch of 256
         "adamw": {"constant": 1e-3},
         "lamb": {"constant": 1e-3},
@@ -45,11 +46,6 @@ def default_learning_rate(
 
     Returns:
         The learning rate.
-
-    Example:
-        >>> from simclr_keras.training.defaults import default_learning_rate
-        >>> default_learning_rate("pretrain", "lars", 4096, "linear")
-        4.8
     """
     bases = LEARNING_RATES[command][optimizer]
     rule = rule if rule in bases else next(iter(bases))

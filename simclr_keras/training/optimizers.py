@@ -3,11 +3,13 @@
 import keras
 
 from ..keras_versions import lamb
+from ..settings import check_choice, choices_of
+from .defaults import OptimizerName
 from .lars import LARS
 
 
-def make_optimizer(name: str, learning_rate, weight_decay: float, variables):
-    """The optimizer of a run.
+def make_optimizer(name: OptimizerName, learning_rate, weight_decay: float, variables):
+    """The optimizer of a run, a classifier or a verification.
 
     Only tensors of rank 2 and more are decayed, as by LARS: biases and batch norm's gamma and
     beta, which the original release does not decay either, are left out. Keras' SGD and AdamW
@@ -22,14 +24,18 @@ def make_optimizer(name: str, learning_rate, weight_decay: float, variables):
 
     Returns:
         A Keras optimizer that has not been built.
+
+    Raises:
+        InputError: If the name is another.
     """
+    check_choice("optimizer", name, choices_of(OptimizerName))
     if name == "lars":
         return LARS(learning_rate, weight_decay=weight_decay)
     if name == "lamb":
         return lamb(learning_rate)
     if name == "sgd":
         optimizer = keras.optimizers.SGD(
-            learning_rate, momentum=0.9, nesterov=True, weight_decay=weight_decay
+            learning_rate, momentum=0.9, nesterov=True, weight_decay=weight_decay or None
         )
     else:
         optimizer = keras.optimizers.AdamW(learning_rate, weight_decay=weight_decay)

@@ -134,7 +134,7 @@ def test_weights_too_large_for_float16_are_refused(tiny_encoder, tmp_path):
 @pytest.mark.parametrize(
     "arguments, text",
     [
-        ({"weights_dtype": "int8"}, "Received: weights_dtype=int8"),
+        ({"weights_dtype": "int8"}, "Received: weights_dtype='int8'"),
         ({"version": 0}, "at least 1. Received: version=0"),
     ],
 )

@@ -214,7 +214,8 @@ import keras, numpy as np, tensorflow as tf
 import simclr_keras as sk
 from simclr_keras.distribution.strategy import choose_strategy, distribute_rows, is_chief
 from simclr_keras.networks.resnet import BLOCK_GROUPS
-from simclr_keras.training.verify_replicas import OPTIMIZERS, with_l2_penalty
+from simclr_keras.training.optimizers import make_optimizer
+from simclr_keras.training.verify_replicas import WEIGHT_DECAYS, with_l2_penalty
 
 where, name, cases, folder = sys.argv[1:]
 # Optimizing the graphs is a third of the time, and makes no difference to what is compared.
@@ -267,7 +268,8 @@ def train(replicas, strategy, optimizer, rate):
             temperature=0.5,
             probe=keras.layers.Dense(3),
         )
-        model.compile(OPTIMIZERS[optimizer](rate))
+        decay = WEIGHT_DECAYS[optimizer]
+        model.compile(make_optimizer(optimizer, rate, decay, model.trainable_variables))
     networks = (model.encoder, model.projection_head, model.probe)
 
     def weights():
