@@ -5,43 +5,9 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from .metrics import is_among_best
+from .nearest import nearest
 
-_TRAIN_BLOCK = 65_536  # training features that are normalised and searched at a time
 _VOTES_BLOCK = 2**22  # votes, queries times classes, in memory at a time: 32 MB
-
-
-def knn_predict(
-    train_features: np.ndarray,
-    train_labels: np.ndarray,
-    test_features: np.ndarray,
-    k: int = 200,
-    temperature: float = 0.1,
-) -> np.ndarray:
-    """Classifies each test feature by the votes of its k nearest training features.
-
-    A neighbour at cosine similarity s votes for its class with exp(s / temperature); the class
-    with most votes wins, the lower label when two are equal.
-
-    Args:
-        train_features: floating `(N, D)`; any length, they are normalised here.
-        train_labels: Integers `(N,)`, 0 or more.
-        test_features: floating `(M, D)`.
-        k: Number of neighbours, at least 1; all N when there are fewer.
-        temperature: Positive.
-
-    Returns:
-        Labels `(M,)`.
-
-    Raises:
-        ValueError: If a label is missing, shapes do not fit, or a number is out of range.
-
-    Reference:
-        Wu et al. 2018, "Unsupervised Feature Learning via Non-Parametric Instance
-        Discrimination", https://arxiv.org/abs/1805.01978, Section 3.4.
-    """
-    classes, neighbours = _search(train_features, train_labels, test_features, k, temperature)
-    blocks = (votes.argmax(axis=1) for _, votes in _votes(classes, neighbours, k, temperature))
-    return classes[np.concatenate(list(blocks))]
 
 
 def knn_accuracy(
@@ -52,21 +18,24 @@ def knn_accuracy(
     k: int = 200,
     temperature: float = 0.1,
 ) -> float:
-    """Share of test features that `knn_predict` classifies rightly.
+    """Share of test features that the votes of their k nearest training features classify rightly.
+
+    A neighbour at cosine similarity s votes for its class with exp(s / temperature); the class
+    with most votes wins, the lower label when two are equal.
 
     Args:
-        train_features: floating `(N, D)`.
+        train_features: floating `(N, D)`; any length, they are normalised here.
         train_labels: Integers `(N,)`, 0 or more.
         test_features: floating `(M, D)`.
         test_labels: Integers `(M,)`; a class that training does not have counts as a miss.
-        k: Number of neighbours.
+        k: Number of neighbours, at least 1; all N when there are fewer.
         temperature: Positive.
 
     Returns:
         Accuracy in [0, 1].
 
     Raises:
-        ValueError: See `knn_predict`.
+        ValueError: If a label is missing, shapes do not fit, or a number is out of range.
 
     Example:
         >>> import numpy as np
@@ -78,6 +47,8 @@ def knn_accuracy(
     Reference:
         Wu et al. 2018, https://arxiv.org/abs/1805.01978, Section 3.4.
     """
+    if k < 1:
+        raise ValueError(f"`k` must be at least 1. Received: k={k}")
     hits = knn_hits(train_features, train_labels, test_features, test_labels, [k], temperature)
     return float(hits[k][0].mean())
 
@@ -92,7 +63,7 @@ def knn_accuracies(
 ) -> dict[int, dict[str, float]]:
     """Top-1 and top-5 accuracy of weighted kNN for several k, from one search.
 
-    The search is exact. Beyond the features it holds a normalised block of them and the
+    The search is exact. Beyond the features it holds a block of similarities and the
     M * max(k) neighbours found, whatever N is: see docs/evaluation.md.
 
     Args:
@@ -108,7 +79,7 @@ def knn_accuracies(
         votes for is not among the five.
 
     Raises:
-        ValueError: See `knn_predict`.
+        ValueError: As `knn_accuracy`.
 
     Example:
         >>> import numpy as np
@@ -167,8 +138,6 @@ def knn_hits(
 def _search(train_features, train_labels, test_features, k, temperature):
     """The classes, and the cosines and class numbers `(M, k)` of the neighbours, best first."""
     train_labels = np.asarray(train_labels)
-    if k < 1:
-        raise ValueError(f"`k` must be at least 1. Received: k={k}")
     if temperature <= 0:
         raise ValueError(f"`temperature` must be positive. Received: temperature={temperature}")
     if len(train_labels) != len(train_features):
@@ -187,35 +156,8 @@ def _search(train_features, train_labels, test_features, k, temperature):
             f"{int((train_labels < 0).sum())} labels of -1"
         )
     classes, numbers = np.unique(train_labels, return_inverse=True)
-    cosines, places = _nearest(train_features, _normalised(test_features), k)
+    places, cosines = nearest(test_features, np.asarray(train_features), k)
     return classes, (cosines, numbers.astype(np.int32)[places])
-
-
-def _nearest(train_features, queries, k: int) -> tuple[np.ndarray, np.ndarray]:
-    """Cosines and places `(M, k)` of the nearest training features, the nearest first.
-
-    scikit-learn's search never holds M x N distances, but wants all it searches normalised: a
-    block at a time, so that a million features are not copied. (`serving.search.nearest` is
-    made for few queries.)
-    """
-    from sklearn.neighbors import NearestNeighbors
-
-    cosines = places = None
-    for start in range(0, len(train_features), _TRAIN_BLOCK):
-        block = _normalised(train_features[start : start + _TRAIN_BLOCK])
-        search = NearestNeighbors(n_neighbors=min(k, len(block)), algorithm="brute").fit(block)
-        distances, found = search.kneighbors(queries)
-        # Between unit vectors |a - b|^2 = 2 - 2 cos: the nearest are the most similar.
-        similar = (1.0 - np.square(distances) / 2.0).astype(np.float32)
-        found = (found + start).astype(np.int32)
-        if cosines is None:
-            cosines, places = similar, found
-            continue
-        cosines = np.concatenate([cosines, similar], axis=1)
-        places = np.concatenate([places, found], axis=1)
-        best = np.argsort(-cosines, axis=1, kind="stable")[:, :k]
-        cosines, places = (np.take_along_axis(x, best, axis=1) for x in (cosines, places))
-    return cosines, places
 
 
 def _votes(classes, neighbours, k: int, temperature: float) -> Iterator[tuple]:
@@ -229,8 +171,3 @@ def _votes(classes, neighbours, k: int, temperature: float) -> Iterator[tuple]:
         votes = np.zeros((len(weights), len(classes)))
         np.add.at(votes, (np.arange(len(weights))[:, None], numbers[rows]), weights)
         yield rows, np.where(votes > 0, votes, -np.inf)
-
-
-def _normalised(features: np.ndarray) -> np.ndarray:
-    features = np.asarray(features, np.float32)
-    return features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-12)

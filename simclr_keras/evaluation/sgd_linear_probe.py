@@ -7,7 +7,6 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from ..data.datasets import pretraining_dataset
 from ..data.sources import ImageSource, as_source
 from ..errors import RunFailure
 from ..keras_versions import apply_gradients, build_optimizer
@@ -15,7 +14,7 @@ from ..seeds import check_seed
 from ..training.defaults import scale_learning_rate
 from ..training.schedules import WarmupCosine
 from ..views.augmenter import SimCLRAugmenter
-from ..views.cutting import CropCutter
+from ..views.cutting import single_view_batches
 from .linear_probe import check_labels
 
 _LOGGER = logging.getLogger("simclr_keras")
@@ -133,8 +132,9 @@ class SGDLinearProbe:
         step_of = tf.function(
             lambda *batch: self._step(classifier, optimizer, *batch), autograph=False
         )
+        batches = single_view_batches(source, self._augmenter, batch_size, steps, self.seed)
         losses = []
-        for step, (batch, known) in enumerate(self._batches(source, batch_size, steps)):
+        for step, (batch, known) in enumerate(batches):
             losses.append(step_of(batch, known, tf.constant(step, tf.int64)))
             if (step + 1) % (steps_per_epoch * max(1, self.epochs // _REPORTS)) == 0:
                 self._report((step + 1) // steps_per_epoch, np.mean(losses))
@@ -153,20 +153,6 @@ class SGDLinearProbe:
     def accuracy(self, features: np.ndarray, labels: np.ndarray) -> float:
         """Share of features `(N, D)` whose label `(N,)` is predicted."""
         return float((self.predict(features) == np.asarray(labels)).mean())
-
-    def _batches(self, source: ImageSource, batch_size: int, steps: int) -> tf.data.Dataset:
-        cutter = None
-        if source.image_shape is None:  # crops of files are cut from their full resolution
-            cutter = CropCutter.suited_to(source, self._augmenter, self.seed, views=1)
-        return pretraining_dataset(
-            source,
-            batch_size,
-            seed=self.seed,
-            first_step=0,
-            num_steps=steps,
-            cutter=cutter,
-            with_labels=True,
-        )
 
     def _step(self, classifier, optimizer, images, labels, step) -> tf.Tensor:
         view = self._augmenter.one_view(images, seed=(self.seed, step))

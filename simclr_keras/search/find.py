@@ -11,10 +11,11 @@ import tensorflow as tf
 from ..data.decoding import decode_image
 from ..data.images import resize_and_center_crop
 from ..errors import InputError
+from ..evaluation.nearest import nearest
 from .config import EmbedConfig, SearchConfig
+from .duplicates import near_duplicates
 from .embed import embed
 from .embeddings import EmbeddingsInfo, read_blocks, read_info, read_vectors
-from .nearest import near_duplicates, nearest
 from .page import thumbnail, write_page
 
 _LOGGER = logging.getLogger("simclr_keras")

@@ -54,13 +54,6 @@ def write_page(
 
     Returns:
         The path.
-
-    Example:
-        >>> import tempfile
-        >>> from simclr_keras.search.page import write_page
-        >>> page = write_page(tempfile.mkdtemp() + "/p.html", "Two", [[("a", "", None)]])
-        >>> page.read_text().count("<figure")
-        1
     """
     with whole_file(path) as unfinished, unfinished.open("w", encoding="utf-8") as page:
         heading = html.escape(title)

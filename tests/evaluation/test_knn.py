@@ -3,8 +3,7 @@ import pytest
 import reference
 
 from simclr_keras import knn_accuracies, knn_accuracy
-from simclr_keras.evaluation import knn
-from simclr_keras.evaluation.knn import knn_predict
+from simclr_keras.evaluation import knn, nearest
 
 
 @pytest.mark.parametrize("k", [1, 3, 20, 1000])
@@ -13,17 +12,17 @@ def test_knn_equals_the_plain_loops(rng, k, temperature):
     train, test = rng.normal(size=(60, 5)), rng.normal(size=(25, 5))
     labels = rng.integers(0, 4, 60)
     expected = reference.knn(train, labels, test, k, temperature)
-    np.testing.assert_array_equal(knn_predict(train, labels, test, k, temperature), expected)
+    assert knn_accuracy(train, labels, test, expected, k, temperature) == 1.0
 
 
 def test_knn_by_hand():
     train = np.array([[1.0, 0.0], [0.8, 0.6], [0.6, 0.8], [0.0, 5.0]])
     labels = np.array([0, 1, 1, 2])
     query = np.array([[2.0, 0.0]])  # cosines 1, 0.8, 0.6, 0
-    assert knn_predict(train, labels, query, k=1)[0] == 0
+    assert knn_accuracy(train, labels, query, [0], k=1) == 1.0
     # At temperature 1 class 1 has e^-0.2 + e^-0.4 = 1.49 votes against 1; at 0.1 it has 0.15.
-    assert knn_predict(train, labels, query, k=3, temperature=1.0)[0] == 1
-    assert knn_predict(train, labels, query, k=3, temperature=0.1)[0] == 0
+    assert knn_accuracy(train, labels, query, [1], k=3, temperature=1.0) == 1.0
+    assert knn_accuracy(train, labels, query, [0], k=3, temperature=0.1) == 1.0
 
 
 def test_classes_that_only_one_part_has():
@@ -35,18 +34,18 @@ def test_classes_that_only_one_part_has():
 
 def test_knn_checks_its_arguments():
     with pytest.raises(ValueError, match="1 labels of -1"):
-        knn_predict(np.eye(2), [0, -1], np.eye(2))
+        knn_accuracy(np.eye(2), [0, -1], np.eye(2), [0, 1])
     with pytest.raises(ValueError, match="Received: k=0"):
-        knn_predict(np.eye(2), [0, 1], np.eye(2), k=0)
+        knn_accuracy(np.eye(2), [0, 1], np.eye(2), [0, 1], k=0)
     with pytest.raises(ValueError, match="Received: temperature=0"):
-        knn_predict(np.eye(2), [0, 1], np.eye(2), temperature=0)
+        knn_accuracy(np.eye(2), [0, 1], np.eye(2), [0, 1], temperature=0)
     with pytest.raises(ValueError, match="3 labels, 2 features"):
-        knn_predict(np.eye(2), [0, 1, 1], np.eye(2))
+        knn_accuracy(np.eye(2), [0, 1, 1], np.eye(2), [0, 1])
 
 
 @pytest.mark.parametrize("block", [1, 7, 65_536])
 def test_several_k_and_top_5_equal_the_plain_loops(rng, monkeypatch, block):
-    monkeypatch.setattr(knn, "_TRAIN_BLOCK", block)
+    monkeypatch.setattr(nearest, "_BLOCK", block)
     monkeypatch.setattr(knn, "_VOTES_BLOCK", 10 * block)
     train, test = rng.normal(size=(50, 4)), rng.normal(size=(30, 4))
     labels, test_labels = 3 * rng.integers(0, 9, 50), 3 * rng.integers(0, 9, 30)

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from simclr_keras.search import nearest as module
-from simclr_keras.search.nearest import near_duplicates, nearest
+from simclr_keras.evaluation import nearest as module
+from simclr_keras.evaluation.nearest import nearest
 
 
 def _cosines(a, b):
@@ -13,7 +13,7 @@ def _cosines(a, b):
 @pytest.mark.parametrize("block", [1, 7, 64, 2048])
 @pytest.mark.parametrize("k", [1, 5, 200])
 def test_equals_sorting_all_cosines(rng, monkeypatch, block, k):
-    monkeypatch.setattr(module, "_CELLS", 4 * block)
+    monkeypatch.setattr(module, "_BLOCK", block)
     vectors, queries = rng.normal(size=(100, 6)), rng.normal(size=(4, 6))
     expected = np.argsort(-_cosines(queries, vectors), axis=1)[:, :k]
     places, cosines = nearest(queries, vectors, k)
@@ -27,7 +27,7 @@ def test_equals_sorting_all_cosines(rng, monkeypatch, block, k):
 
 @pytest.mark.parametrize("block", [2, 2048])
 def test_of_equal_ones_the_first_wins(monkeypatch, block):
-    monkeypatch.setattr(module, "_CELLS", block)
+    monkeypatch.setattr(module, "_BLOCK", block)
     vectors = np.array([[0, 1], [1, 0], [3, 0], [0, -1], [2, 0], [1, 1]], float)
     places, cosines = nearest(np.array([[5.0, 0]]), vectors, k=2)
     assert places.tolist() == [[1, 2]] and cosines.tolist() == [[1.0, 1.0]]
@@ -38,27 +38,6 @@ def test_a_zero_vector_is_similar_to_nothing():
     assert places.tolist() == [[1, 0]] and cosines.tolist() == [[1.0, 0.0]]
 
 
-@pytest.mark.parametrize("block", [3, 16, 2048])
-def test_near_duplicates_equal_all_pairs(rng, monkeypatch, block):
-    monkeypatch.setattr(module, "_BLOCK", block)
-    vectors = rng.normal(size=(40, 3))
-    vectors[31] = 2 * vectors[4]
-    cosines = _cosines(vectors, vectors)
-    expected = {(i, j) for i in range(40) for j in range(i + 1, 40) if cosines[i, j] >= 0.9}
-    pairs, found = near_duplicates(vectors, 0.9)
-    assert set(map(tuple, pairs.tolist())) == expected and len(pairs) == len(expected)
-    assert pairs[0].tolist() == [4, 31] and (np.diff(found) <= 0).all() and found[0] <= 1
-    np.testing.assert_allclose(found, cosines[tuple(pairs.T)], atol=1e-6)
-    few, _ = near_duplicates(vectors, 0.9, limit=3)
-    np.testing.assert_array_equal(few, pairs[:3])
-
-
-def test_identical_images_are_found_at_a_threshold_of_1(rng):
-    vectors = np.repeat(rng.normal(size=(3, 512)), 2, axis=0)
-    assert sorted(near_duplicates(vectors, 1.0)[0].tolist()) == [[0, 1], [2, 3], [4, 5]]
-    assert near_duplicates(vectors[:1])[0].shape == (0, 2)
-
-
 @pytest.mark.parametrize(
     "call, text",
     [
@@ -66,8 +45,6 @@ def test_identical_images_are_found_at_a_threshold_of_1(rng):
         (lambda: nearest(np.ones((1, 2)), np.ones((3, 4))), "Received: 2 and 4"),
         (lambda: nearest(np.ones((1, 2)), np.ones((0, 2))), "no vectors to search"),
         (lambda: nearest(np.ones((1, 2)), np.full((3, 2), np.nan)), "Received: 3 that are not"),
-        (lambda: near_duplicates(np.ones((1, 2)), 1.1), "Received: threshold=1.1"),
-        (lambda: near_duplicates(np.ones((1, 2)), limit=0), "Received: limit=0"),
     ],
 )
 def test_wrong_arguments(call, text):

@@ -6,10 +6,10 @@ import tensorflow as tf
 
 from simclr_keras import export_encoder
 from simclr_keras.errors import InputError
+from simclr_keras.evaluation.nearest import nearest
 from simclr_keras.search.config import EmbedConfig, SearchConfig
 from simclr_keras.search.embed import embed
 from simclr_keras.search.find import search
-from simclr_keras.search.nearest import nearest
 
 
 def find_neighbours(embeddings, queries, neighbours=10, **settings):
