@@ -20,15 +20,6 @@ def whole_file(path: str | os.PathLike) -> Iterator[pathlib.Path]:
 
     Yields:
         Where to write.
-
-    Example:
-        >>> import pathlib, tempfile
-        >>> from simclr_keras.files import whole_file
-        >>> path = pathlib.Path(tempfile.mkdtemp(), "notes", "a.txt")
-        >>> with whole_file(path) as unfinished:
-        ...     _ = unfinished.write_text("all of it")
-        >>> path.read_text()
-        'all of it'
     """
     path = pathlib.Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)

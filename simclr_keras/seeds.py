@@ -29,11 +29,6 @@ def seed_of_32_bits(seed: int) -> int:
     """A seed for Keras and scikit-learn, which take 0 to 2^32 - 1.
 
     Seeds in that range stay as they are; of others it is a hash.
-
-    Example:
-        >>> from simclr_keras.seeds import seed_of_32_bits
-        >>> seed_of_32_bits(7), seed_of_32_bits(-1) == seed_of_32_bits(2**32 - 1)
-        (7, False)
     """
     if 0 <= check_seed(seed) < 2**32:
         return seed

@@ -58,13 +58,6 @@ def distillation_loss(
     Returns:
         float32 scalar.
 
-    Example:
-        >>> import numpy as np
-        >>> from simclr_keras.classifiers.distill import distillation_loss
-        >>> logits = np.zeros((1, 2), "float32")
-        >>> round(float(distillation_loss(logits, logits, 1.0)), 4)  # ln 2
-        0.6931
-
     Reference:
         Chen et al. 2020, https://arxiv.org/abs/2006.10029, Section 2.3.
     """

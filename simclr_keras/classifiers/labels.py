@@ -4,13 +4,13 @@ import csv
 import os
 import pathlib
 import typing
-from collections.abc import Callable
 
 import numpy as np
 
 from ..data.sources import FileSource, ImageSource
 from ..errors import InputError, did_you_mean
 from ..seeds import generator
+from ..settings import AT_LEAST_1, SHARE, check_range
 
 
 class LabelList(typing.NamedTuple):
@@ -69,57 +69,25 @@ def choose_labels(
             "Choose labels either by a fraction or by a number per class. Received: "
             f"label_fraction={label_fraction}, labels_per_class={labels_per_class}"
         )
-    if label_fraction is not None and not 0 < label_fraction <= 1:
-        raise InputError(
-            f"`label_fraction` must be in (0, 1]. Received: label_fraction={label_fraction}"
-        )
+    check_range("label_fraction", label_fraction, SHARE)
+    check_range("labels_per_class", labels_per_class, AT_LEAST_1)
     labels = np.asarray(labels)
     if not (labels >= 0).any():
         raise InputError(
             f"There is no label to choose from. Received: {len(labels)} labels of -1"
         )
-    if labels_per_class is not None:
-        return draw_labels_per_class(labels, labels_per_class, seed)
-    if label_fraction is None:
+    if labels_per_class is None and label_fraction is None:
         return np.flatnonzero(labels >= 0)
-    return _draw(labels, seed, lambda label, n: max(1, int(label_fraction * n + 0.5)))
-
-
-def draw_labels_per_class(labels: np.ndarray, per_class: int, seed: int) -> np.ndarray:
-    """Draws the same number of examples of each class.
-
-    Args:
-        labels: Integers `(N,)`; -1 means none and is never drawn.
-        per_class: How many of each class, at least 1.
-        seed: Decides the draw.
-
-    Returns:
-        int64 indices, sorted, `per_class` times the number of classes.
-
-    Raises:
-        InputError: If a class has fewer examples.
-    """
-    if per_class < 1:
-        raise InputError(f"`per_class` must be at least 1. Received: per_class={per_class}")
-
-    def count(label: int, members: int) -> int:
-        if members < per_class:
-            raise InputError(
-                f"`per_class` is more than class {label} has. Received: "
-                f"per_class={per_class}, {members} examples"
-            )
-        return per_class
-
-    return _draw(np.asarray(labels), seed, count)
-
-
-def _draw(labels: np.ndarray, seed: int, count: Callable[[int, int], int]) -> np.ndarray:
-    """`count(label, members)` examples of each class."""
-    draw = generator(seed)
-    chosen = []
+    draw, chosen = generator(seed), []
     for label in np.unique(labels[labels >= 0]):
         members = np.flatnonzero(labels == label)
-        chosen.append(draw.choice(members, count(int(label), len(members)), replace=False))
+        count = labels_per_class or max(1, int(label_fraction * len(members) + 0.5))
+        if count > len(members):
+            raise InputError(
+                f"`labels_per_class` is more than class {label} has. Received: "
+                f"labels_per_class={labels_per_class}, {len(members)} examples"
+            )
+        chosen.append(draw.choice(members, count, replace=False))
     return np.sort(np.concatenate(chosen))
 
 

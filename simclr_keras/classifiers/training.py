@@ -9,7 +9,6 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from ..data.datasets import pretraining_dataset
 from ..data.sources import ImageSource
 from ..errors import InputError, RunFailure
 from ..keras_versions import apply_gradients, build_optimizer, layers_of, scaled
@@ -17,7 +16,7 @@ from ..training.lars import LARS
 from ..training.optimizers import make_optimizer
 from ..training.schedules import WarmupCosine
 from ..views.augmenter import SimCLRAugmenter
-from ..views.cutting import CropCutter
+from ..views.cutting import single_view_batches
 from .settings import TrainingPlan, TrainingSettings
 
 _LOGGER = logging.getLogger("simclr_keras")
@@ -40,6 +39,16 @@ class TrainedClassifier(typing.NamedTuple):
     history: list[dict]
     best_step: int
     plan: TrainingPlan
+
+    def summary(self) -> dict:
+        """The plan, the best step, and the accuracy that it was chosen for."""
+        best = next(row for row in self.history if row["step"] == self.best_step)
+        accuracy = best.get("validation_accuracy")
+        return {
+            **self.plan._asdict(),
+            "best_step": self.best_step,
+            "validation_accuracy": accuracy,
+        }
 
 
 def side_of_views(image_size: int | None, model: keras.Model, source: ImageSource) -> int:
@@ -176,17 +185,8 @@ class _Trainer:
 
     def batches(self, source: ImageSource) -> tf.data.Dataset:
         """(images, labels) of each step."""
-        cutter = None
-        if source.image_shape is None:  # crops of files are cut from their full resolution
-            cutter = CropCutter.suited_to(source, self._augmenter, self._seed, views=1)
-        return pretraining_dataset(
-            source,
-            self._plan.batch_size,
-            seed=self._seed,
-            first_step=0,
-            num_steps=self._plan.steps,
-            cutter=cutter,
-            with_labels=True,
+        return single_view_batches(
+            source, self._augmenter, self._plan.batch_size, self._plan.steps, self._seed
         )
 
     def _optimizers(self, weight_decay: float) -> list[tuple]:

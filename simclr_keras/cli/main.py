@@ -25,14 +25,15 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-_state = {"debug": False}
+_LOGGER = logging.getLogger("simclr_keras")
 
 
 @app.callback()
 def _options(
     debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
 ):
-    _state["debug"] = debug
+    if debug:
+        _LOGGER.setLevel(logging.DEBUG)  # where tracebacks are logged
 
 
 for _name, _command in {
@@ -63,7 +64,7 @@ def main() -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_WithFlags("%(message)s"))
     logging.basicConfig(level=logging.WARNING, handlers=[handler])
-    logging.getLogger("simclr_keras").setLevel(logging.INFO)
+    _LOGGER.setLevel(logging.INFO)
     try:
         code = app(standalone_mode=False)
     except typer.TyperException as error:
@@ -81,9 +82,6 @@ def main() -> None:
 
 
 def _fail(message: str, code: int) -> int:
-    if _state["debug"] and sys.exc_info()[0] is not None:
-        import traceback
-
-        traceback.print_exc()
+    _LOGGER.debug("What raised the error:", exc_info=True)
     print(f"simclr-keras: {' '.join(message.split())}", file=sys.stderr)
     return code

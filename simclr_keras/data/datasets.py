@@ -97,13 +97,7 @@ def load_source(
 
 
 def is_same_data(name: str, other: str) -> bool:
-    """Whether two names of `load_source` stand for the same images.
-
-    Example:
-        >>> from simclr_keras.data.datasets import is_same_data
-        >>> is_same_data("digits", "digits"), is_same_data("digits", "cifar10")
-        (True, False)
-    """
+    """Whether two names of `load_source` stand for the same images."""
     if _is_folder(name) and _is_folder(other):
         return os.path.samefile(*(os.path.expanduser(folder) for folder in (name, other)))
     return name == other
@@ -162,11 +156,7 @@ def pretraining_dataset(
     Reference:
         Chen et al. 2020, https://arxiv.org/abs/2002.05709, Algorithm 1: a minibatch of N images.
     """
-    if batch_size > len(source):
-        raise InputError(
-            f"A batch of {batch_size} is larger than the dataset ({len(source)} images). "
-            f"Choose a `batch_size` of at most {len(source)}."
-        )
+    check_batch(batch_size, source)
     rows = batch_size - first_position if rows is None else rows
     positions = tf.range(first_position, first_position + rows, dtype=tf.int64)
     labels = tf.constant(source.labels)
@@ -205,6 +195,15 @@ def pretraining_dataset(
         dataset = dataset.map(decoded_example, tf.data.AUTOTUNE)
         dataset = dataset.batch(rows, drop_remainder=True)
     return dataset.prefetch(2)
+
+
+def check_batch(batch_size: int, source: ImageSource) -> None:
+    """Raises an `InputError` if a batch is larger than the source."""
+    if batch_size > len(source):
+        raise InputError(
+            f"A batch of {batch_size} is larger than the dataset ({len(source)} images). "
+            f"Choose a `batch_size` of at most {len(source)}."
+        )
 
 
 def evaluation_dataset(

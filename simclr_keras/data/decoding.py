@@ -38,13 +38,6 @@ def decode_image(image_bytes: tf.Tensor, least_side: int | None = None) -> tf.Te
         tf.errors.InvalidArgumentError: If the bytes are no such image, end too early, or
             declare more pixels than `headers.MAX_PIXELS`, which is found before decoding (of
             a JPEG, more than 2^29 bytes).
-
-    Example:
-        >>> import tensorflow as tf
-        >>> from simclr_keras.data.decoding import decode_image
-        >>> encoded = tf.io.encode_jpeg(tf.zeros((40, 60, 3), tf.uint8))
-        >>> tuple(decode_image(encoded).shape), tuple(decode_image(encoded, 16).shape)
-        ((40, 60, 3), (20, 30, 3))
     """
     image_bytes = tf.convert_to_tensor(image_bytes)
     image = _by_format(image_bytes, least_side, lambda: _decode_other(image_bytes))

@@ -40,18 +40,6 @@ def load_folder(
 
     Raises:
         InputError: If there are no images, some cannot be read, or there is no training part.
-
-    Example:
-        >>> import os, tempfile
-        >>> import tensorflow as tf
-        >>> from simclr_keras.data.folders import load_folder
-        >>> folder = tempfile.mkdtemp()
-        >>> os.mkdir(os.path.join(folder, "cats"))
-        >>> encoded = tf.io.encode_png(tf.zeros((4, 6, 1), tf.uint8))
-        >>> tf.io.write_file(os.path.join(folder, "cats", "1.png"), encoded)
-        >>> source, _ = load_folder(folder, "all")
-        >>> source.paths, source.class_names
-        (('cats/1.png',), ('cats',))
     """
     root = pathlib.Path(folder)
     splits = _splits(root)

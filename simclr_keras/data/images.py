@@ -23,12 +23,6 @@ def to_unit_range(images: tf.Tensor) -> tf.Tensor:
         ValueError: If the dtype is another, or (executing eagerly) floating-point values
             are outside [0, 1]. In a graph that is a `tf.errors.InvalidArgumentError` with
             the same text; code compiled by XLA does not check it.
-
-    Example:
-        >>> import numpy as np
-        >>> from simclr_keras.data.images import to_unit_range
-        >>> to_unit_range(np.array([0, 255], "uint8")).numpy().tolist()
-        [0.0, 1.0]
     """
     images = tf.convert_to_tensor(images)
     if images.dtype == tf.uint8:
@@ -67,12 +61,6 @@ def resize_and_center_crop(image: tf.Tensor, image_size: int) -> tf.Tensor:
 
     Raises:
         ValueError: As `to_unit_range`.
-
-    Example:
-        >>> import numpy as np
-        >>> from simclr_keras.data.images import resize_and_center_crop
-        >>> tuple(resize_and_center_crop(np.zeros((40, 60, 3), "uint8"), 32).shape)
-        (32, 32, 3)
     """
     image = tf.convert_to_tensor(image)
     height, width = tf.shape(image)[-3], tf.shape(image)[-2]

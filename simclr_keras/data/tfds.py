@@ -32,11 +32,6 @@ def load_tfds(name: str, split: str, data_dir: str | None = None) -> tuple[Image
     Raises:
         InputError: If there is no such dataset or split, it has no images, cannot be
             downloaded, or does not fit in memory.
-
-    Example:
-        >>> from simclr_keras.data.tfds import load_tfds
-        >>> load_tfds("cifar10", "test")[0].image_shape  # doctest: +SKIP
-        (32, 32, 3)
     """
     import tensorflow_datasets as tfds
 

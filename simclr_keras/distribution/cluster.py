@@ -34,13 +34,6 @@ def find_cluster(environment: Mapping[str, str] = os.environ) -> Cluster | None:
     Raises:
         InputError: If `TF_CONFIG` is not what TensorFlow documents, or has tasks that do not
             train.
-
-    Example:
-        >>> from simclr_keras.distribution.cluster import find_cluster
-        >>> slurm = {"SLURM_STEP_NUM_TASKS": "2", "SLURM_PROCID": "1", "SLURM_JOB_ID": "7",
-        ...          "SLURM_STEP_NODELIST": "gpu[08,11]", "SLURM_STEP_TASKS_PER_NODE": "1(x2)"}
-        >>> find_cluster(slurm)
-        Cluster(addresses=('gpu08:20070', 'gpu11:20070'), index=1)
     """
     if environment.get("TF_CONFIG"):
         return _from_tf_config(environment["TF_CONFIG"])

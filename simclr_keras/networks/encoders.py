@@ -1,7 +1,5 @@
 """`build_encoder`: every network that can be pretrained, behind one function."""
 
-import difflib
-import functools
 import inspect
 import logging
 import types
@@ -9,7 +7,7 @@ import warnings
 
 import keras
 
-from ..errors import InputError, RunFailure
+from ..errors import InputError, RunFailure, closest
 from .adapter import PreparedEncoder, is_keras_cv, one_line, prepare_encoder
 from .resnet import RESNET_DEPTHS, SELECTIVE_KERNEL_RATIO, simclr_resnet
 
@@ -56,6 +54,7 @@ def build_encoder(
     width_multiplier: float = 1.0,
     small_image_stem: bool = False,
     selective_kernel: bool = False,
+    log_changes: bool = True,
 ) -> keras.Model:
     """Builds the network f(.) whose pooled output is kept after pretraining.
 
@@ -79,6 +78,7 @@ def build_encoder(
         selective_kernel: Selective kernels with the stem and the shortcuts of ResNet-D, as in
             SimCLR v2; SimCLR ResNets only. In depths 18 and 34 the release has no selective
             kernels, only that stem and those shortcuts.
+        log_changes: Log what was changed, and what still differs.
 
     Returns:
         A `keras.Model`: `(N, image_size, image_size, channels)` floating in [0, 1] to
@@ -126,9 +126,10 @@ def build_encoder(
         prepared = _from_keras_cv(label, image_size, channels, weights)
     else:
         prepared = _from_applications(label, image_size, channels, weights)
-    _log_once(f"Encoder {label}: {'; '.join(prepared.changed) or 'taken as it is'}.")
-    if prepared.kept:
-        _log_once(f"Encoder {label} still differs: {'; '.join(prepared.kept)}.")
+    if log_changes:
+        _LOGGER.info("Encoder %s: %s.", label, "; ".join(prepared.changed) or "taken as it is")
+    if log_changes and prepared.kept:
+        _LOGGER.info("Encoder %s still differs: %s.", label, "; ".join(prepared.kept))
     return prepared.encoder
 
 
@@ -188,10 +189,10 @@ def _from_keras_cv(label, image_size, channels, weights) -> PreparedEncoder:
         for name in value.presets
     }
     if preset not in backbones:
-        close = difflib.get_close_matches(preset, backbones, n=3) or sorted(backbones)[:6]
+        names = (_KERAS_CV_PREFIX + name for name in closest(preset, sorted(backbones)))
         raise InputError(
-            f"KerasCV has no backbone preset {preset!r}. Closest: "
-            f"{', '.join(_KERAS_CV_PREFIX + name for name in close)}. Received: name={label}"
+            f"KerasCV has no backbone preset {preset!r}. Closest: {', '.join(names)}. "
+            f"Received: name={label}"
         )
     if weights == "imagenet":
         raise InputError(
@@ -237,12 +238,6 @@ def _load_weights(encoder: keras.Model, weights: str | None) -> None:
         ) from error
 
 
-@functools.lru_cache
-def _log_once(message: str) -> None:
-    """A run builds its encoder twice: to train, and to save it in float32."""
-    _LOGGER.info(message)
-
-
 def _applications() -> dict:
     """Lower-case function name -> (module name, function), as this Keras has them."""
     found = {}
@@ -263,9 +258,9 @@ def _parameters(function) -> tuple[str, ...]:
 
 def _unknown(name: str) -> str:
     known = [*(f"{_RESNET_PREFIX}{depth}" for depth in RESNET_DEPTHS), *sorted(_applications())]
-    close = difflib.get_close_matches(name, known, n=3) or known[:6]
     return (
-        f"There is no encoder named {name!r}. Closest: {', '.join(close)}. All image models of "
+        f"There is no encoder named {name!r}. Closest: {', '.join(closest(name, known))}. All "
+        "image models of "
         "keras.applications, simclr_resnet18 to simclr_resnet200 and keras_cv:<preset> are "
         "possible."
     )

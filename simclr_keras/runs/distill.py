@@ -14,7 +14,6 @@ from ..seeds import seed_of_32_bits
 from .classifier_config import DistillConfig
 from .classifiers import SavedClassifier, find_classifier
 from .directory import RunDirectory
-from .fine_tune import training_result
 from .labelled_data import data_sets, measure, test_part, training_part
 from .results import check_results, record_result
 
@@ -92,7 +91,7 @@ def distill_run(config: DistillConfig) -> dict:
         "temperature": temperature,
         "label_weight": config.label_weight,
         "seed": config.seed,
-        **training_result(distilled),
+        **distilled.summary(),
         **measure(distilled.classifier, test, pretraining.image_size),
     }
     saved.save(config, distilled, class_names, result)

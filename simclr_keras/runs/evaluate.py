@@ -8,6 +8,7 @@ import numpy as np
 from ..data.datasets import evaluation_dataset, is_same_data
 from ..data.sources import ImageSource
 from ..errors import InputError
+from ..evaluation.classes import class_name, match_classes
 from ..evaluation.features import extract_features
 from ..evaluation.knn import accuracies_of, knn_hits
 from ..evaluation.learning_curve import learning_curve
@@ -26,7 +27,6 @@ _SGD_EPOCHS = 90
 _KNN_NEIGHBOURS = 200  # of the accuracy that is reported first; never chosen on test images
 _KNN_OTHERS = (1, 5, 10, 20, 50, 100)
 _KNN_TEMPERATURE = 0.1
-_NAMED = 5  # classes that a message names
 
 
 class _Data(typing.NamedTuple):
@@ -98,7 +98,7 @@ def evaluate(config: EvaluateConfig) -> dict:
         "test_images": len(test),
         "classes": len(measured),
         "classes_without_test_images": [
-            _name(train, label) for label in np.setdiff1d(measured, tested)
+            class_name(train, label) for label in np.setdiff1d(measured, tested)
         ],
         "knn_neighbours": min(_KNN_NEIGHBOURS, len(train)),
         "knn_temperature": _KNN_TEMPERATURE,
@@ -111,46 +111,6 @@ def evaluate(config: EvaluateConfig) -> dict:
     if trained.directory:
         _write(trained, results)
     return results
-
-
-def match_classes(train: ImageSource, test: ImageSource) -> np.ndarray:
-    """The training part's number for each class of the test part, matched by name.
-
-    Args:
-        train: Labelled images.
-        test: Labelled images; it may lack classes that `train` has.
-
-    Returns:
-        int64 `(C,)` of the test part's C classes; -1 for one without images.
-
-    Raises:
-        InputError: If `train` has images of fewer than two classes, or `test` of a class that
-            `train` has none of.
-    """
-    known = {_name(train, label): label for label in np.unique(train.labels)}
-    if len(known) < 2:
-        raise InputError(
-            f"{train.name} has labelled images of {len(known)} class, and evaluation tells "
-            "classes apart. Add a sub-folder for each other class, or name other data with "
-            "`dataset`."
-        )
-    present = {int(label): _name(test, label) for label in np.unique(test.labels)}
-    unknown = [name for name in present.values() if name not in known]
-    if unknown:
-        more = f" and {len(unknown) - _NAMED} more" if len(unknown) > _NAMED else ""
-        raise InputError(
-            f"{test.name} has classes of which {train.name} has no image to learn from: "
-            f"{', '.join(unknown[:_NAMED])}{more}. Add training images of them under the same "
-            "names, or leave them out of the test images."
-        )
-    numbers = np.full(max(present) + 1, -1)
-    for label, name in present.items():
-        numbers[label] = known[name]
-    return numbers
-
-
-def _name(source: ImageSource, label: int) -> str:
-    return source.class_names[label] if source.class_names else str(label)
 
 
 def _measure(encoder: keras.Model, data: _Data, config: EvaluateConfig) -> dict:

@@ -5,7 +5,6 @@ import logging
 import keras
 
 from ..classifiers.fine_tune import fine_tune
-from ..classifiers.training import TrainedClassifier
 from ..networks.projection_head import ProjectionHead
 from ..seeds import seed_of_32_bits
 from .classifier_config import FineTuneConfig
@@ -85,22 +84,12 @@ def fine_tune_run(config: FineTuneConfig) -> dict:
         "from_scratch": config.from_scratch,
         "head_layers": config.head_layers,
         "seed": config.seed,
-        **training_result(tuned),
+        **tuned.summary(),
         **measure(tuned.classifier, test, pretraining.image_size),
     }
     saved.save(config, tuned, chosen.class_names, result, source, chosen)
     record_result(directory, "fine-tune", result)
     return result
-
-
-def training_result(trained: TrainedClassifier) -> dict:
-    """What a result says of the training."""
-    best = next(row for row in trained.history if row["step"] == trained.best_step)
-    return {
-        **trained.plan._asdict(),
-        "best_step": trained.best_step,
-        "validation_accuracy": best.get("validation_accuracy"),
-    }
 
 
 def _random_weights(encoder: keras.Model, head: ProjectionHead | None, seed: int):

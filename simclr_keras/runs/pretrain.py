@@ -8,7 +8,7 @@ import tempfile
 import keras
 import tensorflow as tf
 
-from ..data.datasets import pretraining_dataset
+from ..data.datasets import check_batch, pretraining_dataset
 from ..data.sources import ImageSource
 from ..distribution.strategy import check_divides, choose_strategy, distribute_rows, is_chief
 from ..distribution.workers import (
@@ -97,12 +97,8 @@ def pretrain(config: PretrainConfig) -> PretrainResult:
     directory.check(config)
     strategy = choose_strategy(config.strategy)  # several workers: before any other op
     source = training_source(config)
+    check_batch(config.batch_size, source)
     steps_per_epoch = len(source) // config.batch_size
-    if not steps_per_epoch:
-        raise InputError(
-            f"A batch of {config.batch_size} is larger than the dataset ({len(source)} images). "
-            f"Choose a `batch_size` of at most {len(source)}."
-        )
     total_steps = config.steps or config.epochs * steps_per_epoch
     if directory.is_finished:
         _LOGGER.info("The run in %s is finished: nothing to do.", config.run_dir)
@@ -186,16 +182,7 @@ def training_batches(
     num_steps: int,
     **rows,
 ) -> tf.data.Dataset:
-    """The batches of the steps `first_step` to `num_steps` - 1, crops cut where they are to be.
-
-    Args:
-        config: The run's settings.
-        source: The run's images.
-        augmenter: The run's augmentations.
-        first_step: Step to begin at.
-        num_steps: Steps of the whole run.
-        **rows: `first_position` and `rows` of `pretraining_dataset`. Defaults to all.
-    """
+    """The batches of `pretraining_dataset`, crops cut where `config.crop` wants them."""
     while_decoding = config.crop == "decode" or (
         config.crop == "auto" and source.image_shape is None
     )
@@ -233,7 +220,7 @@ def _build_model(config: PretrainConfig, source) -> SimCLR:
     )
 
 
-def _encoder(config: PretrainConfig, source, weights: str | None) -> keras.Model:
+def _encoder(config: PretrainConfig, source, weights: str | None, **options) -> keras.Model:
     encoder = build_encoder(
         config.encoder,
         config.image_size,
@@ -242,6 +229,7 @@ def _encoder(config: PretrainConfig, source, weights: str | None) -> keras.Model
         width_multiplier=config.width_multiplier,
         small_image_stem=config.small_image_stem,
         selective_kernel=config.selective_kernel,
+        **options,
     )
     return replace_batch_norm(encoder, config.normalization)
 
@@ -305,7 +293,8 @@ def _for_inference(
     config: PretrainConfig, model: SimCLR, source
 ) -> tuple[keras.Model, ProjectionHead]:
     """The trained encoder and projection head in float32 and outside the strategy."""
-    encoder, projection_head = _encoder(config, source, None), _projection_head(config)
+    encoder = _encoder(config, source, None, log_changes=False)
+    projection_head = _projection_head(config)
     projection_head.build(encoder.output_shape)
     for network, trained in (
         (encoder, model.encoder),

@@ -5,7 +5,7 @@ import pathlib
 import keras
 import numpy as np
 
-from ..classifiers.labels import draw_labels_per_class
+from ..classifiers.labels import choose_labels
 from ..data.datasets import evaluation_dataset
 from ..data.images import to_unit_range
 from ..evaluation.features import extract_features
@@ -98,7 +98,10 @@ def compare_few_labels(directory: RunDirectory) -> list[dict]:
     }
     rows = []
     for per_class in LABELS_PER_CLASS:
-        draws = [draw_labels_per_class(train_labels, per_class, seed) for seed in range(DRAWS)]
+        draws = [
+            choose_labels(train_labels, labels_per_class=per_class, seed=seed)
+            for seed in range(DRAWS)
+        ]
         accuracies = {
             kind: np.array(
                 [

@@ -28,11 +28,6 @@ def report(run_dir: str | os.PathLike) -> dict[str, str]:
 
     Raises:
         InputError: If there is no run, or its data is gone.
-
-    Example:
-        >>> from simclr_keras.runs.report import report
-        >>> report("runs/cifar10")["views"]  # doctest: +SKIP
-        'runs/cifar10/report/views.png'
     """
     directory = RunDirectory(run_dir)
     config = directory.read_config()

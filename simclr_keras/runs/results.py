@@ -54,11 +54,7 @@ def record_result(directory: RunDirectory, measured: str, result: dict) -> None:
 
 
 def check_results(directory: RunDirectory) -> None:
-    """Whether `record_result` would find a list to append to: asked before long work.
-
-    Raises:
-        RunFailure: If `results.json` holds something else.
-    """
+    """Raises a `RunFailure` if `results.json` is no list to append to: before long work."""
     _read(directory.results_file)
 
 

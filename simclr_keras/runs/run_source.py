@@ -19,22 +19,10 @@ def run_source(
 
     Args:
         run: The settings of the run.
-        split: As for `load_source`.
+        split: See `load_source`.
         dataset: Other data. Defaults to the run's.
         data_dir: Folder of TFDS data. Defaults to the run's.
         **options: Others of `load_source`.
-
-    Returns:
-        An `ImageSource`.
-
-    Raises:
-        InputError: If `load_source` finds no such images, or some cannot be read.
-
-    Example:
-        >>> from simclr_keras.runs.config import PretrainConfig
-        >>> from simclr_keras.runs.run_source import run_source
-        >>> len(run_source(PretrainConfig(dataset="digits", run_dir="runs/digits"), "test"))
-        360
     """
     return load_source(
         dataset or run.dataset,

@@ -2,6 +2,7 @@
 
 import tensorflow as tf
 
+from ..data.datasets import pretraining_dataset
 from ..data.decoding import (
     REDUCTIONS,
     call_python,
@@ -63,14 +64,7 @@ class CropCutter:
     def suited_to(
         cls, source: ImageSource, augmenter: SimCLRAugmenter, seed: int, views: int = 2
     ) -> "CropCutter":
-        """A cutter with scales to choose from where JPEGs are at least twice as large as views.
-
-        Args:
-            source: The images.
-            augmenter: As above.
-            seed: As above.
-            views: As above.
-        """
+        """A cutter with scales to choose from where JPEGs are at least twice as large as views."""
         is_large = (source.typical_side() or 0) >= 2 * augmenter.policy.image_size
         return cls(augmenter, seed, reduced_scales=is_large, views=views)
 
@@ -120,6 +114,27 @@ class CropCutter:
         return tf.stack(
             [_resized(pixels, cut[view], size, interpolation) for view in self._views]
         )
+
+
+def single_view_batches(
+    source: ImageSource, augmenter: SimCLRAugmenter, batch_size: int, steps: int, seed: int
+) -> tf.data.Dataset:
+    """(images, labels) of each step, for `SimCLRAugmenter.one_view`: supervised training.
+
+    Crops of images of many shapes are cut from their full resolution.
+    """
+    cutter = None
+    if source.image_shape is None:
+        cutter = CropCutter.suited_to(source, augmenter, seed, views=1)
+    return pretraining_dataset(
+        source,
+        batch_size,
+        seed=seed,
+        first_step=0,
+        num_steps=steps,
+        cutter=cutter,
+        with_labels=True,
+    )
 
 
 def _decode_reduced(image_bytes, candidates, boxes, size):

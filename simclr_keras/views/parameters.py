@@ -101,16 +101,9 @@ def draw_parameters(
 def draw_crops(
     seed: tf.Tensor, positions: tf.Tensor, *, view: int, policy: ViewPolicy
 ) -> tf.Tensor:
-    """The crops of one view before the sides of the images are known.
+    """Float64 `(N, 22)`: the crops of one view before the sides of the images are known.
 
-    Args:
-        seed: As for `draw_parameters`.
-        positions: As for `draw_parameters`.
-        view: As for `draw_parameters`.
-        policy: As for `draw_parameters`.
-
-    Returns:
-        float64 `(N, 22)`; see `crops.crop_candidates`.
+    Arguments as of `draw_parameters`; see `crops.crop_candidates`.
     """
     numbers = uniforms(seed, positions, view, crops.UNIFORMS)
     return crops.crop_candidates(numbers, policy.crop_area, policy.crop_aspect)

@@ -4,7 +4,6 @@ import pytest
 from simclr_keras.classifiers.labels import (
     LabelList,
     choose_labels,
-    draw_labels_per_class,
     read_labels,
     write_labels,
 )
@@ -52,8 +51,12 @@ def test_all_labels_are_chosen_without_a_number():
     [
         ([0, 1], dict(label_fraction=0.0), r"in \(0, 1\]. Received: label_fraction=0.0"),
         ([0, 1], dict(label_fraction=1.5), r"in \(0, 1\]. Received: label_fraction=1.5"),
-        ([0, 1], dict(labels_per_class=0), "at least 1. Received: per_class=0"),
-        ([0, 1, 1], dict(labels_per_class=2), "class 0 has. Received: per_class=2, 1 examples"),
+        ([0, 1], dict(labels_per_class=0), "at least 1. Received: labels_per_class=0"),
+        (
+            [0, 1, 1],
+            dict(labels_per_class=2),
+            "class 0 has. Received: labels_per_class=2, 1 examples",
+        ),
         ([0], dict(label_fraction=0.5, labels_per_class=1), "either by a fraction or"),
         ([-1, -1], dict(label_fraction=0.5), "no label to choose from. Received: 2 labels"),
     ],
@@ -132,9 +135,11 @@ def test_a_missing_list_and_an_index_beyond_the_end(tmp_path):
 
 def test_draws_are_stratified_seeded_and_skip_unlabelled():
     labels = np.array([0] * 10 + [1] * 20 + [-1] * 5)
-    drawn = draw_labels_per_class(labels, 3, seed=1)
+    drawn = choose_labels(labels, labels_per_class=3, seed=1)
     assert np.bincount(labels[drawn]).tolist() == [3, 3]
-    np.testing.assert_array_equal(drawn, draw_labels_per_class(labels, 3, seed=1))
-    assert drawn.tolist() != draw_labels_per_class(labels, 3, seed=2).tolist()
-    with pytest.raises(ValueError, match="class 0 has. Received: per_class=11, 10 examples"):
-        draw_labels_per_class(labels, 11, seed=0)
+    np.testing.assert_array_equal(drawn, choose_labels(labels, labels_per_class=3, seed=1))
+    assert drawn.tolist() != choose_labels(labels, labels_per_class=3, seed=2).tolist()
+    with pytest.raises(
+        ValueError, match="class 0 has. Received: labels_per_class=11, 10 examples"
+    ):
+        choose_labels(labels, labels_per_class=11, seed=0)

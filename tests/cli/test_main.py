@@ -33,6 +33,14 @@ def _one_line(returncode, stderr, code):
     return ours[0]
 
 
+@pytest.mark.parametrize("flags", [(), ("--debug",)])
+def test_a_traceback_is_shown_where_it_is_asked_for(tmp_path, flags):
+    result = _cli(*flags, "report", tmp_path / "nothing")
+    assert result.returncode == 2
+    assert ("Traceback" in result.stderr) == bool(flags)
+    assert result.stderr.splitlines()[-1].startswith("simclr-keras: There is no run in ")
+
+
 @pytest.mark.parametrize(
     "command, flags",
     [

@@ -8,11 +8,10 @@ import tensorflow as tf
 import simclr_keras as sk
 from simclr_keras.cli.evaluate import evaluate as command
 from simclr_keras.data.datasets import load_source
-from simclr_keras.data.sources import ArraySource
 from simclr_keras.errors import InputError, RunFailure
 from simclr_keras.runs.config import EvaluateConfig
 from simclr_keras.runs.directory import RunDirectory
-from simclr_keras.runs.evaluate import evaluate, match_classes
+from simclr_keras.runs.evaluate import evaluate
 
 
 @pytest.fixture
@@ -142,21 +141,6 @@ def test_classes_that_only_the_test_part_has_are_named(run, colours):
     with pytest.raises(InputError, match="has no image to learn from: green. Add training"):
         evaluate(EvaluateConfig(run.path))
     assert not run.evaluation_file.exists() and not run.results_file.exists()
-
-
-def test_matching_by_hand():
-    def source(names, labels):
-        return ArraySource(np.zeros((len(labels), 1, 1, 3)), labels, names)
-
-    train = source(("a", "b", "c"), [2, 0, 2])  # no image of b
-    assert match_classes(train, source(("c", "a"), [1, 0, 0])).tolist() == [2, 0]
-    assert match_classes(train, source(("c", "x", "a"), [2])).tolist() == [-1, -1, 0]
-    with pytest.raises(InputError, match="no image to learn from: b, x."):
-        match_classes(train, source(("a", "b", "x"), [0, 1, 2]))
-    with pytest.raises(InputError, match="labelled images of 1 class"):
-        match_classes(source(("a", "b"), [1, 1]), source(("b",), [0]))
-    numbered = source((), [0, 3])
-    assert match_classes(numbered, source((), [3])).tolist() == [-1, -1, -1, 3]
 
 
 def test_an_unknown_protocol_is_an_input_error(run):
