@@ -5,7 +5,8 @@ from collections.abc import Iterable
 import numpy as np
 import tensorflow as tf
 
-_BLOCK = 2048  # queries at a time, and vectors beside as many: 16 MB of similarities
+# Similarities in memory at once: 32 MB. Long rows, because `top_k` visits most of a short one twice.
+_QUERIES, _VECTORS = 512, 16_384
 
 
 def nearest(
@@ -39,11 +40,9 @@ def nearest(
     if k < 1:
         raise ValueError(f"`k` must be at least 1. Received: k={k}")
     queries = unit_vectors(queries)
-    parts = [queries[first : first + _BLOCK] for first in range(0, len(queries), _BLOCK)]
+    parts = [queries[first : first + _QUERIES] for first in range(0, len(queries), _QUERIES)]
     best = [(np.empty((len(q), 0), np.int64), np.empty((len(q), 0), np.float32)) for q in parts]
-    rows = _BLOCK * max(
-        1, _BLOCK // max(1, len(queries))
-    )  # few queries: more vectors at a time
+    rows = _VECTORS * max(1, _QUERIES // max(1, len(queries)))  # few queries: longer rows
     start = 0
     for block in [vectors] if isinstance(vectors, np.ndarray) else vectors:
         if block.shape[1] != queries.shape[1]:
@@ -53,11 +52,11 @@ def nearest(
             )
         for first in range(0, len(block), rows):
             some = np.asarray(block[first : first + rows], np.float32)
-            scale = lengths(some)  # of the products: without a copy of the vectors
-            best = [
-                _better(*known, part @ some.T / scale, start + first, k)
-                for part, known in zip(parts, best)
-            ]
+            scale = lengths(some)
+            for number, part in enumerate(parts):
+                found = part @ some.T
+                found /= scale  # here, without a copy of the vectors
+                best[number] = _better(*best[number], found, start + first, k)
         start += len(block)
     if start == 0:
         raise ValueError("There are no vectors to search. Received: an empty `vectors`")

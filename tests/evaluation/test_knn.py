@@ -45,7 +45,7 @@ def test_knn_checks_its_arguments():
 
 @pytest.mark.parametrize("block", [1, 7, 65_536])
 def test_several_k_and_top_5_equal_the_plain_loops(rng, monkeypatch, block):
-    monkeypatch.setattr(nearest, "_BLOCK", block)
+    monkeypatch.setattr(nearest, "_VECTORS", block)
     monkeypatch.setattr(knn, "_VOTES_BLOCK", 10 * block)
     train, test = rng.normal(size=(50, 4)), rng.normal(size=(30, 4))
     labels, test_labels = 3 * rng.integers(0, 9, 50), 3 * rng.integers(0, 9, 30)

@@ -10,10 +10,13 @@ def _cosines(a, b):
     return np.array([[x @ y / np.linalg.norm(x) / np.linalg.norm(y) for y in b] for x in a])
 
 
-@pytest.mark.parametrize("block", [1, 7, 64, 2048])
+@pytest.mark.parametrize(
+    "queries_at_once, vectors_at_once", [(1, 1), (4, 7), (3, 64), (512, 16_384)]
+)
 @pytest.mark.parametrize("k", [1, 5, 200])
-def test_equals_sorting_all_cosines(rng, monkeypatch, block, k):
-    monkeypatch.setattr(module, "_BLOCK", block)
+def test_equals_sorting_all_cosines(rng, monkeypatch, queries_at_once, vectors_at_once, k):
+    monkeypatch.setattr(module, "_QUERIES", queries_at_once)
+    monkeypatch.setattr(module, "_VECTORS", vectors_at_once)
     vectors, queries = rng.normal(size=(100, 6)), rng.normal(size=(4, 6))
     expected = np.argsort(-_cosines(queries, vectors), axis=1)[:, :k]
     places, cosines = nearest(queries, vectors, k)
@@ -27,7 +30,7 @@ def test_equals_sorting_all_cosines(rng, monkeypatch, block, k):
 
 @pytest.mark.parametrize("block", [2, 2048])
 def test_of_equal_ones_the_first_wins(monkeypatch, block):
-    monkeypatch.setattr(module, "_BLOCK", block)
+    monkeypatch.setattr(module, "_VECTORS", block)
     vectors = np.array([[0, 1], [1, 0], [3, 0], [0, -1], [2, 0], [1, 1]], float)
     places, cosines = nearest(np.array([[5.0, 0]]), vectors, k=2)
     assert places.tolist() == [[1, 2]] and cosines.tolist() == [[1.0, 1.0]]
