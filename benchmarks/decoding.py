@@ -1,15 +1,15 @@
-"""Two crops of each JPEG, cut while decoding: images/s of the ways to do it.
+"""Speed of several ways to cut two crops from each JPEG while decoding it, in images/s.
 
     python benchmarks/decoding.py
 
-All cut the same two boxes of each file and resize them to 224 pixels with antialiasing, in
-`tf.data` with as many calls at a time as there are cores; rounds are interleaved.
+All cut the same two boxes from each file and resize them to 224 pixels with antialiasing, in
+`tf.data` with one parallel call per core; rounds are interleaved.
 
-- `ours`: decodes once; images of at least twice the views' side at a smaller scale where both
-  crops stay large enough (what `pretrain` chooses by the data).
+- `ours`: decodes once; images of at least twice the views' side are decoded at a reduced scale
+  if both crops stay large enough (`pretrain` chooses this based on the data).
 - `once`: decodes once at full scale, then cuts.
-- `twice`: `decode_and_crop_jpeg` for each crop.
-- `twice, reduced`: each crop has a decoding and, where images are large, a scale of its own.
+- `twice`: calls `decode_and_crop_jpeg` for each crop.
+- `twice, reduced`: decodes separately for each crop, large images at a separate reduced scale.
 - `decode`: the bare decoder, for comparison; nothing is cut.
 """
 
@@ -35,7 +35,7 @@ SHAPES = {
 
 
 def photo(draw, height, width):
-    """A JPEG of about the bytes of a photograph of this size."""
+    """A JPEG with about as many bytes as a photograph of this size."""
     coarse, fine = (
         tf.image.resize(
             draw.random((height // s + 1, width // s + 1, 3)), (height, width), "bicubic"
@@ -93,7 +93,7 @@ def main():
     arguments = parser.parse_args()
     draw = np.random.default_rng(0)
     augmenter = sk.SimCLRAugmenter(SIZE)
-    print(f"TensorFlow {tf.__version__}, {os.cpu_count()} cores; medians, two crops an image")
+    print(f"TensorFlow {tf.__version__}, {os.cpu_count()} cores; medians, two crops per image")
     print(f"{'image':>12}{'KB':>7}{'way':>16}{'images/s':>10}{'ours is':>9}")
     for name, (height, width, count) in SHAPES.items():
         files = tf.stack([photo(draw, height, width) for _ in range(count)])
@@ -103,7 +103,7 @@ def main():
         sources = tf.data.Dataset.from_tensor_slices((files, candidates))
         datasets = {n: sources.map(f, os.cpu_count()) for n, f in ways(cutter).items()}
         seconds = {way: [] for way in datasets}
-        for step in range(arguments.rounds + 1):  # the first is not counted
+        for step in range(arguments.rounds + 1):  # the first round is not counted
             for way, dataset in datasets.items():
                 start = time.perf_counter()
                 for _ in dataset:

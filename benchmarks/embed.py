@@ -1,17 +1,17 @@
 """Speed and memory of `embed` on a folder of JPEGs.
 
-Three things in one process, interleaved, medians of the repeats:
+Compares, interleaved in one process, medians of the repeats:
 
-- the bare encoder on decoded batches, in the exported model: the bound without any decoding;
+- the bare encoder of the exported model on decoded batches: the upper bound, without decoding;
 - `embed`, from the folder to the file;
 - its peer, `keras.utils.image_dataset_from_directory` + `predict`, from the folder to an array.
-  (The peer resizes without antialiasing, which is less work and another picture.)
+  (The peer resizes without antialiasing, which is less work and gives a different image.)
 
-"whole" counts everything from the call on: loading the exported model, or loading
+"whole" includes everything from the call on: loading the exported model, or loading
 `encoder.keras` and tracing. "warm" is the rate from the first batch to the last.
 
-With --memory each number of images is embedded in a process of its own and the peak of its
-resident memory is shown.
+With --memory, each number of images is embedded in a separate process and its peak resident
+memory is shown.
 
     python benchmarks/embed.py --folder photos/ --image-size 64 --width 0.25
     python benchmarks/embed.py --memory
@@ -31,9 +31,11 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--folder", help="JPEGs; default: some are made")
-    parser.add_argument("--jpeg-side", type=int, default=500, help="longer side of those made")
-    parser.add_argument("--images", type=int, default=2000, help="images of a measurement")
+    parser.add_argument("--folder", help="folder of JPEGs; default: generated ones")
+    parser.add_argument(
+        "--jpeg-side", type=int, default=500, help="longer side of generated JPEGs"
+    )
+    parser.add_argument("--images", type=int, default=2000, help="images per measurement")
     parser.add_argument("--encoder", default="simclr_resnet18")
     parser.add_argument("--width", type=float, default=0.25)
     parser.add_argument("--image-size", type=int, default=64)
@@ -114,7 +116,7 @@ def measure_speed(work, options):
             begin = time.perf_counter()
             stamps = run()
             end = time.perf_counter()
-            if repeat:  # the first is the machine's warm-up
+            if repeat:  # the first is the warm-up
                 whole[kind].append(options.images / (end - begin))
                 warm[kind].append(batch * (len(stamps) - 1) / (stamps[-1] - stamps[0]))
     print(
@@ -146,7 +148,7 @@ def measure_memory(work, options):
 
     from simclr_keras import export_encoder
 
-    # As many numbers as a ResNet-50 gives, at little work: it is memory that is looked at.
+    # Outputs as many numbers as a ResNet-50 at little cost, because only memory is measured.
     images = keras.Input((32, 32, 3))
     x = keras.layers.Conv2D(8, 3, strides=4)(images)
     x = keras.layers.Dense(2048)(keras.layers.GlobalAveragePooling2D()(x))
@@ -171,7 +173,7 @@ def folder_of(work: pathlib.Path, options) -> pathlib.Path | str:
 
 
 def make_images(work: pathlib.Path, side: int) -> pathlib.Path:
-    """JPEGs of four to three with structure at every scale, as photos have."""
+    """Makes JPEGs with aspect ratio 4:3 and structure at every scale, like photos."""
     import numpy as np
     import tensorflow as tf
 
@@ -191,7 +193,7 @@ def make_images(work: pathlib.Path, side: int) -> pathlib.Path:
 
 
 def link_images(folder: pathlib.Path, source, count: int) -> pathlib.Path:
-    """A folder of `count` links to the JPEGs below `source`, again from the first if need be."""
+    """Makes a folder of `count` links to the JPEGs below `source`, repeating them if needed."""
     files = sorted(p for p in pathlib.Path(source).rglob("*") if p.suffix in (".jpg", ".jpeg"))
     folder.mkdir()
     for index in range(count):

@@ -1,18 +1,18 @@
-"""What encoders cost: parameters, multiply-adds, images per second forward and in training.
+"""Cost of encoders: parameters, multiply-adds, images per second in forward pass and training.
 
     python benchmarks/encoders.py cost r18_1x_sk0 r50_1x_sk1 resnet50
     python benchmarks/encoders.py peers --image-size 224 --batch-size 8
 
-`cost` prints a row of the table in docs/encoders.md for each encoder (r50_1x_sk1 is the
-release's notation: depth, width, selective kernels; anything else is a name for
-`build_encoder`), with the small-image stem at 32 pixels. `peers` times ResNet-50 of this
-package, of keras.applications and of KerasCV in one process, in turn; `--adapted` adds the
-peers as `build_encoder` prepares them. Training is forward, backward and an SGD step of the
-encoder alone. An image here is one pass through the encoder: SimCLR makes two of each image of
+`cost` prints a row of the table in docs/encoders.md for each encoder, with the small-image stem
+at 32 pixels. r50_1x_sk1 is the release's notation: depth, width, selective kernels; anything
+else is a name for `build_encoder`. `peers` times ResNet-50 from this package,
+keras.applications and KerasCV, taking turns in one process; `--adapted` adds the peers as
+`build_encoder` prepares them. Training is forward, backward and an SGD step of the encoder
+alone. An image here is one pass through the encoder; SimCLR makes two passes for each image of
 a batch.
 
-Images per second are medians of images / (processor seconds / cores): what the machine does
-when it does nothing else, which a wall clock shows only then. `peers` prints both.
+Images per second are medians of images / (processor seconds / cores). This gives the speed of
+an otherwise idle machine even if it is busy, unlike wall time. `peers` prints both.
 """
 
 import argparse
@@ -41,7 +41,7 @@ def main():
     peers.add_argument("--image-size", type=int, default=224)
     peers.add_argument("--batch-size", type=int, default=8)
     peers.add_argument("--repeats", type=int, default=9)
-    peers.add_argument("--adapted", action="store_true", help="add the peers as prepared")
+    peers.add_argument("--adapted", action="store_true", help="also time the adapted peers")
     arguments = parser.parse_args()
     print(f"TensorFlow {tf.__version__}, Keras {keras.__version__}, {os.cpu_count()} cores\n")
     if arguments.command == "cost":
@@ -118,7 +118,7 @@ def build(name: str, image_size: int) -> keras.Model:
 def keras_cv_resnet50() -> keras.Model:
     import keras_cv
 
-    backbone = keras_cv.models.ResNetBackbone(  # its resnet50 preset, without the network
+    backbone = keras_cv.models.ResNetBackbone(  # its resnet50 preset, without a download
         stackwise_filters=[64, 128, 256, 512],
         stackwise_blocks=[3, 4, 6, 3],
         stackwise_strides=[1, 2, 2, 2],
@@ -152,7 +152,7 @@ def training_step(encoder):
 
 
 def interleaved(functions: dict, images, repeats: int) -> dict[str, tuple[float, float]]:
-    """Median wall and processor seconds of a call; all take turns, after one each to trace."""
+    """Median wall and processor seconds per call; functions take turns, each traced first."""
     for function in functions.values():
         function(images)
     seconds = {name: [] for name in functions}
@@ -169,7 +169,7 @@ def interleaved(functions: dict, images, repeats: int) -> dict[str, tuple[float,
 
 
 def multiply_adds(encoder: keras.Model, size: int) -> float:
-    """Of the convolutions and matrix products for one image, counted in TensorFlow's graph."""
+    """Multiply-adds of convolutions and matrix products for one image, counted in the graph."""
     spec = tf.TensorSpec([1, size, size, 3], tf.float32)
     graph = tf.function(lambda x: encoder(x, training=False)).get_concrete_function(spec).graph
     options = tf.compat.v1.profiler.ProfileOptionBuilder.float_operation()

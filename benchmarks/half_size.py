@@ -1,7 +1,7 @@
-"""What half-size exports cost: kNN accuracy, disk and time of a request.
+"""Effect of half-size exports on kNN accuracy, disk space and request time.
 
 Exports a run in float32, float16 and bfloat16, embeds the run's data with each, and measures
-weighted kNN (k = 200, temperature 0.1) on the test part; requests are interleaved.
+weighted kNN (k = 200, temperature 0.1) on the test part. Requests are interleaved.
 
     simclr-keras quickstart && python benchmarks/half_size.py runs/digits
     python benchmarks/half_size.py runs/cifar10 --train-images 10000
@@ -21,7 +21,7 @@ def main():
     parser.add_argument("run", help="a finished run on labelled data")
     parser.add_argument("--data-dir", help="folder of TFDS data")
     parser.add_argument(
-        "--train-images", type=int, help="of the training part, drawn; default: all"
+        "--train-images", type=int, help="number of training images to draw; default: all"
     )
     parser.add_argument("--requests", type=int, default=30)
     options = parser.parse_args()

@@ -1,11 +1,12 @@
-"""First weights of the projection head: Glorot uniform (ours) against N(0, 0.01) (the release).
+"""Initial weights of the projection head: Glorot uniform (ours) or N(0, 0.01) (the release).
 
     python benchmarks/head_initialisation.py
     python benchmarks/head_initialisation.py --seeds 10
 
-The quickstart's run on the handwritten digits, with other seeds; both see the same images, views
-and first encoder. It prints the last loss, the accuracy of kNN and of a linear classifier on all
-labels, and the mean accuracy over 20 draws of 1, 2 and 5 labels per class.
+Repeats the quickstart's run on the handwritten digits with several seeds; both variants see the
+same images, views and initial encoder. Prints the last loss, the accuracy of kNN and of a
+linear classifier on all labels, and the mean accuracy over 20 draws of 1, 2 and 5 labels per
+class.
 """
 
 import argparse
@@ -28,7 +29,7 @@ GLOROT = sk.ProjectionHead.build
 
 
 def small_normal(seed: int):
-    """`ProjectionHead.build` as the release begins: every kernel N(0, 0.01)."""
+    """`ProjectionHead.build` with the release's initialisation: every kernel N(0, 0.01)."""
 
     def build(self, input_shape):
         GLOROT(self, input_shape)

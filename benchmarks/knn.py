@@ -1,6 +1,6 @@
-"""Memory of kNN evaluation beyond the features, beside scikit-learn's cosine classifier.
+"""Memory of kNN evaluation beyond the features, against scikit-learn's cosine classifier.
 
-Each size in a process of its own, whose largest resident memory is compared with that before.
+Each size runs in a separate process; its peak resident memory is compared with that before.
 
     python benchmarks/knn.py --training 200000 1000000 --queries 2000
 """
@@ -35,7 +35,9 @@ def measure(run, training: int, dimension: int, queries: int) -> None:
         draw.standard_normal((n, dimension), np.float32) for n in (training, queries)
     )
     labels, test_labels = (draw.integers(0, _CLASSES, n) for n in (training, queries))
-    run(train[:2000], labels[:2000], test[:100], test_labels[:100])  # what is loaded once
+    run(
+        train[:2000], labels[:2000], test[:100], test_labels[:100]
+    )  # loads everything that is loaded once
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     run(train, labels, test, test_labels)
     print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)

@@ -1,9 +1,9 @@
-"""Memory and time of a training step, in micro-batches and whole.
+"""Memory and time of a training step, in micro-batches and as a whole batch.
 
     python benchmarks/micro_batches.py
 
-A SimCLR ResNet-18 of half width with group norm on 1024 images of 64 px. Each size runs in a
-process of its own; memory is the highest resident size above that before the first step.
+Trains a SimCLR ResNet-18 of half width with group norm on 1024 images of 64 px. Each size runs
+in a separate process; memory is the peak resident size beyond that before the first step.
 """
 
 import argparse
@@ -42,7 +42,7 @@ def measure(arguments) -> None:
     shape = (arguments.batch_size, side, side, 3)
     images = np.random.default_rng(0).integers(0, 256, shape, "uint8")
     before, seconds = megabytes("VmRSS"), []
-    for _ in range(arguments.steps + 1):  # the first traces
+    for _ in range(arguments.steps + 1):  # the first step traces
         began = time.perf_counter()
         loss = float(model.train_on_batch(images, return_dict=True)["loss"])
         seconds.append(time.perf_counter() - began)

@@ -1,12 +1,12 @@
-"""Time and memory of NT-Xent, loss and gradient, beside two other implementations.
+"""Time and memory of NT-Xent, loss and gradient, against two other implementations.
 
     python benchmarks/nt_xent.py            # N = 4096 with the peers
     python benchmarks/nt_xent.py --growth   # ours alone, up to N = 32,768
 
-`simclr_keras` streams; `keras_cv.losses.SimCLRLoss` and the four-matrix form of the original
-release (`objective.py` of google-research/simclr) hold all similarities. Memory is the highest
-resident size during the first call above that before it, each in a process of its own. Times are
-medians of calls in one process, taken in turns.
+`simclr_keras` computes similarities in tiles; `keras_cv.losses.SimCLRLoss` and the four-matrix
+form of the original release (`objective.py` of google-research/simclr) hold all of them. Memory
+is the peak resident size during the first call beyond that before it, each in a separate
+process. Times are medians of interleaved calls in one process.
 """
 
 import argparse
@@ -26,7 +26,7 @@ NAMES = ("simclr_keras", "keras_cv", "four matrices")
 
 
 def four_matrices(projections_1, projections_2):
-    """The loss as the original release writes it: the sum of both directions."""
+    """The loss in the form of the original release: the sum of both directions."""
     hidden_1, hidden_2 = (
         tf.math.l2_normalize(projections, -1) for projections in (projections_1, projections_2)
     )
@@ -59,7 +59,7 @@ def loss_and_gradient(name):
         peer = keras_cv.losses.SimCLRLoss(TEMPERATURE, reduction="none")
 
         def pairs(a, b):
-            return peer(a, b) / 2.0  # they add the two directions
+            return peer(a, b) / 2.0  # KerasCV adds the two directions
 
     else:
 
@@ -96,7 +96,7 @@ def megabytes(kind: str) -> float:
 
 
 def memory(name, count, width) -> tuple[float, float]:
-    """MB during one call, and its loss; in a process of its own."""
+    """MB used by one call, and its loss; measured in a separate process."""
     command = [sys.executable, __file__, "--memory-of", name, "--width", str(width)]
     output = subprocess.run(
         [*command, "--pairs", str(count)], capture_output=True, text=True, check=True
@@ -106,7 +106,7 @@ def memory(name, count, width) -> tuple[float, float]:
 
 def print_memory(name, count, width) -> None:
     run = loss_and_gradient(name)
-    run(*projections(2, width))  # threads, kernels and libraries are not what is measured
+    run(*projections(2, width))  # excludes threads, kernels and libraries from the measurement
     data = projections(count, width)
     before = megabytes("VmRSS")
     loss = float(run(*data)[0])
@@ -134,7 +134,7 @@ def main():
         times = {name: [] for name in names}
         repeats = arguments.repeats if count < 16384 else 1
         for _ in range(repeats + 1):
-            for name, run in runs.items():  # in turns, so that other work hits all alike
+            for name, run in runs.items():  # in turns, so other load affects all equally
                 times[name].append(seconds(run, data))
         medians = {name: statistics.median(values[1:]) for name, values in times.items()}
         for name in names:

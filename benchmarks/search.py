@@ -1,7 +1,8 @@
-"""Exact search among a million vectors, beside scikit-learn's brute force.
+"""Exact search among a million vectors, against scikit-learn's brute force.
 
-Both search the same unit vectors; interleaved, medians, and the neighbours are compared. Ours
-reads the `.npz` or `.parquet` file in blocks; its time with reading is the last column.
+Both search the same unit vectors. Runs are interleaved, times are medians, and the neighbours
+are compared. Ours can also read the `.npz` or `.parquet` file in blocks; the last column is its
+time including reading.
 
     python benchmarks/search.py --vectors 1000000 --dimension 128
 """

@@ -1,17 +1,17 @@
-"""Two views of each image: images/s against KerasCV's layers and per-image `tf.image`.
+"""Speed of making two views of each image, against KerasCV's layers and per-image `tf.image`.
 
     python benchmarks/views.py
     python benchmarks/views.py --sizes 32 --rounds 9
 
-All make two views of the same uint8 images with the paper's policy on the same cores: crop, flip,
-colour jitter of strength 1, grayscale and, above 32 pixels, blur. The rounds of all are
-interleaved, and medians are compared, so that a machine that changes its speed changes all.
+All methods make two views of the same uint8 images with the paper's policy on the same cores:
+crop, flip, colour jitter of strength 1, grayscale and, above 32 pixels, blur. Their rounds are
+interleaved and medians are compared, so changes in the machine's speed affect all of them.
 
-- `bicubic`: ours with the crops resized as in the original release.
-- `tf.image`: one image after another in `tf.data`, as the original release does it, in its order
-  of operations and with its ops.
+- `bicubic`: ours, with crops resized bicubically as in the original release.
+- `tf.image`: one image at a time in `tf.data`, with the ops of the original release in its
+  order.
 - `KerasCV`: its layers on batches, in a compiled graph, without blur (its layer draws one sigma
-  for a batch) and in its order: grayscale before jitter.
+  per batch) and in KerasCV's order: grayscale before jitter.
 """
 
 import argparse
@@ -26,7 +26,7 @@ import tensorflow as tf
 
 import simclr_keras as sk
 
-# Side of the images and number of them, for each side of the views.
+# Side and number of the images, for each side of the views.
 SHAPES = {32: (32, 1024), 96: (110, 256), 224: (256, 64)}
 BLUR_FROM = 33
 
@@ -98,7 +98,7 @@ def per_image_tf_image(images, size):
 
     dataset = tf.data.Dataset.from_tensor_slices(images)
     dataset = dataset.map(views, os.cpu_count()).batch(len(images))
-    # An iterator for each round: one that goes on would work ahead while the others are timed.
+    # A new iterator per round: a running one would prefetch while the others are timed.
     return lambda step: next(iter(dataset))
 
 
@@ -149,7 +149,7 @@ def main():
     parser.add_argument("--sizes", type=int, nargs="+", default=list(SHAPES), choices=SHAPES)
     parser.add_argument("--rounds", type=int, default=7)
     arguments = parser.parse_args()
-    print(f"TensorFlow {tf.__version__}, {os.cpu_count()} cores; medians, two views an image")
+    print(f"TensorFlow {tf.__version__}, {os.cpu_count()} cores; medians, two views per image")
     print(f"{'views':>6}{'images':>8}{'method':>10}{'images/s':>10}{'ours is':>9}")
     for size in arguments.sizes:
         side, count = SHAPES[size]

@@ -1,13 +1,14 @@
-"""How many labels does it take? A table of four methods over shares of the labels and draws.
+"""How many labels are enough? A table of four methods over label fractions and draws.
 
     python examples/label_efficiency.py runs/cifar10 --fractions 0.01 0.1 1.0 --draws 3 --steps 400
 
-Shows, on a finished run and its labelled data: the same network trained from scratch, a linear
-classifier on frozen features, the fine-tuned network, and a student of the fine-tuned network that
-learned from its predictions on all training images. All methods get the same draw of labels; each
-training of a network gets the same number of steps of the same batch size, the student the same
-again. Networks that are finished are not trained again: stop it and start it as you like. A cell
-takes about as long as its steps. Figures of networks go into RUN/results.json.
+Compares, on a finished run and its labelled data: the same network trained from scratch, a
+linear classifier on frozen features, the fine-tuned network, and a student trained on the
+fine-tuned network's predictions for all training images. All methods get the same label draws;
+every network, students included, trains for the same number of steps at the same batch size.
+Finished networks are not trained again, so you can stop and restart the script at any time. A
+cell takes about as long as its training steps. Results of networks are also written to
+RUN/results.json.
 """
 
 import argparse
@@ -32,15 +33,19 @@ parser.add_argument("run", help="a finished run directory")
 parser.add_argument("--dataset", help="labelled data; default: the run's")
 parser.add_argument("--data-dir")
 parser.add_argument("--fractions", type=float, nargs="+", default=[0.01, 0.1, 1.0])
-parser.add_argument("--per-class", type=int, nargs="+", help="labels per class, not fractions")
+parser.add_argument(
+    "--per-class", type=int, nargs="+", help="labels per class, instead of fractions"
+)
 parser.add_argument("--draws", type=int, default=3, help="label draws, seeds 0, 1, ...")
 parser.add_argument("--steps", type=int, default=400)
 parser.add_argument("--batch-size", type=int, default=64)
 parser.add_argument("--optimizer", default="auto")
 parser.add_argument("--learning-rate", type=float)
 parser.add_argument("--distill-learning-rate", type=float)
-parser.add_argument("--student", default="pretrained", help="or teacher, or an encoder")
-parser.add_argument("--temperature", type=float, help="of the distillation")
+parser.add_argument(
+    "--student", default="pretrained", help="pretrained, teacher, or an encoder"
+)
+parser.add_argument("--temperature", type=float, help="distillation temperature")
 parser.add_argument("--validation-fraction", type=float, default=0.1)
 arguments = parser.parse_args()
 logging.basicConfig(level=logging.WARNING, format="%(message)s")
@@ -72,7 +77,7 @@ def fine_tune_config(choice: dict, seed: int, from_scratch: bool) -> sk.FineTune
 
 @functools.cache
 def frozen_features() -> list[tuple[np.ndarray, np.ndarray]]:
-    """Features and labels of the training and of the test part, extracted once."""
+    """Features and labels of the training part and the test part, extracted once."""
     run = json.loads(pathlib.Path(arguments.run, "config.json").read_text())
     encoder = sk.load_encoder(pathlib.Path(arguments.run, "encoder.keras"))
     found = []
@@ -90,7 +95,7 @@ def frozen_features() -> list[tuple[np.ndarray, np.ndarray]]:
 
 
 def linear(choice: dict, seed: int) -> float:
-    """L-BFGS on frozen features, its strength chosen on a part of the drawn labels."""
+    """Accuracy of L-BFGS on frozen features; its strength is chosen on part of the labels."""
     (features, labels), test = frozen_features()
     chosen = sk.choose_labels(labels, **choice, seed=seed)
     probe = sk.LinearProbe(seed=seed).fit(features[chosen], labels[chosen])
@@ -128,6 +133,6 @@ print("|---|" + "---|" * len(choices))
 for method, cells in rows.items():
     print(f"| {method} | " + " | ".join(cells) + " |")
 print(
-    f"\nTest accuracy in %, mean ± deviation over {arguments.draws} draws of the labels; networks: "
-    f"{arguments.steps} steps of {arguments.batch_size}, students as many again."
+    f"\nTest accuracy in %, mean ± standard deviation over {arguments.draws} label draws; networks: "
+    f"{arguments.steps} steps of {arguments.batch_size} images, students as many again."
 )

@@ -1,11 +1,12 @@
-"""Look at the views before training on them: pairs of views, and what was drawn.
+"""Look at the views before training on them: pairs of views, and their random parameters.
 
     python examples/look_at_views.py photos/ --image-size 96 --color-jitter-strength 0.5
 
-Writes `views.png` (ten images of the folder and two views of each, cut from full resolution as in
-training) and `draws.png` (a histogram of every parameter that the augmenter drew, with the
-distribution it is meant to have). Seconds. Views on which you can no longer tell what the image was
-are too strong for your data. After training, `simclr-keras report RUN` draws the same of the run.
+Writes `views.png` (ten images of the folder and two views of each, cut from full resolution as
+in training) and `draws.png` (a histogram of every parameter that the augmenter drew, with its
+intended distribution). Takes seconds. If you can no longer recognise the image in its views,
+the augmentation is too strong for your data. After training, `simclr-keras report RUN` draws
+the same for the run.
 """
 
 import argparse
@@ -17,7 +18,7 @@ parser.add_argument("folder")
 parser.add_argument("--image-size", type=int, default=96)
 parser.add_argument("--color-jitter-strength", type=float, default=1.0)
 parser.add_argument("--crop-area-min", type=float, default=0.08)
-parser.add_argument("--output", default=".", help="folder of the two pictures")
+parser.add_argument("--output", default=".", help="folder for the two pictures")
 arguments = parser.parse_args()
 
 augmenter = sk.SimCLRAugmenter(

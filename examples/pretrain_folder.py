@@ -2,9 +2,9 @@
 
     python examples/pretrain_folder.py photos/ --steps 200
 
-Shows the whole pipeline in Python: what `simclr-keras pretrain`, `evaluate`, `export` and `embed`
-call. A real run needs thousands of steps; 200 show that the loss falls. Sub-folders of the folder
-are classes, and only `evaluate` needs them.
+Shows the whole pipeline in Python: the functions that `simclr-keras pretrain`, `evaluate`,
+`export` and `embed` call. A real run needs thousands of steps; 200 show that the loss falls.
+Sub-folders are classes; only `evaluate` needs them.
 """
 
 import argparse
@@ -40,7 +40,7 @@ try:
 except sk.InputError as error:
     print(error)
 
-# 4. A SavedModel for TensorFlow Serving, and the embeddings of the folder with it.
+# 4. A SavedModel for TensorFlow Serving, and the folder's embeddings computed with it.
 model = sk.export(sk.ExportConfig(arguments.run_dir, output="saved_models/example"))
 config = sk.EmbedConfig(str(model), arguments.folder, output="embeddings.npz")
 print(sk.embed(config).embeddings.shape)

@@ -1,11 +1,11 @@
-"""Pretrain on every GPU of this machine, in Python; without GPUs on four logical CPU devices.
+"""Pretrain in Python on every GPU of this machine, or without GPUs on four logical CPU devices.
 
     python examples/several_gpus.py --steps 20
 
 Shows what `simclr-keras pretrain --strategy mirrored` does for you: the model and its optimizer
 are built in the strategy's scope, the batch is the global one, and everything else is as on one
-device. Handwritten digits; minutes on two CPU cores. After 20 steps the loss has hardly moved from 5.0:
-it shows that four replicas train, not that they learn.
+device. Trains on handwritten digits; takes minutes on two CPU cores. After 20 steps the loss
+has hardly moved from 5.0: the example shows that four replicas train, not that they learn.
 """
 
 import argparse
@@ -20,7 +20,7 @@ parser.add_argument("--steps", type=int, default=20)
 parser.add_argument("--batch-size", type=int, default=64)  # over all replicas
 arguments = parser.parse_args()
 
-# 1. Devices, before anything else. Without a GPU: four devices that share the processor.
+# 1. Devices, before anything else. Without a GPU: four logical devices on one CPU.
 if not tf.config.list_physical_devices("GPU"):
     cpu = tf.config.list_physical_devices("CPU")[0]
     devices = [tf.config.LogicalDeviceConfiguration()] * 4
@@ -38,7 +38,7 @@ with strategy.scope():
     model = sk.SimCLR(encoder, sk.ProjectionHead(64), augmenter, temperature=0.5)
     model.compile(keras.optimizers.Adam(2e-3))
 
-# 3. Data: every replica reads its own rows of each global batch, so the order is that of one.
+# 3. Data: each replica reads its own rows of the global batch, in the same order as one device.
 source = sk.load_source("digits", "train")
 
 

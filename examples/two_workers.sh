@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Two workers on this machine, over loopback: what several machines do, to try it on one.
+# Two workers on this machine, over loopback: try multi-worker training without a cluster.
 #
 #     bash examples/two_workers.sh runs/two_workers
 #
-# Each worker gets the same command; TF_CONFIG tells it who it is. The first is the chief and
-# alone writes the run directory, which all workers must be able to read. A worker that dies ends
-# the run; this script again continues it. A minute on two cores; the loss falls from about 5 to
-# 4.6, below the 4.84 of collapse.
+# Each worker gets the same command; TF_CONFIG gives its identity. Only the first, the chief,
+# writes the run directory, which all workers must be able to read. If a worker dies, the run ends;
+# start this script again to continue it. Takes a minute on two cores; the loss falls from about 5
+# to 4.6, below the 4.84 of collapse.
 set -euo pipefail
 run=${1:-runs/two_workers}
 workers='"localhost:23451", "localhost:23452"'

@@ -1,7 +1,7 @@
 """Pretrain image encoders without labels: SimCLR for TensorFlow and Keras.
 
-The public names stand in `__init__.pyi`, which editors read too. Each is imported when it is first
-used, so that `simclr-keras --help` does not import TensorFlow.
+The public names are listed in `__init__.pyi`, which editors read too. Each is imported on first
+use, so that `simclr-keras --help` does not import TensorFlow.
 """
 
 import lazy_loader

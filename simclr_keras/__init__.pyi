@@ -1,4 +1,4 @@
-"""The public names and where each is; `__init__.py` imports them when they are first used."""
+"""The public names and their modules; `__init__.py` imports each on first use."""
 
 from .classifiers.distill import distill as distill
 from .classifiers.fine_tune import fine_tune as fine_tune

@@ -1,4 +1,4 @@
-"""`python -m simclr_keras` is `simclr-keras`."""
+"""Makes `python -m simclr_keras` run the command `simclr-keras`."""
 
 from .cli.main import main
 

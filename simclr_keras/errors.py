@@ -1,4 +1,4 @@
-"""The two errors that a person reads on one line, without a traceback; and what was meant."""
+"""The two errors that are shown on one line, without a traceback, and suggestions for names."""
 
 import difflib
 from collections.abc import Iterable
@@ -21,7 +21,7 @@ class InputError(ValueError):
 
 
 class RunFailure(RuntimeError):
-    """Work that was asked for rightly and could not be finished: exit code 1.
+    """A valid request that could not be completed: exit code 1.
 
     Example:
         >>> import simclr_keras as sk
@@ -31,12 +31,12 @@ class RunFailure(RuntimeError):
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """A question, after a space, with the known names that look like one; empty if none does."""
+    """` Did you mean a or b?` with the known names close to `name`, or an empty string."""
     close = difflib.get_close_matches(name, list(known))
     return f" Did you mean {' or '.join(close)}?" if close else ""
 
 
 def closest(name: str, known: Iterable[str]) -> list[str]:
-    """The three known names that look most like one, or the first six of all."""
+    """Up to three known names close to `name`, or the first six if none is close."""
     known = list(known)
     return difflib.get_close_matches(name, known) or known[:6]

@@ -1,4 +1,4 @@
-"""Files and folders that are written whole or not at all."""
+"""Writes files and folders completely or not at all."""
 
 import contextlib
 import json
@@ -11,15 +11,15 @@ from collections.abc import Iterator
 
 @contextlib.contextmanager
 def whole_file(path: str | os.PathLike) -> Iterator[pathlib.Path]:
-    """A file to write, with the suffix of `path`, which takes its place when all went well.
+    """A temporary file, with the suffix of `path`, that replaces `path` on success.
 
-    Until then `path` is as it was, and after an error it stays so; nothing else is left.
+    Until then, and after an error, `path` is unchanged. No temporary file is left behind.
 
     Args:
-        path: The file; its folder is made.
+        path: The file; its folder is created.
 
     Yields:
-        Where to write.
+        The path to write to.
     """
     path = pathlib.Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -33,13 +33,15 @@ def whole_file(path: str | os.PathLike) -> Iterator[pathlib.Path]:
 
 @contextlib.contextmanager
 def unfinished_folder(parent: pathlib.Path) -> Iterator[pathlib.Path]:
-    """A path for a new folder beside its siblings, to be renamed; what is left of it goes.
+    """A path in `parent` for a temporary folder, which the caller renames when it is complete.
+
+    If it has not been renamed, the folder is deleted.
 
     Args:
-        parent: The folder to be in; it is made.
+        parent: The parent folder; created if missing.
 
     Yields:
-        A path without a folder.
+        A path that does not exist yet.
     """
     parent.mkdir(parents=True, exist_ok=True)
     unfinished = parent / f".unfinished-{uuid.uuid4().hex}"
@@ -50,6 +52,6 @@ def unfinished_folder(parent: pathlib.Path) -> Iterator[pathlib.Path]:
 
 
 def write_json(path: pathlib.Path, content: dict | list) -> None:
-    """Writes a JSON file whole or not at all."""
+    """Writes a JSON file completely or not at all."""
     with whole_file(path) as unfinished:
         unfinished.write_text(json.dumps(content, indent=2) + "\n")

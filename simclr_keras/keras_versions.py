@@ -1,6 +1,6 @@
-"""The one place that knows what differs between Keras 3 and Keras 2.15.
+"""The one place that handles the differences between Keras 3 and Keras 2.15.
 
-Everything else of the package is written against what both have: layers, models, `tf` ops.
+The rest of the package uses what both have: layers, models, `tf` ops.
 """
 
 import contextlib
@@ -23,18 +23,18 @@ if KERAS_3 and keras.config.backend() != "tensorflow":
 
 
 def check_loadable() -> None:
-    """Refuses to load a `.keras` file where Keras would never come back.
+    """Raises a `RunFailure` if loading a `.keras` file would hang.
 
-    Keras 2.15 finds its layers in a registry of TensorFlow's that `tf_keras` overwrites when it
-    is imported; with the wrong `InputLayer` it looks for the inputs of a model without end.
+    Keras 2.15 finds its layers in a TensorFlow registry that `tf_keras` overwrites when it is
+    imported. With the wrong `InputLayer`, Keras searches for the inputs of a model forever.
 
     Raises:
-        RunFailure: If `tf_keras` is imported beside Keras 2.15.
+        RunFailure: If `tf_keras` is imported alongside Keras 2.15.
     """
     if not KERAS_3 and "tf_keras" in sys.modules:
         raise RunFailure(
             "Keras 2.15 cannot load a .keras file in a process that has imported tf_keras. Load "
-            "it first, or in another process."
+            "the file before importing tf_keras, or in another process."
         )
 
 
@@ -45,17 +45,17 @@ def tensorflow_variables(variables) -> list[tf.Variable]:
 
 @contextlib.contextmanager
 def replaced_weights(model, tensors):
-    """Within, a model computes in inference mode with tensors instead of its variables.
+    """Context in which a model, in inference mode, uses tensors instead of its variables.
 
     Args:
         model: The model.
-        tensors: One for each of `model.variables`, in their order.
+        tensors: One for each of `model.variables`, in the same order.
     """
     if KERAS_3:
         with keras.StatelessScope(state_mapping=list(zip(model.variables, tensors))):
             yield
         return
-    # Keras 2.15 has no scope for it: layers keep their weights as attributes.
+    # Keras 2.15 has no such scope; its layers keep their weights as attributes.
     tensor_of = {id(v): tensor for v, tensor in zip(model.variables, tensors)}
     replaced = [
         (layer, name, value)
@@ -82,8 +82,8 @@ def replaced_weights(model, tensors):
 
 
 def track_variables(layer, trainable, others) -> None:
-    """Makes `tf.Variable`s that exist already the weights of a layer."""
-    if not KERAS_3:  # found by assignment
+    """Makes existing `tf.Variable`s the weights of a layer."""
+    if not KERAS_3:  # assignment tracks them
         layer.exported_variables = [*trainable, *others]
         return
     for is_trainable, variables in ((True, trainable), (False, others)):
@@ -99,15 +99,16 @@ def track_variables(layer, trainable, others) -> None:
 
 
 def optimizer_state(optimizer):
-    """What `tf.train.Checkpoint` must track for the next step to be the same."""
-    # Keras 2.15 and the legacy optimizers are trackable whole, loss scale included; in Keras 3
-    # the flat list is: dependencies are found by attribute there, which loses nested slots.
+    """What `tf.train.Checkpoint` must track so that the step after a restore is the same."""
+    # Keras 2.15's optimizers, legacy ones too, are trackable as a whole, loss scale included.
+    # In Keras 3 only the flat list of variables is: Keras 3 finds dependencies by attribute,
+    # which loses nested slots.
     return tensorflow_variables(optimizer.variables) if KERAS_3 else optimizer
 
 
 def optimizer_variables(optimizer) -> list[tf.Variable]:
-    """Its counter, slots and (unless it is a schedule) learning rate, once it is built."""
-    variables = optimizer.variables  # a method of legacy optimizers (Addons)
+    """A built optimizer's counter, slots and (unless it is a schedule) learning rate."""
+    variables = optimizer.variables  # a method in legacy optimizers (Addons)
     return tensorflow_variables(variables() if callable(variables) else variables)
 
 
@@ -122,13 +123,13 @@ def build_optimizer(optimizer, variables) -> None:
 
 
 def _sum_gradients_first(optimizer) -> None:
-    """Makes a Keras 3 optimizer sum the gradients of the replicas before anything else.
+    """Makes a Keras 3 optimizer sum the gradients over replicas before anything else.
 
-    By itself it sums them last: each replica clips its own gradient, and the loss scale of
-    float16 looks for infinities in that of the first replica alone. Keras 2.15 sums first.
+    By default it sums them last: each replica clips its own gradient, and float16 loss scaling
+    checks only the first replica's gradient for infinities. Keras 2.15 sums first.
     """
     optimizer.apply = types.MethodType(_apply_summed, optimizer)
-    while hasattr(optimizer, "inner_optimizer"):  # below a loss scale
+    while hasattr(optimizer, "inner_optimizer"):  # inside a loss-scale optimizer
         optimizer = optimizer.inner_optimizer
     optimizer._all_reduce_sum_gradients = list
 
@@ -143,9 +144,10 @@ def _apply_summed(optimizer, gradients, variables=None):
 
 
 class VersionedOptimizer(keras.optimizers.Optimizer):
-    """Base of our optimizers: one `update(gradient, variable, learning_rate, slots)` for both.
+    """Base class of our optimizers: a subclass writes one `update` for both Keras versions.
 
-    A subclass names its slots in `slot_names`; each is a zero tensor like the variable.
+    Its signature is `update(gradient, variable, learning_rate, **slots)`. The subclass names
+    its slots in `slot_names`; each starts as zeros in the shape of the variable.
     """
 
     slot_names: tuple[str, ...] = ()
@@ -179,7 +181,7 @@ class VersionedOptimizer(keras.optimizers.Optimizer):
         self.update(gradient, variable, tf.cast(learning_rate, variable.dtype), **slots)
 
     def _apply_weight_decay(self, variables):
-        """Off: the base class would decay once more whatever has a `weight_decay`."""
+        """Does nothing: the base class would apply `weight_decay` a second time."""
 
     def get_config(self):
         config = super().get_config()
@@ -194,11 +196,11 @@ def is_graph(model: keras.Model) -> bool:
 
 
 def clone_with(network: keras.Model, replace) -> keras.Model:
-    """A copy of a functional or sequential model, with new weights and other layers.
+    """A copy of a functional or sequential model, with new weights and some layers replaced.
 
     Args:
-        network: The model; graphs inside it are copied in the same way.
-        replace: Gives the new layer for a layer, or `None` for one with the same settings.
+        network: The model; functional and sequential models inside it are copied the same way.
+        replace: Maps a layer to its replacement, or to `None` for one with the same settings.
     """
 
     def clone(layer):
@@ -216,7 +218,7 @@ def clone_with(network: keras.Model, replace) -> keras.Model:
         return keras.models.clone_model(network, clone_function=clone)
 
     def call(layer, *arguments, **options):
-        # Keras 3 repeats the options of the replaced layer's call; batch norm has a mask.
+        # Keras 3 passes on the options of the replaced layer's call, such as batch norm's mask.
         if isinstance(layer, keras.layers.GroupNormalization):
             options.pop("mask", None)
         return layer(*arguments, **options)
@@ -225,7 +227,7 @@ def clone_with(network: keras.Model, replace) -> keras.Model:
 
 
 def layers_of_graphs(model: keras.Model) -> list[keras.layers.Layer]:
-    """The layers that `clone_with` can replace: of a model and of the graphs inside it."""
+    """The layers that `clone_with` can replace: a model's own and those of graphs inside it."""
     return [
         inner
         for layer in (model.layers if is_graph(model) else ())
@@ -234,15 +236,15 @@ def layers_of_graphs(model: keras.Model) -> list[keras.layers.Layer]:
 
 
 def layers_of(model, kind: type = keras.layers.Layer) -> list[keras.layers.Layer]:
-    """The layers of a kind: a model or layer itself, and all inside it, subclassed ones too."""
+    """The layers of type `kind` among `model` and everything inside it, subclassed or not."""
     return [layer for layer in model._flatten_layers() if isinstance(layer, kind)]
 
 
 def unrepeatable_layers(network) -> list[keras.layers.Layer]:
-    """Layers that draw anew when called again, whatever one restores.
+    """Layers that draw new random numbers when called again, whatever state is restored.
 
-    Keras 3 keeps the state of its draws in variables. Keras 2.15 does so in its augmentation
-    layers only (see `random_states`): its dropout and noise have none to put back.
+    Keras 3 keeps its random state in variables. Keras 2.15 does so in its augmentation layers
+    only (see `random_states`): its dropout and noise layers have no state to restore.
     """
     if KERAS_3:
         return []
@@ -252,7 +254,7 @@ def unrepeatable_layers(network) -> list[keras.layers.Layer]:
         if isinstance(layer, random_layer):
             stateless = layer._random_generator._rng_type == "legacy_stateful"
             return stateless and getattr(layer, "rate", 1) > 0
-        # KerasCV's drop path and drop block draw when they are traced, once for each pass.
+        # KerasCV's drop path and drop block draw when they are traced, once per pass.
         regularises = type(layer).__module__.startswith("keras_cv.src.layers.regularization")
         return regularises and layer.get_config().get("rate", 0) > 0
 
@@ -260,39 +262,40 @@ def unrepeatable_layers(network) -> list[keras.layers.Layer]:
 
 
 def random_states(network) -> list[tf.Variable]:
-    """The states of draws that Keras does not count among a network's variables.
+    """Random states that Keras does not list among a network's variables.
 
-    Those of TensorFlow's generators in its layers (augmentation layers of Keras 2.15, KerasCV's
-    on both), and that of Keras 3's global generator, which serves layers without a seed.
+    These are the states of the TensorFlow generators in its layers (augmentation layers of
+    Keras 2.15, KerasCV's on both) and of Keras 3's global generator, used by layers without a
+    seed.
     """
     states = []
     for layer in layers_of(network):
         for value in vars(layer).values():
-            if hasattr(value, "_maybe_init"):  # Keras 2.15 wraps and makes it when first used
+            if hasattr(value, "_maybe_init"):  # Keras 2.15 wraps it and creates it on first use
                 value._maybe_init()
                 value = value._generator
             if isinstance(value, tf.random.Generator):
                 states.append(value.state)
-    # Of several replicas each has a thread, and Keras a global generator for each thread, which
-    # it cannot make inside a step: such layers are its own error there.
+    # Each of several replicas has its own thread, and Keras one global generator per thread,
+    # which it cannot create inside a step: layers without a seed raise Keras's own error there.
     if KERAS_3 and tf.distribute.get_strategy().num_replicas_in_sync == 1:
         states.append(keras.src.random.seed_generator.global_seed_generator().state.value)
     return states
 
 
 class VersionedModel(keras.Model):
-    """Base of `SimCLR`: the parts of `keras.Model` whose insides differ."""
+    """Base class of `SimCLR`: the parts of `keras.Model` that differ between Keras versions."""
 
     def _maybe_symbolic_build(self, *args, **kwargs):
-        """Nothing is left to build; Keras 3 would average the replicas' images to do it."""
+        """Does nothing: already built; Keras 3 would average the replicas' images to do it."""
 
     def _symbolic_build(self, *args, **kwargs):
-        """Nothing is left to build; Keras 3 would call the model on a batch of crops."""
+        """Does nothing: already built; Keras 3 would call the model on a batch of crops."""
 
     def logs_of_replica(self, logs: dict) -> dict:
-        """What a step returns: with several workers Keras 3 averages logs over an axis."""
+        """What a step must return: with several workers, Keras 3 averages logs over an axis."""
         extended = tf.distribute.get_strategy().extended
-        # The trainer's own test; False, or not there, for every strategy of one process.
+        # The trainer's own test; False or missing for every single-process strategy.
         if KERAS_3 and getattr(extended, "_in_multi_worker_mode", bool)():
             return {name: tf.reshape(value, [1]) for name, value in logs.items()}
         return logs
@@ -306,7 +309,7 @@ def scaled(optimizer, loss: tf.Tensor) -> tf.Tensor:
 
 
 def apply_gradients(optimizer, gradients, variables) -> None:
-    """One step; gradients are summed over replicas and freed of the loss scale."""
+    """One optimizer step, which sums the gradients over replicas and undoes loss scaling."""
     if not KERAS_3 and hasattr(optimizer, "get_unscaled_gradients"):
         gradients = optimizer.get_unscaled_gradients(gradients)
     optimizer.apply_gradients(zip(gradients, variables))

@@ -1,7 +1,7 @@
-"""Settings: a field of a dataclass is a type, a default, the range of its values, and their help.
+"""Settings: dataclasses whose fields have a type, a default, a range of values and a help text.
 
-Choices are `Literal` types; numbers have a `Range` on their field. The command line makes a flag of
-each field. Messages name a setting as Python does, `batch_size`; see `cli/flags.py`.
+Choices are `Literal` types; numbers have a `Range` on their field. The command line turns each
+field into a flag. Messages use the Python name of a setting, `batch_size`; see `cli/flags.py`.
 """
 
 import dataclasses
@@ -14,7 +14,7 @@ from .seeds import is_seed
 
 
 class Range(typing.NamedTuple):
-    """The values that a number may have, and how a message says so; NaN is in none."""
+    """The values that a number may have, never NaN, and their description in messages."""
 
     text: str
     holds: Callable[[float], bool]
@@ -27,7 +27,7 @@ AT_LEAST_2 = Range("at least 2", lambda x: x >= 2)
 SHARE = Range("in (0, 1]", lambda x: 0 < x <= 1)
 SHARE_OR_NONE = Range("in [0, 1]", lambda x: 0 <= x <= 1)
 PART = Range("in [0, 1)", lambda x: 0 <= x < 1)
-SEED = Range("an integer of 64 bits", is_seed)
+SEED = Range("a 64-bit integer", is_seed)
 
 
 def setting(
@@ -38,29 +38,29 @@ def setting(
     argument: str | None = None,
     short: str | None = None,
 ):
-    """A field of settings.
+    """A field of a settings dataclass.
 
     Args:
-        default: Its default; `dataclasses.MISSING` for none.
-        text: Its help.
-        within: The range of its values, where it has one; `None` is always allowed.
-        argument: The name of a positional argument on the command line, instead of a flag.
-        short: A short flag beside the long one, such as `-k`.
+        default: Default value; `dataclasses.MISSING` if there is none.
+        text: Help text.
+        within: Range of the values, if they have one; `None` is always allowed.
+        argument: Name as a positional argument on the command line, instead of a flag.
+        short: Short flag in addition to the long one, such as `-k`.
     """
     metadata = {"help": text, "within": within, "argument": argument, "short": short}
     return dataclasses.field(default=default, metadata=metadata)
 
 
-# Choices that functions which import TensorFlow take too; settings must not import it.
+# Choices shared with functions that import TensorFlow; settings must not import it.
 Normalization = typing.Literal["batch", "group", "frozen"]
 WeightsDtype = typing.Literal["float32", "float16", "bfloat16"]
 
 
 class Settings:
-    """Base of the dataclasses of settings: refuses values outside a field's choices or range.
+    """Base class of settings dataclasses.
 
     Raises:
-        InputError: If there is one.
+        InputError: If a value is outside the choices or range of its field.
     """
 
     def __post_init__(self):
@@ -72,7 +72,7 @@ class Settings:
 
 
 def choices_of(hint) -> tuple[str, ...]:
-    """The values of a `Literal`, also of one or `None`; empty for other types."""
+    """The values of a `Literal` or of an optional one; empty for other types."""
     if typing.get_origin(hint) is typing.Literal:
         return typing.get_args(hint)
     if typing.get_origin(hint) in (typing.Union, types.UnionType):
@@ -81,7 +81,7 @@ def choices_of(hint) -> tuple[str, ...]:
 
 
 def check_choice(name: str, value, choices: tuple[str, ...]) -> None:
-    """Raises an `InputError` unless a value is `None` or one of the choices, if there are any."""
+    """Raises an `InputError` if a value is neither `None` nor one of the choices (if any)."""
     if choices and value is not None and value not in choices:
         raise InputError(
             f"`{name}` must be one of {', '.join(choices)}. Received: {name}={value!r}"
@@ -89,6 +89,6 @@ def check_choice(name: str, value, choices: tuple[str, ...]) -> None:
 
 
 def check_range(name: str, value, within: Range | None) -> None:
-    """Raises an `InputError` unless a number is `None` or in the range, if there is one."""
+    """Raises an `InputError` if a number is neither `None` nor in the range (if any)."""
     if within is not None and value is not None and not within.holds(value):
         raise InputError(f"`{name}` must be {within.text}. Received: {name}={value!r}")

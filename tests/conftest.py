@@ -25,13 +25,13 @@ SMALL_NETWORK = {
     "small_image_stem": True,
 }
 
-# The beginning of a script that trains on one replica and on two.
+# The start of a script that trains on one replica and on two.
 TWO_DEVICES = """
 import json, sys
 import keras, numpy as np, tensorflow as tf
 import simclr_keras as sk
 
-# Optimizing the graphs is a third of the time, and makes no difference to what is compared.
+# Graph optimization takes a third of the time and does not affect the comparison.
 tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
 cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
@@ -68,7 +68,7 @@ def rng():
 
 @pytest.fixture(params=["eager", "traced"])
 def run_mode(request):
-    """Wraps a function for both ways of running it."""
+    """Wraps a function; each test runs once eager and once traced."""
     return (lambda f: f) if request.param == "eager" else tf.function
 
 
@@ -113,7 +113,7 @@ def image_folder(tmp_path):
 
 @pytest.fixture
 def single_blocks(monkeypatch):
-    """Cuts SimCLR's ResNets of 18 and 50 layers to one block of each kind that they have."""
+    """Cuts SimCLR's ResNet-18 and ResNet-50 to one block per group."""
     for depth in (18, 50):
         monkeypatch.setitem(BLOCK_GROUPS, depth, ((1, 1, 1, 1), depth == 50))
 
@@ -122,7 +122,7 @@ def single_blocks(monkeypatch):
 def short_resnet():
     """Cuts SimCLR's ResNet-18 to two of its eight blocks for the tests of a module.
 
-    For modules that test what is done with a network: a whole one takes twice as long to trace.
+    For modules that test how a network is used; the full one takes twice as long to trace.
     """
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(BLOCK_GROUPS, 18, ((1, 0, 0, 1), False))
@@ -131,7 +131,7 @@ def short_resnet():
 
 @pytest.fixture(scope="module")
 def untrained_run(short_resnet):
-    """Makes a finished run with first weights: the commands that follow do not mind."""
+    """Makes a finished run with untrained weights, enough to test commands on a run."""
     from simclr_keras import PretrainConfig, ProjectionHead, build_encoder
     from simclr_keras.runs.directory import RunDirectory
 
@@ -149,7 +149,7 @@ def untrained_run(short_resnet):
 
 @pytest.fixture
 def run_python():
-    """Runs a script in a process of its own (one strategy per process) and returns stdout."""
+    """Runs a script in its own process (one strategy per process) and returns its stdout."""
 
     def run(script: str, *arguments: str, cwd=ROOT, timeout=600, env=None) -> str:
         result = subprocess.run(
@@ -168,7 +168,7 @@ def run_python():
 
 @pytest.fixture
 def worker_environments():
-    """Makes the environment variables of two workers on this machine, at free ports."""
+    """Makes the environment variables of two workers on this machine, on free ports."""
 
     def make() -> list[dict]:
         sockets = [socket.socket() for _ in range(2)]

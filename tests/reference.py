@@ -1,4 +1,4 @@
-"""NumPy twins, written from the papers as plain loops and sharing nothing with the package."""
+"""NumPy references, written from the papers as plain loops; they share no code with the package."""
 
 import math
 
@@ -64,7 +64,7 @@ class Lars:
 
 
 def knn_ranking(train, labels, test, k, temperature):
-    """Weighted kNN of arXiv 1805.01978: for each test row the classes voted for, best first."""
+    """Weighted kNN of arXiv 1805.01978: the classes voted for, best first, for each test row."""
     ranking = []
     for query in test:
         votes = {}
@@ -79,7 +79,7 @@ def knn_ranking(train, labels, test, k, temperature):
 
 
 def knn(train, labels, test, k, temperature):
-    """The first of `knn_ranking`."""
+    """The first class of each `knn_ranking`."""
     return np.array([r[0] for r in knn_ranking(train, labels, test, k, temperature)])
 
 

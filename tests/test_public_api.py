@@ -19,15 +19,25 @@ def test_public_names_are_documented_with_an_example(name):
     assert "Reference:" in text or name in ("InputError", "RunFailure")
 
 
-@pytest.mark.parametrize("name", sk.__all__)
+def _modules():
+    for info in pkgutil.walk_packages(sk.__path__, "simclr_keras."):
+        yield importlib.import_module(info.name)
+
+
+EXAMPLES = {
+    example.name: example
+    for module in _modules()
+    for example in doctest.DocTestFinder().find(module)
+    if example.examples
+}
+
+
+@pytest.mark.parametrize("name", sorted(EXAMPLES))
 def test_examples_run(name, tmp_path, monkeypatch, untrained_run):
     monkeypatch.chdir(tmp_path)
-    untrained_run("runs/digits")  # the one that examples of commands on runs name
-    value = getattr(sk, name)
-    module = importlib.import_module(value.__module__)
-    finder, runner = doctest.DocTestFinder(recurse=False), doctest.DocTestRunner()
-    for example in finder.find(value, name, module=module):
-        runner.run(example)
+    untrained_run("runs/digits")  # the run that examples of commands name
+    runner = doctest.DocTestRunner()
+    runner.run(EXAMPLES[name])
     assert runner.tries > 0 and runner.failures == 0
 
 
@@ -57,11 +67,13 @@ STAGES = (
 
 
 def test_imports_go_one_way():
-    for info in pkgutil.walk_packages(sk.__path__, "simclr_keras."):
-        parts = info.name.split(".")
-        if parts[1] not in STAGES or info.ispkg:
+    for module in _modules():
+        parts = module.__name__.split(".")
+        if parts[1] not in STAGES or hasattr(module, "__path__"):
             continue
-        source = inspect.getsource(importlib.import_module(info.name))
+        source = inspect.getsource(module)
         for stage in re.findall(r"^\s*from \.\.(\w+)", source, re.MULTILINE):
             if stage in STAGES:
-                assert STAGES.index(stage) < STAGES.index(parts[1]), f"{info.name} <- {stage}"
+                assert STAGES.index(stage) < STAGES.index(parts[1]), (
+                    f"{module.__name__} <- {stage}"
+                )

@@ -39,5 +39,5 @@ def test_other_seeds_are_refused(tiny_encoder, seed):
 
 
 def test_a_run_says_so_before_it_begins():
-    with pytest.raises(InputError, match="`seed` must be an integer of 64 bits"):
+    with pytest.raises(InputError, match="`seed` must be a 64-bit integer"):
         PretrainConfig(dataset="digits", run_dir="run", seed=2**63)

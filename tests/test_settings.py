@@ -30,7 +30,7 @@ def test_values_in_their_range_are_taken():
         ({"rate": math.nan}, "`rate` must be positive. Received: rate=nan"),
         ({"share": 0.0}, "`share` must be in (0, 1]. Received: share=0.0"),
         ({"part": 1.0}, "`part` must be in [0, 1). Received: part=1.0"),
-        ({"seed": 2**63}, f"`seed` must be an integer of 64 bits. Received: seed={2**63}"),
+        ({"seed": 2**63}, f"`seed` must be a 64-bit integer. Received: seed={2**63}"),
         ({"kind": "c"}, "`kind` must be one of a, b. Received: kind='c'"),
     ],
 )

@@ -1,12 +1,12 @@
-"""Embeddings over gRPC from TensorFlow Serving: files as bytes, or decoded images as a tensor.
+"""Embeddings from TensorFlow Serving over gRPC: files as bytes, or decoded images as a tensor.
 
-gRPC sends bytes and floats as they are: for tensors it is several times smaller than JSON.
+gRPC sends bytes and floats in binary, so tensors are several times smaller than in JSON.
 Needs `pip install tensorflow-serving-api` (the `serving` extra of simclr_keras).
 
     python grpc_client.py --server localhost:8500 --model digits seven.png three.jpg
     python grpc_client.py --server localhost:8500 --model digits --as-tensor images.npy
 
-Prints one line for each image: its name, D, and the first numbers of its embedding. Seconds.
+Prints one line per image: its name, D, and the first numbers of its embedding. Takes seconds.
 """
 
 import argparse
@@ -42,7 +42,7 @@ def _request(model, signature, name, tensor):
 
 
 def choose_version(request: predict_pb2.PredictRequest, version: str | None) -> None:
-    """Asks for a version by number or by label; without one the server takes the newest."""
+    """Requests a version by number or label; without one, the server uses the newest."""
     if version and version.isdecimal():
         request.model_spec.version.value = int(version)
     elif version:
@@ -51,7 +51,7 @@ def choose_version(request: predict_pb2.PredictRequest, version: str | None) -> 
 
 def predict(server: str, request: predict_pb2.PredictRequest) -> np.ndarray:
     """Sends a request and returns float32 (N, D); raises `grpc.RpcError`."""
-    limit = [("grpc.max_send_message_length", 256 * _MEGABYTE)]  # 4 MB is a few photos
+    limit = [("grpc.max_send_message_length", 256 * _MEGABYTE)]  # a few photos take 4 MB
     with grpc.insecure_channel(server, options=limit) as channel:
         service = prediction_service_pb2_grpc.PredictionServiceStub(channel)
         response = service.Predict(request, timeout=60)

@@ -1,12 +1,12 @@
-"""Embeddings over REST from TensorFlow Serving: files as base64, or decoded images as numbers.
+"""Embeddings from TensorFlow Serving over REST: files as base64, or decoded images as numbers.
 
-Shows the two forms of request. Only the standard library is needed for files; `--as-tensor`
-needs NumPy and images of the model's own size in a `.npy` file, float32 (N, H, W, 3) in [0, 1].
+Shows both kinds of request. Files need only the standard library; `--as-tensor` needs NumPy and
+a `.npy` file of images of the model's own size, float32 (N, H, W, 3) in [0, 1].
 
     python rest_client.py --url http://localhost:8501 --model digits seven.png three.jpg
     python rest_client.py --url http://localhost:8501 --model digits --as-tensor images.npy
 
-Prints one line for each image: its name, D, and the first numbers of its embedding. Seconds.
+Prints one line per image: its name, D, and the first numbers of its embedding. Takes seconds.
 """
 
 import argparse
@@ -19,21 +19,21 @@ import urllib.request
 
 
 def bytes_request(files: list) -> dict:
-    """The body for encoded images: the signature `serving_bytes`, one instance for each."""
+    """Request body for encoded images: signature `serving_bytes`, one instance per image."""
     encoded = (base64.b64encode(pathlib.Path(file).read_bytes()).decode() for file in files)
     return {"signature_name": "serving_bytes", "instances": [{"b64": text} for text in encoded]}
 
 
 def tensor_request(images) -> dict:
-    """The body for images (N, H, W, C) in [0, 1]: the signature `serving_default`."""
+    """Request body for images (N, H, W, C) in [0, 1]: signature `serving_default`."""
     return {"signature_name": "serving_default", "instances": images.tolist()}
 
 
 def predict(url: str, model: str, body: dict, version: str | None = None) -> list:
     """Posts a request and returns a list of N embeddings.
 
-    `version` is a number or a label: `1` or `stable`. The server's message is raised when it
-    refuses the request; one image that it cannot decode fails all of them.
+    `version` is a number or a label: `1` or `stable`. If the server refuses the request, its
+    message is raised; one image that it cannot decode fails the whole request.
     """
     which = ""
     if version:

@@ -1,1 +1,1 @@
-"""Networks that are trained on labels: fine-tuned, and distilled from one another."""
+"""Trains classifiers, by fine-tuning on labels and by distillation."""

@@ -1,4 +1,4 @@
-"""`distill`: a teacher's predictions on images without labels train a student."""
+"""`distill`: trains a student on a teacher's predictions for unlabelled images."""
 
 import logging
 
@@ -18,7 +18,7 @@ from .training import (
 )
 
 _LOGGER = logging.getLogger("simclr_keras")
-_EPOCHS = 100  # 400 in the paper; as many as pretraining has by default
+_EPOCHS = 100  # 400 in the paper; 100 is the default of pretraining
 
 
 def distillation_loss(
@@ -29,20 +29,22 @@ def distillation_loss(
     label_weight: float = 0.0,
     labelled_share: float | None = None,
 ) -> tf.Tensor:
-    """The cross-entropy of the student's predictions with the teacher's.
+    """Cross-entropy of the student's predictions against the teacher's.
 
-    With P(y|x; tau) = softmax(logits / tau), the mean over the batch (equation 2 of SimCLR v2):
+    With P(y|x; tau) = softmax(logits / tau), the loss is the mean over the batch of (equation 2
+    of SimCLR v2):
 
         - sum_y P_T(y|x; tau) log P_S(y|x; tau)
 
-    and with a weight w of true labels (equation 3, whose alpha is 1 - w; means for its sums, so
-    that w does not depend on how many there are), the mean over the images that have one:
+    With a weight w for true labels, a mean over the labelled images is added (equation 3 with
+    alpha = 1 - w; means replace its sums, so that w does not depend on the number of labels):
 
         (1 - w) * (the above) - w * log P_S(label|x; 1)
 
-    Of a batch of a larger set, the mean over the labelled images of the set is estimated: with a
-    share s of them in the set, the sum over those of the batch, divided by s * N. Its mean over
-    the batches of an epoch is that of the set, however few batches hold a label.
+    If the batch is part of a larger set with a labelled share s, the second term estimates the
+    mean over the labelled images of the set: it is the sum over those of the batch, divided by
+    s * N. Its mean over the batches of an epoch is that of the set, however few batches hold a
+    label.
 
     No gradient reaches the teacher. Computed in float32.
 
@@ -50,10 +52,10 @@ def distillation_loss(
         teacher_logits: floating `(N, C)`.
         student_logits: floating `(N, C)`.
         temperature: tau > 0.
-        labels: Integers `(N,)`, -1 for none. Defaults to none.
+        labels: Integers `(N,)`, -1 for unlabelled images. Defaults to no labels.
         label_weight: w in [0, 1].
-        labelled_share: s in (0, 1], where the batch is part of a set. Defaults to the share of
-            the batch: it is the whole set.
+        labelled_share: s in (0, 1], if the batch is part of a larger set. Defaults to the share
+            of the batch, as if it were the whole set.
 
     Returns:
         float32 scalar.
@@ -88,28 +90,29 @@ def distill(
     image_size: int | None = None,
     **settings,
 ) -> TrainedClassifier:
-    """Trains a student to predict what a teacher predicts, on images that need no labels.
+    """Trains a student to match a teacher's predictions on images that need no labels.
 
-    Self-training when both have the same architecture, compression when the student is
-    smaller. Both see the same view of each image (crop and flip), the teacher in inference
+    This is self-training if both have the same architecture, and compression if the student is
+    smaller. Both see the same view of each image (crop and flip); the teacher runs in inference
     mode. See `distillation_loss` for the formula.
 
     Args:
-        teacher: Images in [0, 1] to logits `(N, C)`, such as `fine_tune` returns.
-        student: Functional model like it, its last layer the classifier; stays as it is, a
-            copy is trained.
+        teacher: Model from images in [0, 1] to logits `(N, C)`, such as one from `fine_tune`.
+        student: Functional model like the teacher whose last layer is the classifier. It is not
+            modified: a copy is trained.
         images: `(N, H, W, C)`, uint8 in 0-255 or floating in 0-1; batches of them, read into
             memory; or an `ImageSource`, read as needed.
-        labels: Integers `(N,)`, -1 for none; used with `label_weight` only.
-        temperature: tau. The paper has 0.1 for self-training and 1.0 for smaller students.
-        label_weight: Share of the true labels in the loss, in [0, 1]: of the mean over all
-            labelled images, however few they are.
-        image_size: Side of the views in pixels. Defaults to the student's input, or the
-            images' height.
-        **settings: Of `TrainingSettings`, as in `fine_tune`.
+        labels: Integers `(N,)`, -1 for unlabelled images; used only with `label_weight`.
+        temperature: tau. The paper uses 0.1 for self-training and 1.0 for smaller students.
+        label_weight: w in [0, 1], the weight of the true labels in the loss. It applies to the
+            mean over all labelled images, however few there are.
+        image_size: Height and width of the views in pixels. Defaults to the student's input
+            size, or the images' height.
+        **settings: Fields of `TrainingSettings`, as in `fine_tune`.
 
     Returns:
-        The named tuple `(classifier, history, best_step, plan)`; the classifier is the student.
+        The named tuple `(classifier, history, best_step, plan)`; the classifier is the
+        trained copy of the student.
 
     Raises:
         InputError: If teacher and student have different classes, labels are missing, or a
@@ -144,7 +147,7 @@ def distill(
     check_range("label_weight", label_weight, SHARE_OR_NONE)
     if label_weight and not source.has_labels:
         raise InputError(
-            f"True labels need images that have some. Received: label_weight={label_weight}, "
+            f"A weight for true labels needs labelled images. Received: label_weight={label_weight}, "
             f"{len(source)} images without labels"
         )
     image_size = side_of_views(image_size, student, source)
@@ -159,14 +162,14 @@ def distill(
     plan = settings.plan("distill", len(source), _EPOCHS)
     if label_weight and share * plan.batch_size < 1:
         _LOGGER.warning(
-            "A batch of %d holds %.2g labelled images on average, so most steps see no true "
-            "label and the others weigh it by %.3g. A larger `batch_size` makes it steadier.",
+            "A batch of %d holds %.2g labelled images on average, so many steps see no true "
+            "label and the others scale its loss by %.3g. Increase `batch_size` for a steadier loss.",
             plan.batch_size,
             share * plan.batch_size,
             1 / (share * plan.batch_size),
         )
     _LOGGER.info(
-        "Distilling on %d images: %d steps of %d, %s with a learning rate of %.4g",
+        "Distilling on %d images: %d steps of %d images, %s with a learning rate of %.4g",
         len(source),
         *plan,
     )

@@ -1,4 +1,4 @@
-"""`fine_tune`: a whole pretrained network and a classifier, trained on few labels."""
+"""`fine_tune`: trains a whole pretrained network and a new classifier on few labels."""
 
 import logging
 
@@ -22,9 +22,9 @@ from .training import (
 )
 
 _LOGGER = logging.getLogger("simclr_keras")
-# The paper's passes over 1 % of ImageNet's labels, 13,000, and over 10 % and all of them.
+# The paper's epochs on 1 % of ImageNet's labels (13,000), and on 10 % and all of them.
 _EPOCHS, _MANY_LABELS, _EPOCHS_OF_MANY = 60, 50_000, 30
-_PATIENCE = 8  # of some twenty evaluations
+_PATIENCE = 8  # evaluations without improvement, of about twenty
 
 
 def fine_tune(
@@ -38,33 +38,34 @@ def fine_tune(
     image_size: int | None = None,
     **settings,
 ) -> TrainedClassifier:
-    """Fine-tunes a pretrained encoder from labelled images into a classifier.
+    """Fine-tunes a pretrained encoder and a new classifier on labelled images.
 
-    The classifier is one dense layer on a layer of the projection head, in SimCLR v2 the
-    first; the layers up to there are trained with the encoder, those after it left out. Images
-    are cropped and mirrored only. The paper's settings where there are images enough for them:
-    LARS with a learning rate of 0.005 * sqrt(B) falling to 0 by a cosine, momentum 0.9,
-    neither weight decay nor warm-up, batches of 1024, 60 passes (30 over 50,000 labels or more).
-    With fewer images see `TrainingSettings.plan`.
+    The classifier is one dense layer on top of a layer of the projection head, the first in
+    SimCLR v2. Head layers up to that one are trained with the encoder; later ones are dropped.
+    Images are only cropped and mirrored. With enough images the defaults are the paper's: LARS
+    with momentum 0.9 and a learning rate of 0.005 * sqrt(B) that decays to 0 by a cosine, no
+    weight decay, no warm-up, batches of 1024, 60 epochs (30 with 50,000 labels or more). For
+    fewer images see `TrainingSettings.plan`.
 
-    The weights kept are those with the best accuracy on a stratified validation part of the
-    labelled images, which is not trained on. Where a class has too few images for one to be
-    held out, nothing is held out and the last weights are kept.
+    The weights with the best accuracy on a stratified, held-out validation part of the labelled
+    images are kept. If a class has too few images to hold one out, nothing is held out and the
+    last weights are kept.
 
     Args:
-        encoder: Functional `keras.Model` from images in [0, 1] to features; stays as it is.
-            A freshly built one gives the supervised baseline.
+        encoder: Functional `keras.Model` from images in [0, 1] to features; it is not
+            modified. A freshly built one gives the supervised baseline.
         images: `(N, H, W, C)`, uint8 in 0-255 or floating in 0-1; batches of (images, labels),
             read into memory; or an `ImageSource`, read as needed.
-        labels: Integers `(N,)`; those of -1 are left out.
-        projection_head: The one trained with the encoder; stays as it is. Defaults to none.
-        head_layers: How many of its layers to keep, 0 for a classifier on the features.
-            Without a projection head it is 0.
+        labels: Integers `(N,)`; images with -1 are ignored.
+        projection_head: The head pretrained with the encoder; it is not modified. Defaults to
+            none.
+        head_layers: Number of head layers to keep; 0 puts the classifier on the features.
+            Always 0 without a projection head.
         validation_fraction: Share of each class that is held out, in [0, 1); 0 holds out none.
-        num_classes: C. Defaults to the source's classes, or the largest label + 1.
-        image_size: Side of the views in pixels. Defaults to the encoder's input, or the
-            images' height.
-        **settings: Of `TrainingSettings`: `epochs`, `steps`, `batch_size`, `optimizer`
+        num_classes: C. Defaults to the source's number of classes, or the largest label + 1.
+        image_size: Height and width of the views in pixels. Defaults to the encoder's input
+            size, or the images' height.
+        **settings: Fields of `TrainingSettings`: `epochs`, `steps`, `batch_size`, `optimizer`
             (`"auto"`, `"lars"`, `"adamw"`, `"sgd"`), `learning_rate`, `weight_decay`,
             `crop_area_min`, `flip`, `seed`.
 
@@ -122,8 +123,8 @@ def fine_tune(
     epochs = _EPOCHS if len(source) < _MANY_LABELS else _EPOCHS_OF_MANY
     plan = settings.plan("fine-tune", len(source), epochs)
     _LOGGER.info(
-        "Fine-tuning on %d labels of %d classes (%s): %d steps of %d, %s with a learning rate "
-        "of %.4g",
+        "Fine-tuning on %d labels of %d classes (%s): %d steps of %d images, %s with a learning "
+        "rate of %.4g",
         len(source),
         num_classes,
         f"{len(part)} held out" if len(part) else "none held out: the last weights are kept",
@@ -141,26 +142,26 @@ def build_classifier(
     head_layers: int = 1,
     seed: int = 0,
 ) -> keras.Model:
-    """A copy of an encoder and of the first layers of its head, with a new dense layer on top.
+    """Copies an encoder and the first layers of its head, and adds a new dense layer on top.
 
     Args:
         encoder: Images in [0, 1] to features.
         num_classes: C.
         projection_head: A built head, or none.
         head_layers: How many of its layers to keep.
-        seed: Decides the dense layer's first weights: normal, of deviation 0.01.
+        seed: Determines the dense layer's initial weights: normal, standard deviation 0.01.
 
     Returns:
         Functional model from images to float32 logits `(N, C)`.
 
     Raises:
-        InputError: If the head has fewer layers.
+        InputError: If the head has fewer than `head_layers` layers.
     """
     layers = 0 if projection_head is None else projection_head.num_layers
     if projection_head is not None and not 0 <= head_layers <= layers:
         raise InputError(
-            f"`head_layers` must be between 0 and the {layers} that the projection head has. "
-            f"Received: head_layers={head_layers}"
+            f"`head_layers` must be between 0 and {layers}, the number of layers in the "
+            f"projection head. Received: head_layers={head_layers}"
         )
     images = keras.Input(encoder.input_shape[1:], name="images")
     hidden = copy_of(encoder)(images)
@@ -183,7 +184,7 @@ def build_classifier(
 
 
 def _validation_part(labels: np.ndarray, fraction: float, seed: int) -> np.ndarray:
-    """Sorted indices of a share of every class; none if a class would not give one."""
+    """Sorted indices of a share of every class; empty if a class is too small to give one."""
     check_range("validation_fraction", fraction, PART)
     fewest = np.unique(labels, return_counts=True)[1].min()
     if fraction * fewest < 1:

@@ -1,4 +1,4 @@
-"""Small label subsets: stratified draws, and the lists that keep them."""
+"""Small label subsets: stratified draws, and the CSV files that store them."""
 
 import csv
 import os
@@ -17,8 +17,8 @@ class LabelList(typing.NamedTuple):
     """The labelled examples of a list.
 
     Attributes:
-        indices: int64 `(n,)`, sorted: places in the source.
-        labels: int64 `(n,)`: places in `class_names`.
+        indices: int64 `(n,)`, sorted: indices into the source.
+        labels: int64 `(n,)`: indices into `class_names`.
         class_names: A name for each label.
     """
 
@@ -34,15 +34,15 @@ def choose_labels(
     labels_per_class: int | None = None,
     seed: int = 0,
 ) -> np.ndarray:
-    """Draws a stratified subset of labels: a share of every class, or so many of each.
+    """Draws a stratified subset of labels: a share of every class, or a fixed number of each.
 
     Args:
-        labels: Integers `(N,)`; -1 means none and is never drawn.
+        labels: Integers `(N,)`; -1 means unlabelled and is never drawn.
         label_fraction: Share of each class, in (0, 1]. A class of n examples gives
             round(fraction * n), halves rounded up, but at least 1.
-        labels_per_class: How many of each class, at least 1. With neither of the two, all
+        labels_per_class: Number of labels of each class, at least 1. If neither is given, all
             labels are chosen.
-        seed: Decides the draw.
+        seed: Determines the draw.
 
     Returns:
         int64 indices, sorted.
@@ -92,12 +92,12 @@ def choose_labels(
 
 
 def write_labels(path: str | os.PathLike, source: ImageSource, chosen: LabelList) -> None:
-    """Writes a list of labels: the columns `path,label`, or `index,label` without files.
+    """Writes a list of labels: columns `path,label`, or `index,label` if there are no files.
 
     Args:
         path: The CSV file.
-        source: Whose labels they are.
-        chosen: Which of them.
+        source: The images.
+        chosen: The labels to write.
     """
     by_path = isinstance(source, FileSource)
     with open(path, "w", newline="", encoding="utf-8") as file:
@@ -109,21 +109,23 @@ def write_labels(path: str | os.PathLike, source: ImageSource, chosen: LabelList
 
 
 def read_labels(path: str | os.PathLike, source: ImageSource) -> LabelList:
-    """Reads a list of labels, such as a person wrote.
+    """Reads a list of labels, for example one written by hand.
 
     Args:
-        path: A CSV file with a header and the columns `path,label`: paths relative to the
-            dataset's folder (or to its `train/`), or absolute; or, for a source without files,
-            `index,label`: `ImageSource.places`. A label is the name of a class.
-        source: The images. Where it has class folders the labels must be their names;
-            otherwise the classes are the labels of the list, sorted.
+        path: A CSV file with a header and the columns `path,label`, where paths are absolute or
+            relative to the dataset's folder (or to its `train/`); for a source without files,
+            `index,label`, where an index is one of `ImageSource.places`. A label is the name of
+            a class.
+        source: The images. If it has class folders, the labels must be their names; otherwise
+            the classes are the sorted labels of the list.
 
     Returns:
-        The list, sorted by place.
+        The list, sorted by index.
 
     Raises:
-        InputError: If there is no such file, a column is missing or unknown, or a row names no
-            image, no class, or an image once more with another label; it names the row.
+        InputError: If the file does not exist, a column is missing or unknown, or a row names
+            an unknown image, an unknown class, or an image with another label in an earlier
+            row. The message names the row.
     """
     path = pathlib.Path(path)
     key = "path" if isinstance(source, FileSource) else "index"
@@ -133,7 +135,7 @@ def read_labels(path: str | os.PathLike, source: ImageSource) -> LabelList:
         index = next((places[form] for form in _forms(place, source) if form in places), None)
         if index is None:
             raise InputError(
-                f"{path}, row {row}: {source.name} has no such image to train on. "
+                f"{path}, row {row}: {source.name} has no such training image. "
                 f"Received: {key}={place}"
             )
         if source.class_names and label not in source.class_names:
@@ -145,11 +147,11 @@ def read_labels(path: str | os.PathLike, source: ImageSource) -> LabelList:
         before, first = found.setdefault(index, (label, row))
         if before != label:
             raise InputError(
-                f"{path}, row {row}: row {first} gives the same image the label {before}. "
+                f"{path}, row {row}: row {first} already gives this image the label {before}. "
                 f"Received: {key}={place}, label={label}"
             )
     if not found:
-        raise InputError(f"{path} has no rows. Expected one {key},label for each image.")
+        raise InputError(f"{path} has no rows. Expected a row {key},label for each image.")
     names = source.class_names or tuple(sorted({label for label, _ in found.values()}))
     number = {name: k for k, name in enumerate(names)}
     indices = sorted(found)
@@ -158,7 +160,7 @@ def read_labels(path: str | os.PathLike, source: ImageSource) -> LabelList:
 
 
 def _rows(path: pathlib.Path, key: str):
-    """(row of the file, place, label) of each row after the header."""
+    """Yields (line number, path or index, label) of each row after the header."""
     try:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
@@ -177,7 +179,7 @@ def _rows(path: pathlib.Path, key: str):
         if len(cells) != 2:
             raise InputError(
                 f"{path}, row {rows.line_num}: expected {key},label, with quotes around a "
-                f"comma. Received: {','.join(cells)}"
+                f"value that contains a comma. Received: {','.join(cells)}"
             )
         row = dict(zip(header, (cell.strip() for cell in cells)))
         if not row["label"]:
@@ -194,7 +196,7 @@ def _places(source: ImageSource) -> dict[str, int]:
 
 
 def _forms(place: str, source: ImageSource) -> list[str]:
-    """What a row may mean: relative to the source's folder or the one above it (of splits)."""
+    """What a path may mean: relative to the source's folder or, for splits, to its parent."""
     if not isinstance(source, FileSource):
         return [place]
     root = pathlib.Path(source.root)

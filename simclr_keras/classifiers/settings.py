@@ -1,4 +1,4 @@
-"""`TrainingSettings`: how a classifier is trained, by fine-tuning and by distillation."""
+"""`TrainingSettings`: how fine-tuning and distillation train a classifier."""
 
 import dataclasses
 import math
@@ -17,8 +17,8 @@ from ..settings import (
 )
 from ..training.defaults import default_learning_rate
 
-# Below this many steps LARS, whose steps are a thousandth of a weight's norm times the learning
-# rate, leaves a network where it was. The paper's own runs have 750 (1 % of ImageNet) and more.
+# A LARS step is a thousandth of a weight's norm times the learning rate, so with fewer steps it
+# barely changes a network. The paper's own runs have 750 (1 % of ImageNet) or more.
 _LEAST_LARS_STEPS = 500
 _LEAST_STEPS = 400
 _LARGEST_BATCH = 1024
@@ -26,7 +26,7 @@ _LEAST_BATCH = 16
 
 
 class TrainingPlan(typing.NamedTuple):
-    """What `TrainingSettings` come to for a number of images."""
+    """`TrainingSettings` resolved for a number of images."""
 
     steps: int
     batch_size: int
@@ -38,7 +38,7 @@ class TrainingPlan(typing.NamedTuple):
 class TrainingSettings(Settings):
     """Length, batch, optimizer and crops of a classifier's training.
 
-    What is `None` is chosen for the number of images: see `plan`.
+    Settings that are `None` are chosen for the number of images: see `plan`.
 
     Raises:
         InputError: If a value is outside its range.
@@ -55,32 +55,36 @@ class TrainingSettings(Settings):
         None, "Images per step. Default: a quarter of the images, from 16 to 1024.", AT_LEAST_2
     )
     optimizer: Literal["auto", "lars", "adamw", "sgd"] = setting(
-        "auto", "auto: lars from 500 steps of 1024 images, else adamw."
+        "auto", "auto: lars for at least 500 steps of 1024 images, else adamw."
     )
     learning_rate: float | None = setting(
-        None, "First learning rate of a cosine. Default: by optimizer and batch size.", POSITIVE
+        None,
+        "Initial learning rate of a cosine. Default: by optimizer and batch size.",
+        POSITIVE,
     )
     weight_decay: float = setting(
         0.0, "Weight decay; the paper fine-tunes without.", NOT_NEGATIVE
     )
     crop_area_min: float | None = setting(
-        None, "Least share of the image that a crop covers. Default: as in pretraining.", SHARE
+        None,
+        "Minimum share of the image that a crop covers. Default: as in pretraining.",
+        SHARE,
     )
     flip: bool | None = setting(None, "Mirror half of the images. Default: as in pretraining.")
-    seed: int = setting(0, "Decides the choice of labels, their order and all crops.", SEED)
+    seed: int = setting(0, "Determines the choice of labels, their order and all crops.", SEED)
 
     def plan(self, command: str, images: int, epochs: int) -> TrainingPlan:
-        """The steps, batch, optimizer and learning rate for so many images.
+        """The steps, batch size, optimizer and learning rate for a number of images.
 
-        The batch is the largest power of two that a quarter of the images holds, from 16 to
-        the paper's 1024. The steps are those of `epochs` passes, but at least
-        400: with 100 images 60 passes would be 360 steps of 16. LARS needs many large steps to
-        get anywhere; where there are fewer than 500 of 1024 images, `"auto"` takes AdamW.
+        The batch size is the largest power of two up to a quarter of the images, between 16 and
+        the paper's 1024. The steps are those of `epochs` passes, but at least 400: with 100
+        images, 60 passes would be 360 steps of 16. LARS needs many steps on large batches to
+        make progress; with fewer than 500 steps of 1024 images, `"auto"` chooses AdamW.
 
         Args:
             command: `"fine-tune"` or `"distill"`.
             images: N, images to train on.
-            epochs: Default of `epochs`.
+            epochs: Default of the setting `epochs`.
 
         Returns:
             A `TrainingPlan`.

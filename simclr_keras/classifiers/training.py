@@ -1,4 +1,4 @@
-"""The training of a classifier on one view of each image: what fine-tuning and distilling share."""
+"""Trains a classifier on one view of each image, for fine-tuning and distillation."""
 
 import logging
 import math
@@ -20,7 +20,7 @@ from ..views.cutting import single_view_batches
 from .settings import TrainingPlan, TrainingSettings
 
 _LOGGER = logging.getLogger("simclr_keras")
-_ROWS = 20  # of a history
+_ROWS = 20  # in a history, approximately
 
 
 class TrainedClassifier(typing.NamedTuple):
@@ -28,10 +28,10 @@ class TrainedClassifier(typing.NamedTuple):
 
     Attributes:
         classifier: `keras.Model` from images in [0, 1] to float32 logits `(N, C)`.
-        history: A dict for each of some twenty intervals: `step`, `learning_rate`, `loss`,
-            `accuracy` (on the labelled images of the interval, as augmented) and, with a
+        history: A dict for each of about twenty intervals: `step`, `learning_rate`, `loss`,
+            `accuracy` (on the labelled images of the interval, augmented) and, with a
             validation part, `validation_accuracy`.
-        best_step: The step whose weights these are.
+        best_step: The step whose weights `classifier` has.
         plan: The steps, batch size, optimizer and learning rate that were used.
     """
 
@@ -41,7 +41,7 @@ class TrainedClassifier(typing.NamedTuple):
     plan: TrainingPlan
 
     def summary(self) -> dict:
-        """The plan, the best step, and the accuracy that it was chosen for."""
+        """The plan, the best step, and its validation accuracy."""
         best = next(row for row in self.history if row["step"] == self.best_step)
         accuracy = best.get("validation_accuracy")
         return {
@@ -52,7 +52,7 @@ class TrainedClassifier(typing.NamedTuple):
 
 
 def side_of_views(image_size: int | None, model: keras.Model, source: ImageSource) -> int:
-    """The side asked for, or that of the model's input, or the height of the images.
+    """The requested size of the views, or that of the model's input, or the images' height.
 
     Raises:
         InputError: If none of them is known.
@@ -60,14 +60,14 @@ def side_of_views(image_size: int | None, model: keras.Model, source: ImageSourc
     side = image_size or model.input_shape[1] or (source.image_shape or [None])[0]
     if side is None:
         raise InputError(
-            "The network takes images of any size, and these have many: say at which to train. "
-            "Received: image_size=None"
+            "The network takes images of any size, and the images differ in size. Give the size to "
+            "train at. Received: image_size=None"
         )
     return side
 
 
 def copy_of(network: keras.Model) -> keras.Model:
-    """A functional or sequential model with the same weights in variables of its own."""
+    """Copies a functional or sequential model and its weights into new variables."""
     copy = keras.models.clone_model(network)
     copy.set_weights(network.get_weights())
     return copy
@@ -85,15 +85,15 @@ def train_classifier(
     """Trains a classifier in place: crop and flip only, batch norm in training mode.
 
     Args:
-        model: Images in [0, 1] to logits `(N, C)`. Its last layer is the classifier: as in the
-            original release LARS does not scale its steps.
-        source: What to train on.
+        model: Images in [0, 1] to logits `(N, C)`. Its last layer is the classifier, whose
+            steps LARS does not scale, as in the original release.
+        source: The images to train on.
         loss_of: (views, logits, labels) -> loss of the batch, a scalar.
         plan: Steps, batch size, optimizer, learning rate.
         settings: Weight decay, crops and seed.
-        image_size: Side of the views.
-        validation: Labelled batches to choose the best weights on, and after how many
-            evaluations without a better one to stop.
+        image_size: Height and width of the views.
+        validation: Labelled batches to choose the best weights on, and the number of
+            evaluations without improvement after which to stop.
 
     Returns:
         A `TrainedClassifier`.
@@ -127,7 +127,7 @@ def train_classifier(
         if validation is not None:
             row["validation_accuracy"] = accuracy(trainer.logits, validation[0])
             patience += 1
-            # The later of two equal ones: its learning rate is the lower.
+            # Ties go to the later step, which has the lower learning rate.
             if best is None or row["validation_accuracy"] >= best[0]:
                 best, patience = (row["validation_accuracy"], step, model.get_weights()), 0
         _LOGGER.info("  ".join(_text(name, value) for name, value in row.items()))
@@ -150,7 +150,7 @@ def accuracy(logits_of: Callable, batches: tf.data.Dataset) -> float:
 
 
 def traced(classifier: keras.Model, image_size: int) -> Callable:
-    """A classifier in inference mode, traced once for batches of any number of images."""
+    """Traces a classifier in inference mode, once for any number of images."""
     images = tf.TensorSpec([None, image_size, image_size, classifier.input_shape[-1]])
     return tf.function(
         lambda images: classifier(images, training=False), input_signature=[images]
@@ -162,7 +162,7 @@ def _text(name: str, value) -> str:
 
 
 class _Trainer:
-    """The traced step, and the batches that it takes."""
+    """The traced training step and its batches."""
 
     def __init__(self, model, loss_of, plan, settings, image_size):
         self._model, self._loss_of, self._plan = model, loss_of, plan
@@ -184,7 +184,7 @@ class _Trainer:
         self.logits = traced(model, image_size)
 
     def batches(self, source: ImageSource) -> tf.data.Dataset:
-        """(images, labels) of each step."""
+        """Batches of (images, labels), one for each step."""
         return single_view_batches(
             source, self._augmenter, self._plan.batch_size, self._plan.steps, self._seed
         )
@@ -195,8 +195,8 @@ class _Trainer:
         if name == "lars":
             if is_float16:
                 raise InputError(
-                    "LARS with a classifier of its own rate cannot scale the loss for float16. "
-                    "Use float32, bfloat16, or another optimizer. Received: optimizer=lars"
+                    "LARS has a separate optimizer for the classifier and cannot scale the loss for "
+                    "float16. Use float32, bfloat16, or another optimizer. Received: optimizer=lars"
                 )
             last = {id(v) for v in self._model.layers[-1].trainable_variables}
             network = [v for v in variables if id(v) not in last]

@@ -31,7 +31,9 @@ def _print(run: str, result: dict, as_json: bool) -> None:
         f"{result['batch_size']} ({result['optimizer']}), weights of step {result['best_step']}"
     )
     if result["test_accuracy"] is None:
-        typer.echo("  not measured: there is no labelled test part (name one: --eval-dataset)")
+        typer.echo(
+            "  not measured: there are no labelled test images (name some with --eval-dataset)"
+        )
     else:
         low, high = result["test"]["top_1_interval"]
         top_5 = result["test"].get("top_5")

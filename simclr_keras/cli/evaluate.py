@@ -24,7 +24,7 @@ def evaluate(config: EvaluateConfig, as_json: bool):
 
 
 def print_accuracies(results: dict) -> None:
-    """The accuracies of each encoder, with the interval that chance in the test part leaves."""
+    """Prints each encoder's accuracies with their intervals for test-set sampling error."""
     typer.echo(
         f"{results['train_images']} training and {results['test_images']} test images of "
         f"{results['dataset']}, {results['classes']} classes, frozen features"
@@ -61,7 +61,7 @@ def _print_neighbours(results: dict) -> None:
 
 
 def _print_classes(results: dict) -> None:
-    """Per class: all of a few classes, else those that linear evaluation does worst on."""
+    """Prints accuracies per class: of all classes, or of the worst in linear evaluation."""
     measurements = _measurements(results)
     _, linear, *_ = measurements.values()
     shown = list(linear["per_class"])

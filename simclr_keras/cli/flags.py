@@ -1,15 +1,15 @@
-"""The names of flags: what the library calls `batch_size` is `--batch-size` on the command line."""
+"""Names of flags: `batch_size` in the library is `--batch-size` on the command line."""
 
 import re
 from collections.abc import Iterable
 
-# `name` or `name=value`, as messages quote settings; and name=value, as they say what was received.
+# Messages quote settings as `name` or `name=value`, and received values as name=value.
 _QUOTED = re.compile(r"`(\w+)(?:=([^`]*))?`")
 _RECEIVED = re.compile(r"(?<![\w=./])(\w+)=('[^']*'|\"[^\"]*\"|[^\s,;)]*)")
 
 
 def flag(name: str) -> str:
-    """How a setting is called on the command line."""
+    """What a setting is called on the command line."""
     return "--" + name.replace("_", "-")
 
 
@@ -19,13 +19,13 @@ def with_flags(
     arguments: dict[str, str] | None = None,
     elsewhere: Iterable[str] = (),
 ) -> str:
-    """A message of the library as the command line would say it.
+    """Rewrites a message of the library for the command line: settings become flags.
 
     Args:
-        message: With settings as `name`, `name=value`, or name=value.
+        message: Names settings as `name`, `name=value`, or name=value.
         names: The settings that are flags of the command.
-        arguments: Those that are positional arguments, with the names that they have there.
-        elsewhere: Flags of other commands, such as `pretrain`'s; only where they are quoted.
+        arguments: Settings that are positional arguments, and their names on the command line.
+        elsewhere: Settings of other commands, such as `pretrain`; replaced only where quoted.
 
     Example:
         >>> from simclr_keras.cli.flags import with_flags

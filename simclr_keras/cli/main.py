@@ -1,7 +1,7 @@
 """`simclr-keras <command>`: parse, call one function, print.
 
 Results go to standard output, logs to standard error. TensorFlow is imported by the commands
-that need it, so that `--help` answers at once.
+that need it, so `--help` is fast.
 """
 
 import logging
@@ -33,7 +33,7 @@ def _options(
     debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
 ):
     if debug:
-        _LOGGER.setLevel(logging.DEBUG)  # where tracebacks are logged
+        _LOGGER.setLevel(logging.DEBUG)  # the level at which tracebacks are logged
 
 
 for _name, _command in {
@@ -52,14 +52,14 @@ for _name, _command in {
 
 
 class _WithFlags(logging.Formatter):
-    """What the library logs, in the words of the command line."""
+    """Names settings in log messages by their flags."""
 
     def format(self, record: logging.LogRecord) -> str:
         return with_flags(super().format(record), (), elsewhere=NAMES)
 
 
 def main() -> None:
-    """Entry point: one line and an exit code for every error."""
+    """Entry point: prints every error on one line and exits with a code."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_WithFlags("%(message)s"))
@@ -71,7 +71,7 @@ def main() -> None:
         message = f"{error.format_message()} See: simclr-keras --help"
         code = _fail(message, error.exit_code)
     except typer.Abort:
-        code = _fail("Interrupted. The same command continues.", 1)
+        code = _fail("Interrupted. Run the same command again to continue.", 1)
     except InputError as error:
         code = _fail(str(error), 2)
     except (RunFailure, OSError) as error:

@@ -13,7 +13,7 @@ _PARTLY_UNREADABLE = 3
 
 @command_of(ExportConfig)
 def export(config: ExportConfig, as_json: bool):
-    """Write a SavedModel for TensorFlow Serving and for reuse."""
+    """Export a SavedModel for TensorFlow Serving and for reuse."""
     from ..runs.export import export as write
 
     path = write(config)
@@ -23,7 +23,7 @@ def export(config: ExportConfig, as_json: bool):
 
 @command_of(EmbedConfig)
 def embed(config: EmbedConfig, as_json: bool):
-    """Embeddings of a folder of images; exit code 3: some could not be read."""
+    """Compute embeddings of a folder of images; exit code 3 if some could not be read."""
     from ..search.embed import embed as write
 
     with _progress("Embedding") as progress:
@@ -46,7 +46,7 @@ def embed(config: EmbedConfig, as_json: bool):
 
 @command_of(SearchConfig)
 def search(config: SearchConfig, as_json: bool):
-    """Nearest neighbours of images, or near-duplicates: as text and as a page of pictures."""
+    """Find nearest neighbours of images, or near-duplicates; writes text and an HTML page."""
     from ..search.find import search as find
 
     result = find(config)
@@ -64,7 +64,7 @@ def search(config: SearchConfig, as_json: bool):
 
 @contextlib.contextmanager
 def _progress(text: str):
-    """A bar on standard error, where that is a terminal: `(done, in all)` moves it."""
+    """A progress bar on standard error if that is a terminal; yields `update(done, total)`."""
     from rich.console import Console
     from rich.progress import MofNCompleteColumn, Progress, TimeRemainingColumn
 

@@ -1,4 +1,4 @@
-"""Options that several commands share, and how a result is printed for programs."""
+"""Makes commands from settings; options that several share, such as `--json`."""
 
 import dataclasses
 import inspect
@@ -12,7 +12,7 @@ import typer
 from ..errors import InputError, RunFailure
 from .flags import flag, with_flags
 
-NAMES: set[str] = set()  # the flags of all commands: messages name them too
+NAMES: set[str] = set()  # the settings of all commands: any message may name them
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")]
 

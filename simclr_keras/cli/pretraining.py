@@ -15,7 +15,7 @@ _VARIABLES_SHOWN = 10
 
 @command_of(QuickstartConfig)
 def quickstart(config: QuickstartConfig, as_json: bool):
-    """The whole line on handwritten digits, without a download: minutes on two CPU cores."""
+    """Run the whole pipeline on handwritten digits: no download, minutes on two CPU cores."""
     from ..runs.quickstart import quickstart as run
 
     results = run(config)
@@ -40,7 +40,7 @@ def quickstart(config: QuickstartConfig, as_json: bool):
 
 @command_of(PretrainConfig)
 def pretrain(config: PretrainConfig, as_json: bool):
-    """Pretrain an encoder; the same command again resumes an unfinished run."""
+    """Pretrain an encoder; repeating the command resumes an unfinished run."""
     from ..runs.pretrain import pretrain as run
 
     result = run(config)
@@ -54,7 +54,7 @@ def pretrain(config: PretrainConfig, as_json: bool):
 
 @command_of(ReportConfig)
 def report(config: ReportConfig, as_json: bool):
-    """Pictures of a run: views as trained on, what was drawn, curves; in RUN/report."""
+    """Draw a run's views, sampled augmentation parameters and curves; writes RUN/report."""
     from ..runs.report import report as draw
 
     paths = draw(config.run)
@@ -65,28 +65,30 @@ def report(config: ReportConfig, as_json: bool):
 
 @command_of(VerifyConfig)
 def verify_replicas(config: VerifyConfig, as_json: bool):
-    """Check that N replicas train an encoder as one does; exit code 1: they do not."""
+    """Check that N replicas train an encoder as one does; exit code 1 if they do not."""
     from ..training.verify_replicas import verify_replicas as verify
 
     report = verify(config)
     typer.echo(
         f"{config.encoder}, {config.steps} steps of {config.optimizer} with a learning rate of "
-        f"{report.learning_rate:g}: 1 replica against {config.replicas}"
+        f"{report.learning_rate:g}: 1 replica compared with {config.replicas}"
     )
     typer.echo(f"  loss {report.losses[0]:.6f} and {report.losses[1]:.6f}")
     typer.echo(
-        f"  weights moved by up to {report.moved:.1e}; rounding alone makes a difference of "
+        f"  weights moved by up to {report.moved:.1e}; rounding alone changes them by up to "
         f"{report.rounding:.1e}"
     )
-    typer.echo("  largest difference of a weight, by variable:")
+    typer.echo("  largest weight difference, by variable:")
     for name, difference in report.variables[:_VARIABLES_SHOWN]:
         typer.echo(f"    {difference:9.2e}  {name}")
-    typer.echo(f"    {len(report.variables)} variables in all, tolerance {config.tolerance:g}")
+    typer.echo(
+        f"    {len(report.variables)} variables in total, tolerance {config.tolerance:g}"
+    )
     for finding in report.findings:
         typer.echo(f"  {finding}")
     verdict = "train as one" if report.passed else "do NOT train as one"
     if report.passed and report.is_blurred:
-        verdict += ", as far as rounding lets one see"
+        verdict += ", within floating-point error"
     typer.echo(f"{config.replicas} replicas {verdict}.")
     print_json(as_json, {"passed": report.passed, **dataclasses.asdict(report)})
     if not report.passed:

@@ -1,4 +1,4 @@
-"""Names to sources, and sources to `tf.data` pipelines."""
+"""Loads image sources by name and turns them into `tf.data` pipelines."""
 
 import os
 import pathlib
@@ -15,7 +15,7 @@ from .sources import ArraySource, ImageSource
 from .tfds import load_tfds
 
 _SPLITS = ("all", "train", "test")
-_DIGITS_SEED = 0  # everybody's digits are divided alike
+_DIGITS_SEED = 0  # everyone gets the same split of the digits
 
 
 def load_source(
@@ -27,32 +27,32 @@ def load_source(
     hold_out: bool = True,
     labelled: bool = True,
 ) -> ImageSource:
-    """Finds images by name.
+    """Loads images by name.
 
     Args:
         name: `"digits"` (scikit-learn's handwritten digits, 8 x 8 RGB), a directory, or a
-            TFDS name (a directory of that name is `./NAME`). In a directory sub-folders are
-            classes, and images beside them have no label; `train/` and `test/` (or `val/`)
-            are splits.
-        split: `"all"` to pretrain on: everything, or the training part where there are
-            splits. `"train"` and `"test"` to evaluate: the splits, or where there is nothing to
-            test on, 4/5 and 1/5 of every class.
-        data_dir: Folder of TFDS data. Defaults to the variable TFDS_DATA_DIR.
+            TFDS name (for a directory of the same name, write `./NAME`). In a directory, each
+            sub-folder is a class, images outside sub-folders have no label, and `train/` and
+            `test/` (or `val/`) are splits.
+        split: `"all"`, for pretraining, is everything, or the training part if there are
+            splits. `"train"` and `"test"`, for evaluation, are the splits, or 4/5 and 1/5 of
+            every class if there is nothing to test on.
+        data_dir: Folder of TFDS data. Defaults to the environment variable TFDS_DATA_DIR.
         seed: Decides which fifth is "test". Defaults to 0.
-        skip_unreadable: Leave out files that cannot be read instead of refusing the
-            directory. Defaults to False.
-        hold_out: Hold out that fifth. Without it, for two sets of which one is trained and the
-            other measured on, `"train"` and `"test"` of data without a test part are both all of
-            it. The digits are always divided. Defaults to True.
-        labelled: Of `"train"` and `"test"` only images that have a label. Otherwise those
-            without one are in the training part too. Defaults to True.
+        skip_unreadable: Skip files that cannot be read instead of raising an `InputError`.
+            Defaults to False.
+        hold_out: Hold out that fifth. If False, `"train"` and `"test"` of data without a test
+            part are both all of it, for training on one dataset and testing on another. The
+            digits are always split. Defaults to True.
+        labelled: Restrict `"train"` and `"test"` to labelled images. If False, unlabelled
+            images are in the training part too. Defaults to True.
 
     Returns:
         An `ImageSource`.
 
     Raises:
         InputError: If there is no such dataset or split, or images cannot be read.
-        ValueError: If `split` is another.
+        ValueError: If `split` is none of these.
 
     Example:
         >>> import simclr_keras as sk
@@ -75,8 +75,8 @@ def load_source(
         raise InputError(f"{name} is a file. Name the folder that the images are in.")
     elif _looks_like_a_path(name):
         raise InputError(
-            f"There is no folder {name} (looked for {path.absolute()}). Name a directory of "
-            "images, digits, or a TFDS dataset."
+            f"There is no folder {name} (looked for {path.absolute()}). Name digits, a TFDS "
+            "dataset, or a directory of images."
         )
     else:
         source, is_split = load_tfds(name, split, data_dir)
@@ -97,7 +97,7 @@ def load_source(
 
 
 def is_same_data(name: str, other: str) -> bool:
-    """Whether two names of `load_source` stand for the same images."""
+    """Whether two names for `load_source` refer to the same images."""
     if _is_folder(name) and _is_folder(other):
         return os.path.samefile(*(os.path.expanduser(folder) for folder in (name, other)))
     return name == other
@@ -116,32 +116,32 @@ def pretraining_dataset(
     first_position: int = 0,
     rows: int | None = None,
 ) -> tf.data.Dataset:
-    """The batches of the steps `first_step` to `num_steps` - 1, in random order.
+    """The batches of steps `first_step` to `num_steps` - 1, of images in random order.
 
-    With a `cutter` the two crops of each image are cut while it is decoded, from its full
-    resolution. Without it images of an array source come as stored, and others as their
+    With a `cutter`, the crops of each image are cut from its full resolution while it is
+    decoded. Without one, images of an array source are yielded as stored, and others as their
     central square, resized.
 
     Args:
-        source: Where the images are.
+        source: The images to read.
         batch_size: Images per step over all replicas, at most `len(source)`.
         seed: Decides the order.
-        first_step: Step to begin at, from 0: an interrupted run that goes on there gets the
+        first_step: First step, counted from 0. An interrupted run that resumes there gets the
             batches that it would have had.
         num_steps: Steps of the whole run.
-        image_size: S, side of the resized squares in pixels; only images of many shapes, without
-            a cutter, are resized.
-        cutter: Cuts the crops of both views, such as `views.cutting.CropCutter`: `draw`
-            takes (int64 step, int64 `(N,)` positions in the global batch), and `cut` takes
-            (an image as `ImageSource.read` gives it, a row of what was drawn) and returns
-            `(2, S, S, C)`.
+        image_size: S, height and width of the resized squares in pixels. Used only for images
+            of different shapes, without a cutter.
+        cutter: Cuts the crops of both views, as `views.cutting.CropCutter` does. Its `draw`
+            takes (int64 step, int64 `(N,)` positions in the global batch); its `cut` takes
+            (an image as returned by `ImageSource.read`, a row of the result of `draw`) and
+            returns `(2, S, S, C)`.
         with_labels: Yield (images, labels). Defaults to False.
         first_position: First row of the global batch to yield. Defaults to 0.
         rows: N, number of rows to yield. Defaults to all from `first_position`.
 
     Returns:
-        A finite dataset of `(N, H, W, C)` as stored, or `(N, 2, S, S, C)` as cut, or uint8
-        `(N, S, S, C)`; with `with_labels` and int64 `(N,)` labels.
+        A finite dataset of stored images `(N, H, W, C)`, crops `(N, 2, S, S, C)`, or resized
+        images, uint8 `(N, S, S, C)`; with `with_labels`, of (images, int64 `(N,)` labels).
 
     Raises:
         InputError: If the batch is larger than the source.
@@ -212,8 +212,8 @@ def evaluation_dataset(
     """Every image once, in order, resized as for serving.
 
     Args:
-        source: Where the images are.
-        image_size: S, side of the images in pixels.
+        source: The images to read.
+        image_size: S, height and width of the resized images in pixels.
         batch_size: Images per batch; the last may be smaller.
 
     Returns:
@@ -243,7 +243,7 @@ def evaluation_dataset(
 
 
 def _digits(split: str) -> ImageSource:
-    """The digits, or a part of them that is a dataset of its own, counted from 0."""
+    """The digits, or one split of them as a source of its own, whose `places` start at 0."""
     from sklearn.datasets import load_digits
 
     digits = load_digits()
@@ -281,7 +281,7 @@ def _is_bare_tfds_name(name: str) -> bool:
 
 
 def _held_out(source: ImageSource, labelled: np.ndarray, seed: int) -> np.ndarray:
-    """The indices, in order, of a fifth of every class of the labelled images."""
+    """The sorted indices of a fifth of each class of the labelled images."""
     from sklearn.model_selection import train_test_split
 
     labels = source.labels[labelled]

@@ -1,4 +1,4 @@
-"""Encoded bytes to RGB."""
+"""Decodes encoded images to RGB."""
 
 import functools
 
@@ -16,28 +16,28 @@ from .headers import (
 )
 
 JPEG_START = b"\xff\xd8\xff"
-REDUCTIONS = (1, 2, 4, 8)  # a JPEG decoder can leave out fine detail of the transform
+REDUCTIONS = (1, 2, 4, 8)  # a JPEG decoder can skip the transform's high frequencies
 
 
 def decode_image(image_bytes: tf.Tensor, least_side: int | None = None) -> tf.Tensor:
     """Decodes JPEG, PNG, GIF (first frame) or BMP to RGB, eagerly or in a graph.
 
-    Gray is repeated, CMYK is converted, alpha is dropped, 16 bits become 8, and the EXIF
-    orientation is ignored: in training and serving alike.
+    Grayscale is repeated in all channels, CMYK is converted, alpha is dropped, 16 bits become
+    8, and the EXIF orientation is ignored, in training and serving alike.
 
     Args:
         image_bytes: string scalar, the encoded file.
-        least_side: For an image that is made smaller afterwards: a JPEG is decoded at a half,
-            quarter or eighth of its scale, as long as its shorter side keeps this number of
-            pixels. Defaults to full scale.
+        least_side: For images that are downscaled afterwards: a JPEG is decoded at 1/2, 1/4 or
+            1/8 scale if its shorter side keeps at least this many pixels. Defaults to full
+            scale.
 
     Returns:
         uint8 `(H, W, 3)`.
 
     Raises:
-        tf.errors.InvalidArgumentError: If the bytes are no such image, end too early, or
-            declare more pixels than `headers.MAX_PIXELS`, which is found before decoding (of
-            a JPEG, more than 2^29 bytes).
+        tf.errors.InvalidArgumentError: If the bytes are not such an image, are truncated, or
+            declare more than `headers.MAX_PIXELS` pixels (for a JPEG, more than 2^29 bytes).
+            The declared size is checked before decoding.
     """
     image_bytes = tf.convert_to_tensor(image_bytes)
     image = _by_format(image_bytes, least_side, lambda: _decode_other(image_bytes))
@@ -45,11 +45,11 @@ def decode_image(image_bytes: tf.Tensor, least_side: int | None = None) -> tf.Te
 
 
 def decode_in_pipeline(image_bytes: tf.Tensor, least_side: int | None = None) -> tf.Tensor:
-    """`decode_image` for `tf.data` pipelines of this process: the same pixels, and faster.
+    """`decode_image` for `tf.data` pipelines of this process: the same pixels, but faster.
 
-    A pipeline passes through all the control flow of a branch that is not taken, and GIF and
-    BMP need so much of it that every JPEG would wait for it: here they go through Python,
-    which graphs that are saved cannot.
+    A pipeline also executes the control flow of branches that are not taken, and GIF and BMP
+    need so much of it that it would slow down every JPEG. Here they are decoded through
+    Python, which a saved graph cannot do.
 
     Args:
         image_bytes: string scalar, the encoded file.
@@ -68,35 +68,35 @@ def decode_in_pipeline(image_bytes: tf.Tensor, least_side: int | None = None) ->
 
 
 def call_python(function, inputs: list, dtypes):
-    """`tf.py_function` whose errors are those that the same ops raise in a graph."""
+    """`tf.py_function` that raises the same errors as its ops would in a graph."""
 
     def call(*arguments):
         try:
             return function(*arguments)
         except tf.errors.OpError as error:
-            raise ValueError(error.message) from None  # an InvalidArgumentError outside
+            raise ValueError(error.message) from None  # becomes an InvalidArgumentError outside
 
     return tf.py_function(call, inputs, dtypes)
 
 
 def is_jpeg(image_bytes: tf.Tensor) -> tf.Tensor:
-    """Whether a file begins as JPEGs do: bool scalar."""
+    """Whether a file starts with the JPEG signature: bool scalar."""
     return tf.strings.substr(image_bytes, 0, len(JPEG_START)) == JPEG_START
 
 
 def jpeg_sides(image_bytes: tf.Tensor) -> tf.Tensor:
-    """What a JPEG's header says: int32 (height, width); (1, 1) of another format."""
+    """The int32 (height, width) in a JPEG's header; (1, 1) for other formats."""
     known = tf.where(is_jpeg(image_bytes), image_bytes, _small_jpeg())
     return tf.io.extract_jpeg_shape(known)[:2]
 
 
 def choose_reduction(side: tf.Tensor, least_side: int) -> tf.Tensor:
-    """The place in `REDUCTIONS` of the largest that leaves an int32 side `least_side` pixels."""
+    """Index of the largest of `REDUCTIONS` that leaves int32 `side` at least `least_side` pixels."""
     return tf.reduce_sum(tf.cast(side >= [least_side * r for r in REDUCTIONS[1:]], tf.int32))
 
 
 def _by_format(image_bytes, least_side, other):
-    """One switch for all formats and scales: `other` takes what is no JPEG and no PNG that fits."""
+    """One switch for all formats and scales; `other` takes all but JPEGs and PNGs of valid size."""
     known = is_jpeg(image_bytes) | (is_png(image_bytes) & png_fits(image_bytes))
 
     def at_full_scale():
@@ -114,7 +114,7 @@ def _by_format(image_bytes, least_side, other):
 
 
 def _decode_other(image_bytes: tf.Tensor) -> tf.Tensor:
-    """GIF and BMP; an error for everything else, PNGs that declare too many pixels first."""
+    """Decodes GIF and BMP; raises for everything else, including PNGs of invalid size."""
     start = file_start(image_bytes)
     is_gif, is_bmp = begins_with(start, b"GIF8"), begins_with(start, b"BM")
     # Newer versions of TensorFlow decode WebP too, older ones do not.
@@ -132,7 +132,7 @@ def _decode_other(image_bytes: tf.Tensor) -> tf.Tensor:
 
 def _decode_bmp(image_bytes: tf.Tensor, start: tf.Tensor) -> tf.Tensor:
     # TensorFlow's decoder refuses channels=3 unless the file has 24 bits per pixel, and
-    # gives the palette's indices, not its colours, for 8 bits.
+    # returns palette indices instead of colours for 8 bits.
     with dependencies(check_bmp_size(start)):
         image = tf.io.decode_bmp(image_bytes, channels=0)
     return tf.cond(
@@ -148,7 +148,7 @@ def _bmp_palette(image_bytes: tf.Tensor) -> tf.Tensor:
     def number(place: int) -> tf.Tensor:
         return tf.io.decode_raw(tf.strings.substr(image_bytes, place, 4), tf.int32)[0]
 
-    # After 14 bytes of file header and the image header, up to the pixels: B, G, R, 0.
+    # From the end of the headers (14 bytes + image header) to the pixels: B, G, R, 0 each.
     start, pixels = 14 + number(14), number(10)
     table = tf.strings.substr(image_bytes, start, (pixels - start) // 4 * 4)
     return tf.reshape(tf.io.decode_raw(table, tf.uint8), [-1, 4])[:, 2::-1]
@@ -156,7 +156,7 @@ def _bmp_palette(image_bytes: tf.Tensor) -> tf.Tensor:
 
 @functools.cache
 def _small_jpeg() -> bytes:
-    """Stands for a file of another format where a JPEG is asked for its size."""
-    # Not at import: several workers must be set up before TensorFlow does anything.
+    """A 1 x 1 JPEG that replaces files of other formats when JPEG headers are read."""
+    # Not at import: multiple workers must be set up before TensorFlow does anything.
     with tf.init_scope():
         return tf.io.encode_jpeg(tf.zeros([1, 1, 3], tf.uint8)).numpy()

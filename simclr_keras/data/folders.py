@@ -1,4 +1,4 @@
-"""Folders of images: which files, which classes, which split, and what is unreadable."""
+"""Loads folders of images: finds the files, classes, splits and unreadable images."""
 
 import logging
 import os
@@ -10,8 +10,8 @@ from .sources import FileSource, why_unreadable
 _LOGGER = logging.getLogger("simclr_keras")
 _SUFFIXES = (".jpg", ".jpeg", ".png", ".gif", ".bmp")
 _HELD_OUT = ("test", "val", "validation")  # in this order of preference
-_NAMED = 3  # files that a message names
-# How files begin, and how complete ones end. A BMP has no end, so it is always decoded.
+_NAMED = 3  # how many files a message names
+# First and last bytes of complete files. BMP has no end marker, so it is always decoded.
 _COMPLETE = (
     (b"\xff\xd8\xff", b"\xff\xd9"),
     (b"\x89PNG\r\n\x1a\n", b"IEND\xaeB`\x82"),
@@ -22,21 +22,21 @@ _COMPLETE = (
 def load_folder(
     folder: str | os.PathLike, split: str, skip_unreadable: bool = False
 ) -> tuple[FileSource, bool]:
-    """A folder as a source.
+    """Loads a folder as a source.
 
-    Sub-folders are classes, with all images below them; images beside them have no label.
-    `train/` and `test/`, `val/` or `validation/` are splits instead, when `train/` stands
-    beside one of the others or there are no other sub-folders.
+    Each sub-folder is a class of all images below it; images outside sub-folders have no label.
+    `train/`, `test/`, `val/` and `validation/` are splits instead if the folder has `train/`
+    and one of the others, or no other sub-folders.
 
     Args:
         folder: An existing folder.
-        split: `"all"` (of a folder with splits: its training part), `"train"` or `"test"`
-            (its training part where there is no other).
-        skip_unreadable: Leave unreadable images out instead of refusing them.
+        split: `"all"` (the training part if the folder has splits), `"train"` or `"test"`
+            (the training part if there is no other).
+        skip_unreadable: Skip unreadable images instead of raising an `InputError`.
 
     Returns:
-        The source, sorted by path, and whether it is the split asked for. If not (the folder
-        has nothing to test on), it is everything.
+        The source, sorted by path, and whether it is the requested split. If not (there is
+        nothing to test on), it is everything.
 
     Raises:
         InputError: If there are no images, some cannot be read, or there is no training part.
@@ -56,7 +56,7 @@ def load_folder(
             f"{root} has {' and '.join(f'{p.name}/' for p in splits.values())} but no train/ "
             "folder. Add it, or name other data."
         )
-    # All parts number the classes alike, even if one of them lacks a class.
+    # All splits share one numbering of classes, even if one of them lacks a class.
     files = {part: find_images(part) for part in splits.values()}
     class_names = sorted({name for found in files.values() for name in _classes(found)})
     source = _source(chosen, files[chosen], class_names, skip_unreadable)
@@ -64,20 +64,20 @@ def load_folder(
 
 
 def _splits(root: pathlib.Path) -> dict[str, pathlib.Path]:
-    """The folders that are splits, by their names in lower case."""
+    """The folders that are splits, keyed by lower-case name."""
     folders = [p for p in sorted(root.iterdir()) if p.is_dir() and p.name[0] != "."]
     splits = {p.name.lower(): p for p in folders if p.name.lower() in ("train", *_HELD_OUT)}
     if len(splits) == len(folders) or ("train" in splits and len(splits) > 1):
         return splits
-    return {}  # such as the classes train, car and plane
+    return {}  # such as classes named train, car and plane
 
 
 def find_images(root: pathlib.Path) -> list[str]:
-    """Relative names of the files with an image's suffix, sorted; others are named."""
+    """Sorted relative paths of the files with an image suffix; warns about others."""
     found, others, seen = [], set(), set()
     for folder, subfolders, names in os.walk(root, followlinks=True):
         real = os.path.realpath(folder)
-        if real in seen:  # a link to a folder above it would never end
+        if real in seen:  # a link to a parent folder would recurse forever
             subfolders.clear()
             continue
         seen.add(real)
@@ -89,14 +89,14 @@ def find_images(root: pathlib.Path) -> list[str]:
                 found.append(path)
             elif name[0] != ".":
                 others.add(path)
-    _warn_of_others(root, others, "not named as JPEG, PNG, GIF or BMP")
+    _warn_of_others(root, others, "without a JPEG, PNG, GIF or BMP suffix")
     return sorted(found, key=lambda path: path.split(os.sep))
 
 
 def _warn_of_others(root: pathlib.Path, names: set[str], why: str) -> None:
     if names:
         _LOGGER.warning(
-            "Left out of %s: %d %s: %s.", root, len(names), why, _named(sorted(names))
+            "Ignored in %s: %d item(s) %s: %s.", root, len(names), why, _named(sorted(names))
         )
 
 
@@ -110,7 +110,7 @@ def _source(
     if not files:
         raise InputError(
             f"There are no images in {root}. Expected files that end in "
-            f"{', '.join(_SUFFIXES)}, in it or in one sub-folder for each class."
+            f"{', '.join(_SUFFIXES)}, in this folder or in one sub-folder for each class."
         )
     paths = _readable(root, files, skip_unreadable)
     numbers = {name: number for number, name in enumerate(class_names)}
@@ -119,7 +119,7 @@ def _source(
 
 
 def _readable(root: pathlib.Path, files: list[str], skip_unreadable: bool) -> tuple[str, ...]:
-    """The files that look whole; only suspicious ones are decoded to find out."""
+    """The readable files; only those that look incomplete are decoded to check."""
     suspicious = [path for path in files if not _looks_complete(root / path)]
     reasons = {path: why_unreadable(str(root / path)) for path in suspicious}
     broken = [f"{path} ({reason})" for path, reason in reasons.items() if reason]
@@ -131,12 +131,12 @@ def _readable(root: pathlib.Path, files: list[str], skip_unreadable: bool) -> tu
         raise InputError(f"{message}. Move them away, or pretrain with `skip_unreadable`.")
     if not readable:
         raise InputError(f"{message}. Nothing is left: name another folder.")
-    _LOGGER.warning("%s. They are left out.", message)
+    _LOGGER.warning("%s. They are skipped.", message)
     return readable
 
 
 def _looks_complete(file: pathlib.Path) -> bool:
-    """Whether a file begins and ends as a JPEG, PNG or GIF does."""
+    """Whether a file starts and ends like a complete JPEG, PNG or GIF."""
     try:
         with file.open("rb") as stream:
             start = stream.read(8)

@@ -1,38 +1,38 @@
-"""What an encoded image declares about itself, read in ops before anything is decoded.
+"""Reads and checks image headers, in TensorFlow ops, before anything is decoded.
 
-A file of kilobytes can declare an image of gigabytes, or hold thousands of frames of which
-one is wanted. Decoders believe it and allocate first.
+A file of kilobytes can declare an image of gigabytes, or hold thousands of frames when only
+one is wanted. Decoders trust the header and allocate first.
 """
 
 import tensorflow as tf
 
-MAX_PIXELS = 2**27  # 134 million: decoded they take 400 MB
+MAX_PIXELS = 2**27  # 134 million, 400 MB when decoded
 PNG_START = b"\x89PNG\r\n\x1a\n"
-_START_BYTES = 32  # where the headers of GIF and BMP name their sizes
+_START_BYTES = 32  # enough to hold the sizes in GIF and BMP headers
 
 
 def file_start(image_bytes: tf.Tensor) -> tf.Tensor:
-    """The first bytes of a file, uint8 `(32,)`: what it does not have reads as 0."""
+    """The first bytes of a file, zero-padded: uint8 `(32,)`."""
     start = tf.strings.join([tf.strings.substr(image_bytes, 0, _START_BYTES), bytes(32)])
     start = tf.io.decode_raw(tf.strings.substr(start, 0, _START_BYTES), tf.uint8)
     return tf.ensure_shape(start, [_START_BYTES])
 
 
 def begins_with(start: tf.Tensor, signature: bytes) -> tf.Tensor:
-    """Whether a file is of a kind: bool scalar."""
+    """Whether a file starts with `signature`: bool scalar."""
     return tf.reduce_all(start[: len(signature)] == tf.constant(list(signature), tf.uint8))
 
 
 def is_png(image_bytes: tf.Tensor) -> tf.Tensor:
-    """Whether a file begins as PNGs do: bool scalar."""
+    """Whether a file starts with the PNG signature: bool scalar."""
     return tf.strings.substr(image_bytes, 0, len(PNG_START)) == PNG_START
 
 
 def png_fits(image_bytes: tf.Tensor) -> tf.Tensor:
-    """Whether a PNG declares pixels, and not too many: bool scalar.
+    """Whether a PNG declares at least one pixel and not too many: bool scalar.
 
-    TensorFlow's decoders have limits too, 2^29 bytes for JPEG and PNG and 2^30 for BMP: a
-    JPEG's size, which can stand anywhere, is left to them.
+    TensorFlow's decoders have limits too: 2^29 bytes for JPEG and PNG, 2^30 for BMP. JPEGs are
+    left to that limit, because their size can be anywhere in the file.
     """
     width, height = tf.unstack(_png_sides(image_bytes))
     return _fits(height, width)
@@ -47,16 +47,16 @@ def check_png_size(image_bytes: tf.Tensor) -> tf.Operation | None:
 def check_bmp_size(start: tf.Tensor) -> tf.Operation | None:
     """Refuses a BMP that declares no pixels or too many."""
     height = _number(start[22:26])
-    height = tf.where(height >= 2**31, 2**32 - height, height)  # negative: from top to bottom
+    height = tf.where(height >= 2**31, 2**32 - height, height)  # negative: top-down rows
     return _check_size(height, _number(start[18:22]))
 
 
 def first_frame(image_bytes: tf.Tensor, start: tf.Tensor) -> tf.Tensor:
-    """A GIF without its other frames, all of which TensorFlow would decode.
+    """Cuts a GIF off after its first frame; TensorFlow would decode all of them.
 
     Args:
         image_bytes: string scalar, the file.
-        start: Its first bytes.
+        start: Its first bytes, see `file_start`.
 
     Returns:
         string scalar: the file up to the end of its first frame.
@@ -66,7 +66,7 @@ def first_frame(image_bytes: tf.Tensor, start: tf.Tensor) -> tf.Tensor:
             `MAX_PIXELS`, or has no frame.
     """
     end, height, width = _first_frame(image_bytes)
-    # The canvas counts too; a decoder may allocate the one or the other.
+    # The canvas size counts too: a decoder may allocate either.
     height = tf.maximum(height, tf.where(height > 0, _number(start[8:10]), 0))
     width = tf.maximum(width, tf.where(width > 0, _number(start[6:8]), 0))
     first = tf.strings.substr(image_bytes, 0, tf.cast(end, tf.int32))
@@ -75,19 +75,19 @@ def first_frame(image_bytes: tf.Tensor, start: tf.Tensor) -> tf.Tensor:
 
 
 def dependencies(*checks: tf.Operation | None):
-    """A context in which tensors are made after these checks; executed eagerly they are done."""
+    """A context whose tensors wait for these checks; in eager mode they have already run."""
     return tf.control_dependencies([check for check in checks if check is not None])
 
 
 def _png_sides(image_bytes):
-    """int64 (width, height): every pipeline asks for each PNG's, so in few ops."""
+    """int64 (width, height); uses few ops, because every pipeline runs it on each image."""
     start = tf.strings.join([tf.strings.substr(image_bytes, 0, 24), bytes(24)])
     sides = tf.io.decode_raw(tf.strings.substr(start, 16, 8), tf.int32, little_endian=False)
     return tf.cast(tf.ensure_shape(sides, [2]), tf.int64)
 
 
 def _fits(height, width):
-    # Sides of up to 2^32 each: their product alone could overflow.
+    # Height and width can each be up to 2^32, so checking only their product could overflow.
     fits = (height > 0) & (width > 0) & (height <= MAX_PIXELS) & (width <= MAX_PIXELS)
     return fits & (height * width <= MAX_PIXELS)
 
@@ -105,18 +105,18 @@ def _check_size(height, width):
 
 
 def _number(values: tf.Tensor) -> tf.Tensor:
-    """uint8 `(n,)`, the least significant first, as one int64."""
+    """Little-endian uint8 `(n,)` as one int64."""
     places = tf.constant([256**place for place in range(values.shape[0])], tf.int64)
     return tf.reduce_sum(tf.cast(values, tf.int64) * places)
 
 
 @tf.function(input_signature=[tf.TensorSpec([], tf.string)])
 def _first_frame(image_bytes):
-    """Where the first frame of a GIF ends, its height and its width: int64 scalars.
+    """End, height and width of the first frame of a GIF: int64 scalars.
 
-    A GIF is a header, perhaps a table of colours, then blocks: extensions (0x21) and frames
-    (0x2C, with 10 bytes of description, perhaps a table, a byte, then data), each of whose
-    data is a chain of sub-blocks of up to 255 bytes that ends with an empty one.
+    A GIF is a header, an optional colour table, then blocks: extensions (0x21) and frames
+    (0x2C: a 10-byte descriptor, an optional colour table, one byte, then data). The data of a
+    block is a chain of sub-blocks of up to 255 bytes that ends with an empty one.
     """
     data = tf.io.decode_raw(image_bytes, tf.uint8)
     length = tf.size(data, tf.int64)
@@ -125,7 +125,7 @@ def _first_frame(image_bytes):
         inside = tf.cast(data[tf.minimum(place, length - 1)], tf.int64)
         return tf.where(place < length, inside, 0)
 
-    def colours(flags):  # bytes of a table
+    def colours(flags):  # bytes of a colour table
         return tf.where(flags >= 128, 3 * 2 ** (flags % 8 + 1), 0)
 
     def chain_end(place):
@@ -145,7 +145,7 @@ def _first_frame(image_bytes):
         next_block,
         (place, tf.constant(-1, tf.int64)),
     )
-    # Without a frame, -1: the size of 0 below says so.
+    # -1 if there is no frame; the size is then 0 below.
     sides = [at(frame + 5 + i) + 256 * at(frame + 6 + i) for i in (0, 2)]
     width, height = (tf.where(frame < 0, tf.constant(0, tf.int64), side) for side in sides)
     return tf.minimum(end, length), height, width

@@ -1,17 +1,17 @@
-"""The range of images, and the one resize of the package."""
+"""The value range of images, and the resize of their central square."""
 
 import tensorflow as tf
 
-_TOLERANCE = 1e-3  # what resampling and half precision may add
+_TOLERANCE = 1e-3  # for errors of resampling and half precision
 _RANGE_MESSAGE = (
     "Floating-point images must be in [0, 1] (uint8 images are 0-255). The usual cause is "
-    "`image_dataset_from_directory`, which yields floating-point images in 0-255; mend it "
+    "`image_dataset_from_directory`, which yields floating-point images in 0-255; fix it "
     "with `dataset.map(lambda images: images / 255.0)`."
 )
 
 
 def to_unit_range(images: tf.Tensor) -> tf.Tensor:
-    """Images of either range as float32 in [0, 1].
+    """Converts images of either range to float32 in [0, 1].
 
     Args:
         images: uint8 in 0-255 or floating in 0-1, any shape.
@@ -20,9 +20,10 @@ def to_unit_range(images: tf.Tensor) -> tf.Tensor:
         float32 of the same shape, in [0, 1].
 
     Raises:
-        ValueError: If the dtype is another, or (executing eagerly) floating-point values
-            are outside [0, 1]. In a graph that is a `tf.errors.InvalidArgumentError` with
-            the same text; code compiled by XLA does not check it.
+        ValueError: If the dtype is not supported, or (in eager mode) floating-point values
+            are outside [0, 1]. In a graph, such values raise a
+            `tf.errors.InvalidArgumentError` with the same text; XLA-compiled code does not
+            check them.
     """
     images = tf.convert_to_tensor(images)
     if images.dtype == tf.uint8:
@@ -47,14 +48,14 @@ def to_unit_range(images: tf.Tensor) -> tf.Tensor:
 
 
 def resize_and_center_crop(image: tf.Tensor, image_size: int) -> tf.Tensor:
-    """The largest central square, resized: what evaluation and serving see of an image.
+    """Resizes the largest central square, which is what evaluation and serving see of an image.
 
-    Bilinear with antialiasing and without draws.
+    Bilinear with antialiasing, and deterministic.
 
     Args:
         image: uint8 in 0-255 or floating in 0-1, `(H, W, C)` or a batch `(N, H, W, C)`;
-            H and W from 1.
-        image_size: S >= 1, the side of the result in pixels.
+            H, W >= 1.
+        image_size: S >= 1, height and width of the result in pixels.
 
     Returns:
         float32 `(S, S, C)` or `(N, S, S, C)`, in [0, 1].
@@ -70,7 +71,7 @@ def resize_and_center_crop(image: tf.Tensor, image_size: int) -> tf.Tensor:
     is_uint8 = square.dtype == tf.uint8
     if not is_uint8:
         square = to_unit_range(square)
-    # uint8 is resized as it is and divided afterwards: a quarter of the memory.
+    # uint8 is resized first and divided afterwards: a quarter of the memory.
     square = tf.image.resize(square, [image_size, image_size], antialias=True)
     square = tf.cast(square, tf.float32) / (255.0 if is_uint8 else 1.0)
     return tf.clip_by_value(square, 0.0, 1.0)

@@ -1,23 +1,23 @@
-"""The resumable shuffle: which images each step takes, from (seed, step) alone."""
+"""The resumable shuffle: picks the images of each step from (seed, step) alone."""
 
 import tensorflow as tf
 
 
 def epoch_order(epoch: tf.Tensor, *, length: int, seed: int) -> tf.Tensor:
-    """The order of one epoch: a permutation of its own, uniform and without state.
+    """The order of one epoch: a uniformly random permutation, stateless and new in each epoch.
 
-    (`tf.random.experimental.index_shuffle` would need no memory, but cuts the seed and the
-    epoch to 8 bits each for up to 65,536 images: epoch 256 would repeat epoch 0.)
+    (`tf.random.experimental.index_shuffle` would need no memory, but for up to 65,536 images
+    it truncates the seed and the epoch to 8 bits each: epoch 256 would repeat epoch 0.)
 
     Args:
         epoch: int64 scalar, counted from 0.
         length: Number of examples, at least 1.
-        seed: The run's seed, any integer of 64 bits.
+        seed: The run's seed, any 64-bit integer.
 
     Returns:
         int64 `(length,)`, every number in 0..length-1 once.
     """
-    # Views are drawn from (seed, step); a negative number keeps their streams apart.
+    # Views are drawn from (seed, step); a negative number keeps this stream separate.
     key = tf.stack([tf.constant(seed, tf.int64), -1 - tf.cast(epoch, tf.int64)])
     return tf.random.experimental.stateless_shuffle(
         tf.range(length, dtype=tf.int64), seed=key, alg="philox"
@@ -27,16 +27,16 @@ def epoch_order(epoch: tf.Tensor, *, length: int, seed: int) -> tf.Tensor:
 def step_indices(
     *, length: int, batch_size: int, seed: int, first_step: int, num_steps: int
 ) -> tf.data.Dataset:
-    """The examples of the steps `first_step` to `num_steps` - 1.
+    """The examples of steps `first_step` to `num_steps` - 1.
 
     An epoch has length // batch_size steps; the examples that do not fill another batch are
-    left out, others in each epoch.
+    dropped, a different remainder each epoch.
 
     Args:
         length: Number of examples, at least `batch_size`.
         batch_size: B, images per step over all replicas.
         seed: The run's seed.
-        first_step: Step to begin at, from 0.
+        first_step: First step, counted from 0.
         num_steps: Steps of the whole run.
 
     Returns:

@@ -16,18 +16,18 @@ _SIDES_LOOKED_AT = 32
 
 
 class ImageSource(abc.ABC):
-    """Images by index, with a label each: an array, encoded images in memory, or files.
+    """Images with labels, read by index: an array, encoded images in memory, or files.
 
-    What `load_source` returns, and what `fine_tune`, `distill` and the probes take besides arrays.
+    `load_source` returns one; `fine_tune`, `distill` and the probes accept one or an array.
     The three kinds are `ArraySource`, `EncodedSource` and `FileSource`.
 
     Attributes:
-        name: What messages call it.
+        name: The name used in messages.
         labels: int64 `(N,)`; -1 means none.
         class_names: A name for each label.
-        places: int64 `(N,)`: the place of each image in the source that this is a subset of,
-            however often; what lists of labels count by.
-        image_shape: (H, W, C) where all images have one, `None` where each has its own.
+        places: int64 `(N,)`: the index of each image in the original source, even after several
+            `subset` calls; lists of labels use these indices.
+        image_shape: (H, W, C) if all images share one, `None` if each has its own.
         channels: C.
 
     Example:
@@ -59,7 +59,7 @@ class ImageSource(abc.ABC):
         return bool((self.labels >= 0).any())
 
     def subset(self, indices: Sequence[int]) -> "ImageSource":
-        """The source of some of the images, in this order.
+        """A source of the images at `indices`, in this order.
 
         Args:
             indices: Integers `(n,)`, in 0..N-1.
@@ -96,10 +96,10 @@ class ImageSource(abc.ABC):
         """One image as stored; for use in `tf.data`.
 
         Args:
-            index: int64 scalar; of any shape where `image_shape` is known.
+            index: int64 scalar; of any shape if `image_shape` is known.
 
         Returns:
-            The encoded image, a string scalar; an array source: `index.shape + (H, W, C)`.
+            The encoded image, a string scalar; for an array source, `index.shape + (H, W, C)`.
         """
 
     def load(self, index: tf.Tensor, least_side: int | None = None) -> tf.Tensor:
@@ -107,19 +107,19 @@ class ImageSource(abc.ABC):
 
         Args:
             index: As for `read`.
-            least_side: For images that are made smaller afterwards: a JPEG may be decoded at a
-                reduced scale that leaves its shorter side this many pixels. Defaults to full
-                scale.
+            least_side: For images that are downscaled afterwards: a JPEG may be decoded at a
+                reduced scale that leaves its shorter side at least this many pixels. Defaults
+                to full scale.
 
         Returns:
-            uint8 RGB `(H, W, 3)`; an array source: `index.shape + (H, W, C)` as stored.
+            uint8 RGB `(H, W, 3)`; for an array source, `index.shape + (H, W, C)` as stored.
         """
         return decode_in_pipeline(self.read(index), least_side)
 
     def typical_side(self) -> int | None:
-        """The median of the shorter sides of some JPEGs, spread over the source, in pixels.
+        """The median shorter side, in pixels, of a sample of JPEGs spread over the source.
 
-        `None` of a source that is an array or has no JPEG there. No image is decoded.
+        `None` for an array source, or if the sample has no JPEG. No image is decoded.
         """
         sides = []
         for index in np.unique(np.linspace(0, len(self) - 1, _SIDES_LOOKED_AT).astype(int)):
@@ -127,15 +127,15 @@ class ImageSource(abc.ABC):
                 content = self.read(int(index))
                 if is_jpeg(content):
                     sides.append(int(tf.reduce_min(jpeg_sides(content))))
-            except tf.errors.OpError:  # broken: found where it is decoded
+            except tf.errors.OpError:  # broken: reported when it is decoded
                 continue
         return int(np.median(sides)) if sides else None
 
     def find_unreadable(self) -> list[tuple[str, str]]:
-        """Decodes every file in full: names the culprit after a failure.
+        """Decodes every file in full, to find the cause of a failure.
 
         Returns:
-            (path, reason) of those that cannot be read, in the source's order.
+            (path, reason) of each file that cannot be read, in the source's order.
         """
         return []
 
@@ -145,11 +145,11 @@ class ImageSource(abc.ABC):
 
     @abc.abstractmethod
     def _stored(self) -> Sequence:
-        """The array, the encoded images or the names of the files."""
+        """The array, the encoded images or the file names."""
 
     @tf.autograph.experimental.do_not_convert
     def _in_memory(self) -> tf.Tensor:
-        """What is stored, as a tensor of the host."""
+        """The stored images or file names as a tensor on the host."""
         # Datasets capture an eager tensor; an array would be copied into their graphs.
         if self._tensor is None:
             with tf.init_scope(), tf.device("CPU"):
@@ -164,10 +164,10 @@ class ArraySource(ImageSource):
         images: `(N, H, W, C)`, uint8 in 0-255 or floating in 0-1.
         labels: Integers `(N,)`; -1 means none. Defaults to no labels.
         class_names: A name for each label. Defaults to "0", "1", ...
-        name: What messages call it.
+        name: The name used in messages.
 
     Raises:
-        ValueError: If a shape or dtype is another.
+        ValueError: If a shape or dtype is not supported.
 
     Example:
         >>> import numpy as np
@@ -240,7 +240,7 @@ class EncodedSource(ImageSource):
         encoded: N images as bytes: JPEG, PNG, GIF or BMP.
         labels: Integers `(N,)`; -1 means none. Defaults to no labels.
         class_names: A name for each label. Defaults to none.
-        name: What messages call it.
+        name: The name used in messages.
 
     Example:
         >>> import simclr_keras as sk
@@ -262,7 +262,7 @@ class EncodedSource(ImageSource):
     ):
         labels = np.full(len(encoded), -1) if labels is None else labels
         super().__init__(labels, class_names, name)
-        self.encoded = np.asarray(encoded, object)  # numpy's own bytes would lose a last zero
+        self.encoded = np.asarray(encoded, object)  # NumPy's bytes dtype strips trailing zeros
 
     def read(self, index):
         return tf.gather(self._in_memory(), index)
@@ -278,11 +278,11 @@ class FileSource(ImageSource):
     """Image files, read when they are needed.
 
     Args:
-        paths: N names of files: JPEG, PNG, GIF or BMP.
+        paths: N file names: JPEG, PNG, GIF or BMP.
         labels: Integers `(N,)`; -1 means none. Defaults to no labels.
         class_names: A name for each label. Defaults to none.
         root: The folder that `paths` are relative to. Defaults to the current one.
-        name: What messages call it. Defaults to `root`.
+        name: The name used in messages. Defaults to `root`.
 
     Example:
         >>> import simclr_keras as sk
@@ -307,7 +307,7 @@ class FileSource(ImageSource):
         self.paths, self.root = tuple(paths), root
 
     def file(self, index: int) -> str:
-        """Where one of the images is."""
+        """The path of one of the images."""
         return os.path.join(self.root, self.paths[index])
 
     def read(self, index):
@@ -327,13 +327,13 @@ class FileSource(ImageSource):
 
 
 def why_unreadable(file: str) -> str | None:
-    """Decodes a file in full.
+    """Says why a file cannot be read, by decoding it in full.
 
     Args:
         file: Its path.
 
     Returns:
-        Why it cannot be read, in a few words; `None` if it can.
+        The reason in a few words; `None` if it can be read.
     """
     try:
         with open(file, "rb") as stream:
@@ -347,14 +347,14 @@ def why_unreadable(file: str) -> str | None:
     try:
         decode_image(tf.constant(content))
     except tf.errors.OpError:
-        return "damaged, cut off, or of a kind that TensorFlow does not decode"
+        return "damaged, truncated, or of a kind that TensorFlow does not decode"
     return None
 
 
 def as_source(
     images: np.ndarray | tf.data.Dataset | ImageSource, labels: Sequence[int] | None = None
 ) -> ImageSource:
-    """Images in any form that evaluation takes, as a source.
+    """Converts images in any form that evaluation accepts to a source.
 
     Args:
         images: `(N, H, W, C)`; or a `tf.data.Dataset` of batches of images or (images, labels),
@@ -365,8 +365,8 @@ def as_source(
         The source.
 
     Raises:
-        InputError: If labels come twice, or there are no images.
-        ValueError: If a shape or dtype is not that of images; see `ArraySource`.
+        InputError: If `labels` are given with a dataset or a source, or there are no images.
+        ValueError: If a shape or dtype is not supported; see `ArraySource`.
     """
     if isinstance(images, (ImageSource, tf.data.Dataset)):
         if labels is not None:

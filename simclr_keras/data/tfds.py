@@ -1,4 +1,4 @@
-"""TFDS datasets as sources in memory."""
+"""Loads TFDS datasets as sources in memory."""
 
 import os
 
@@ -8,13 +8,13 @@ import tensorflow as tf
 from ..errors import InputError, did_you_mean
 from .sources import ArraySource, EncodedSource, ImageSource
 
-_ARRAY_BYTES = 4 * 2**30  # up to here images of one shape are kept decoded
+_ARRAY_BYTES = 4 * 2**30  # up to this size, images of one shape are kept decoded
 _ENCODED_BYTES = 8 * 2**30
 _HELD_OUT = ("test", "validation")  # in this order of preference
 
 
 def load_tfds(name: str, split: str, data_dir: str | None = None) -> tuple[ImageSource, bool]:
-    """A split of a TFDS dataset; downloads and prepares it if need be.
+    """Loads a split of a TFDS dataset; downloads and prepares it if needed.
 
     Images of one shape are decoded into one array if it takes up to 4 GiB; others are kept
     as encoded bytes, up to 8 GiB.
@@ -22,12 +22,13 @@ def load_tfds(name: str, split: str, data_dir: str | None = None) -> tuple[Image
     Args:
         name: `"cifar10"`, `"imagenet2012_subset/1pct"`, ...
         split: `"all"` and `"train"` are the training split, `"test"` is the test or
-            validation split, or the training split where there is no other.
-        data_dir: Folder of TFDS data. Defaults to TFDS' own, or the variable TFDS_DATA_DIR.
+            validation split, or the training split if there is neither.
+        data_dir: Folder of TFDS data. Defaults to the environment variable TFDS_DATA_DIR, or
+            TFDS' own folder.
 
     Returns:
-        The source, and whether it is the split asked for. If not (the dataset has nothing to
-        test on), it is everything.
+        The source, and whether it is the requested split. If not (there is nothing to test
+        on), it is the training split.
 
     Raises:
         InputError: If there is no such dataset or split, it has no images, cannot be
@@ -35,7 +36,7 @@ def load_tfds(name: str, split: str, data_dir: str | None = None) -> tuple[Image
     """
     import tensorflow_datasets as tfds
 
-    # TFDS reads the variable only when it is imported.
+    # TFDS reads the variable only at import.
     data_dir = data_dir or os.environ.get("TFDS_DATA_DIR")
     try:
         builder = tfds.builder(name, data_dir=data_dir)
@@ -44,11 +45,11 @@ def load_tfds(name: str, split: str, data_dir: str | None = None) -> tuple[Image
     if not builder.is_prepared():
         try:
             builder.download_and_prepare()
-        except Exception as error:  # of whichever library the dataset downloads with
+        except Exception as error:  # from any library that the dataset downloads with
             raise InputError(
                 f"TFDS could not download {name} to {builder.data_dir}: {_line(error)}. "
-                "Download it where there is a connection, and name its folder with "
-                "`data_dir` or TFDS_DATA_DIR."
+                "Download it on a machine with a connection, and set `data_dir` or "
+                "TFDS_DATA_DIR to its folder."
             ) from error
     splits = builder.info.splits
     held_out = next((part for part in _HELD_OUT if part in splits), None)
@@ -78,7 +79,7 @@ def _line(error: Exception) -> str:
 
 
 def _read(builder, name: str, split: str) -> ImageSource:
-    """One of TFDS' own splits."""
+    """Reads one of TFDS' own splits into memory."""
     import tensorflow_datasets as tfds
 
     features, info = builder.info.features, builder.info.splits[split]
@@ -93,7 +94,7 @@ def _read(builder, name: str, split: str) -> ImageSource:
     if not as_array and size > _ENCODED_BYTES:
         raise InputError(
             f"{name} takes {size / 2**30:.0f} GiB, more than the "
-            f"{_ENCODED_BYTES / 2**30:.0f} GiB that are kept in memory. Name a subset, or a "
+            f"{_ENCODED_BYTES / 2**30:.0f} GiB that may be kept in memory. Name a subset, or a "
             "directory of image files, which are read when needed."
         )
     dataset = builder.as_dataset(

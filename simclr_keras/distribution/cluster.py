@@ -1,4 +1,4 @@
-"""Which workers train together: read from TF_CONFIG, or from the variables of a Slurm step."""
+"""Finds the workers that train together, from TF_CONFIG or the variables of a Slurm step."""
 
 import json
 import os
@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple
 from ..errors import InputError
 
 StrategyName = Literal["auto", "one", "mirrored", "multi-worker", "tpu"]
-_SLURM_FIRST_PORT = 20000  # plus a number from the job, so that jobs on one node differ
+_SLURM_FIRST_PORT = 20000  # plus a number from the job ID, so that jobs on one node differ
 
 
 class Cluster(NamedTuple):
@@ -22,18 +22,18 @@ class Cluster(NamedTuple):
 def find_cluster(environment: Mapping[str, str] = os.environ) -> Cluster | None:
     """The cluster that this process was started in.
 
-    `TF_CONFIG` goes first; else the variables that `srun` sets (one task for each worker, tasks
-    placed block-wise, which is Slurm's default).
+    `TF_CONFIG` takes precedence over the variables that `srun` sets (one task per worker, tasks
+    placed in blocks, which is Slurm's default).
 
     Args:
         environment: Environment variables. Defaults to this process's.
 
     Returns:
-        The cluster, also one of a single worker; `None` outside of any.
+        The cluster, which may have a single worker; `None` if there is none.
 
     Raises:
-        InputError: If `TF_CONFIG` is not what TensorFlow documents, or has tasks that do not
-            train.
+        InputError: If `TF_CONFIG` is not in the format that TensorFlow documents, or has tasks
+            that do not train.
     """
     if environment.get("TF_CONFIG"):
         return _from_tf_config(environment["TF_CONFIG"])
@@ -43,7 +43,7 @@ def find_cluster(environment: Mapping[str, str] = os.environ) -> Cluster | None:
 
 
 def tf_config(cluster: Cluster) -> str:
-    """The `TF_CONFIG` that says the same."""
+    """The `TF_CONFIG` that describes the cluster."""
     return json.dumps(
         {
             "cluster": {"worker": list(cluster.addresses)},
@@ -70,12 +70,12 @@ def _from_tf_config(text: str) -> Cluster | None:
         ) from error
     if kind not in ("chief", "worker") or set(jobs) - {"chief", "worker"}:
         raise InputError(
-            "Pretraining knows the tasks chief and worker only; leave others out of TF_CONFIG. "
+            "Pretraining supports the tasks chief and worker only; leave others out of TF_CONFIG. "
             f"Received: TF_CONFIG={text}"
         )
     if not 0 <= index < len(addresses):
         raise InputError(
-            f"TF_CONFIG has {len(addresses)} workers, and this one's index is not among them. "
+            f"TF_CONFIG has {len(addresses)} workers, but the index of this one is out of range. "
             f"Received: TF_CONFIG={text}"
         )
     return Cluster(addresses, index)
@@ -83,7 +83,7 @@ def _from_tf_config(text: str) -> Cluster | None:
 
 def _from_slurm(environment: Mapping[str, str]) -> Cluster:
     # TensorFlow's SlurmClusterResolver fails on nodes without GPUs and sorts host names as
-    # text, so that node10 would come before node2 and ranks would get another's address.
+    # text, so that node10 would come before node2 and ranks would get the wrong addresses.
     try:
         hosts = _expand_hosts(environment["SLURM_STEP_NODELIST"])
         tasks = _expand_counts(environment["SLURM_STEP_TASKS_PER_NODE"])
@@ -100,7 +100,7 @@ def _from_slurm(environment: Mapping[str, str]) -> Cluster:
     )
     if len(addresses) != int(environment["SLURM_STEP_NUM_TASKS"]):
         raise InputError(
-            f"Slurm speaks of {environment['SLURM_STEP_NUM_TASKS']} tasks and lists "
+            f"Slurm reports {environment['SLURM_STEP_NUM_TASKS']} tasks but lists "
             f"{len(addresses)}. Set TF_CONFIG for each worker instead. Received: "
             f"SLURM_STEP_TASKS_PER_NODE={environment['SLURM_STEP_TASKS_PER_NODE']}"
         )

@@ -1,4 +1,4 @@
-"""The choice of a `tf.distribute` strategy by name, and what each of its workers reads."""
+"""Chooses a `tf.distribute` strategy by name, and the rows that each of its workers reads."""
 
 import os
 from collections.abc import Callable
@@ -13,22 +13,22 @@ from .cluster import StrategyName, find_cluster, tf_config
 def choose_strategy(name: StrategyName = "auto") -> tf.distribute.Strategy:
     """The strategy for this machine, or for the cluster that this process belongs to.
 
-    Several workers must be the first thing that TensorFlow hears of: call it before anything
-    else makes a tensor.
+    With several workers, call it before anything else creates a tensor: TensorFlow must set
+    them up first.
 
     Args:
         name: `"one"` trains on one device, `"mirrored"` on every GPU of this machine (or every
             logical CPU device when there is no GPU), `"multi-worker"` on every device of every
             process of the cluster (see `find_cluster`), `"tpu"` on the TPU that `TPU_NAME`
             names, or the one of this machine. `"auto"` is `"multi-worker"` in a cluster of
-            several, `"tpu"` where `TPU_NAME` is set, `"mirrored"` when there are several GPUs
-            and `"one"` otherwise.
+            several workers, `"tpu"` if `TPU_NAME` is set, `"mirrored"` if there are several
+            GPUs and `"one"` otherwise.
 
     Returns:
         The strategy; build the model and its optimizer inside `strategy.scope()`.
 
     Raises:
-        InputError: If the name is unknown, or what it needs is not there.
+        InputError: If the name is unknown, or the workers or TPU it needs are not available.
 
     Example:
         >>> import simclr_keras as sk
@@ -62,11 +62,11 @@ def is_chief(strategy: tf.distribute.Strategy) -> bool:
 def check_divides(
     batch_size: int, strategy: tf.distribute.Strategy, micro_batch_size: int | None = None
 ) -> None:
-    """Refuses a global batch that does not split evenly.
+    """Raises an `InputError` if the global batch does not split evenly.
 
     Raises:
-        InputError: If `batch_size` is not a multiple of `micro_batch_size`, or one of both not
-            of the number of replicas.
+        InputError: If `batch_size` is not a multiple of `micro_batch_size`, or either of them
+            is not a multiple of the number of replicas.
     """
     count = strategy.num_replicas_in_sync
     for name, size in (("batch_size", batch_size), ("micro_batch_size", micro_batch_size)):
@@ -87,16 +87,16 @@ def distribute_rows(
     batch_size: int,
     dataset_of: Callable[[int, int], tf.data.Dataset],
 ):
-    """Every worker reads its own rows of each global batch, every replica its part of them.
+    """Gives each worker its own rows of each global batch, and each replica its part of them.
 
     Args:
-        strategy: Where to.
+        strategy: The strategy to distribute to.
         batch_size: N, a multiple of the number of replicas.
-        dataset_of: (first row, number of rows) -> the batches of these rows of each global
-            batch. The order of the global batch must not depend on it.
+        dataset_of: (first row, number of rows) -> dataset of these rows of each global batch.
+            The order of the global batch must not depend on them.
 
     Returns:
-        What `fit` takes.
+        A dataset for `fit`.
 
     Example:
         >>> import simclr_keras as sk
@@ -123,7 +123,7 @@ def distribute_rows(
 
         def split_rows(x):
             shape = tf.concat([[parts, rows // parts], tf.shape(x)[1:]], axis=0)
-            # A batch that may be smaller would else lose the sides that are known.
+            # Without this, a batch of unknown size would lose the dimensions that are known.
             return tf.ensure_shape(tf.reshape(x, shape), [parts, rows // parts, *x.shape[1:]])
 
         def part_by_part(*batch):
@@ -138,8 +138,8 @@ def distribute_rows(
 def _multi_worker(cluster) -> tf.distribute.Strategy:
     if cluster is None:
         raise InputError(
-            "`strategy=multi-worker` needs to know the workers, and neither TF_CONFIG is set nor "
-            "is this a Slurm step of several tasks. Set TF_CONFIG for each worker: "
+            "`strategy=multi-worker` needs to know the workers, but TF_CONFIG is not set and this "
+            "is not a Slurm step of several tasks. Set TF_CONFIG for each worker: "
             '{"cluster": {"worker": ["host1:2222", "host2:2222"]}, '
             '"task": {"type": "worker", "index": 0}}'
         )
@@ -149,14 +149,14 @@ def _multi_worker(cluster) -> tf.distribute.Strategy:
     except RuntimeError as error:
         raise InputError(
             f"Several workers must be set up before TensorFlow does anything else ({error}). "
-            "Begin the process with it: the command line does."
+            "Choose the strategy at the start of the process, as the command line does."
         ) from error
 
 
 def _tpu() -> tf.distribute.Strategy:
     name = os.environ.get("TPU_NAME", "local")
     try:
-        # Not `TPUClusterResolver.connect`, whose call of the last is broken in TensorFlow 2.15.
+        # Not `TPUClusterResolver.connect`: its initialisation is broken in TensorFlow 2.15.
         resolver = tf.distribute.cluster_resolver.TPUClusterResolver(name)
         if name != "local":
             tf.config.experimental_connect_to_cluster(resolver)

@@ -1,4 +1,4 @@
-"""What the workers of one run must agree on, and how they notice that one is gone."""
+"""Checks that the workers of a run agree, and detects a lost worker."""
 
 import json
 import zlib
@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from ..errors import InputError, RunFailure
 
-# How collective operations and the health check of the workers report a lost peer.
+# Errors with which collective operations and the workers' health check report a lost peer.
 _LOST = (
     tf.errors.UnavailableError,
     tf.errors.AbortedError,
@@ -21,17 +21,17 @@ _LOST = (
 def check_agreement(
     strategy: tf.distribute.Strategy, settings: dict, images: int, step: int
 ) -> None:
-    """Stops a run whose workers would train different things, before its first step.
+    """Raises, before a run's first step, if its workers would train different things.
 
     Args:
-        strategy: The run's.
-        settings: Those of this worker that decide what it computes, as JSON can hold them.
+        strategy: The run's strategy.
+        settings: This worker's settings that affect what it computes; JSON-serialisable.
         images: Number of images that this worker found.
         step: The step that this worker restored.
 
     Raises:
         InputError: If the settings or the data differ.
-        RunFailure: If another worker restored another step.
+        RunFailure: If another worker restored a different step.
     """
     if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
         return
@@ -52,35 +52,35 @@ def check_agreement(
 
 
 def leave_together(strategy: tf.distribute.Strategy, chief: bool) -> None:
-    """Waits at the end of a run for the other workers, of which the chief still saves.
+    """Waits for the other workers at the end of a run, while the chief is still saving.
 
-    One that left earlier would look like one that died.
+    A worker that left earlier would look like one that died.
 
     Args:
-        strategy: The run's.
+        strategy: The run's strategy.
         chief: Whether this is the worker that saved the run.
 
     Raises:
-        RunFailure: If the chief is gone.
+        RunFailure: If the chief is lost.
     """
     if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
         return
     try:
         _gathered(strategy, [0])
     except _LOST as error:
-        if not chief:  # the chief has what it trained for
+        if not chief:  # the chief already has its result
             raise lost_worker_failure("at the end of the run", error) from error
 
 
 def lost_worker(strategy: tf.distribute.Strategy, error: tf.errors.OpError) -> bool:
-    """Whether an error of a step means that another worker is gone."""
+    """Whether an error in a step means that another worker is lost."""
     return isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy) and isinstance(
         error, _LOST
     )
 
 
 def lost_worker_failure(when: str, error: tf.errors.OpError) -> RunFailure:
-    """What to say then."""
+    """The failure that reports a lost worker."""
     return RunFailure(
         f"Another worker is gone, or cannot be reached, {when} "
         f"({str(error).splitlines()[0][:200]}). Start all workers again with the same "

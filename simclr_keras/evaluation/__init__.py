@@ -1,1 +1,1 @@
-"""How good are frozen features?"""
+"""Measures the quality of frozen features."""

@@ -1,32 +1,33 @@
-"""`match_classes`: the classes of two sources, matched by name."""
+"""`match_classes`: matches the classes of two sources by name."""
 
 import numpy as np
 
 from ..data.sources import ImageSource
 from ..errors import InputError
 
-_NAMED = 5  # classes that a message names
+_NAMED = 5  # most classes listed in a message
 
 
 def match_classes(train: ImageSource, test: ImageSource) -> np.ndarray:
-    """The training part's number for each class of the test part, matched by name.
+    """Maps each test class to the label of the training class with the same name.
 
     Args:
         train: Labelled images.
-        test: Labelled images; it may lack classes that `train` has.
+        test: Labelled images; it may lack some classes of `train`.
 
     Returns:
-        int64 `(C,)` of the test part's C classes; -1 for one without images.
+        int64 `(C,)`: the training label of each of the C test classes; -1 for a class without
+            images.
 
     Raises:
-        InputError: If `train` has images of fewer than two classes, or `test` of a class that
-            `train` has none of.
+        InputError: If `train` has images of fewer than two classes, or `test` has images of a
+            class without images in `train`.
     """
     known = {class_name(train, label): label for label in np.unique(train.labels)}
     if len(known) < 2:
         raise InputError(
-            f"{train.name} has labelled images of {len(known)} class, and evaluation tells "
-            "classes apart. Add a sub-folder for each other class, or name other data with "
+            f"{train.name} has labelled images of {len(known)} class(es), but evaluation needs at "
+            "least two. Add a sub-folder for each other class, or choose other data with "
             "`dataset`."
         )
     present = {int(label): class_name(test, label) for label in np.unique(test.labels)}
@@ -34,9 +35,9 @@ def match_classes(train: ImageSource, test: ImageSource) -> np.ndarray:
     if unknown:
         more = f" and {len(unknown) - _NAMED} more" if len(unknown) > _NAMED else ""
         raise InputError(
-            f"{test.name} has classes of which {train.name} has no image to learn from: "
-            f"{', '.join(unknown[:_NAMED])}{more}. Add training images of them under the same "
-            "names, or leave them out of the test images."
+            f"{test.name} has classes without training images in {train.name}: "
+            f"{', '.join(unknown[:_NAMED])}{more}. Add training images under the same class "
+            "names, or remove these classes from the test images."
         )
     numbers = np.full(max(present) + 1, -1)
     for label, name in present.items():
@@ -45,5 +46,5 @@ def match_classes(train: ImageSource, test: ImageSource) -> np.ndarray:
 
 
 def class_name(source: ImageSource, label: int) -> str:
-    """The name of a class, or its number where there is none."""
+    """The name of a class, or its label if the source has no class names."""
     return source.class_names[label] if source.class_names else str(label)

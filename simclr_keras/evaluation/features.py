@@ -1,4 +1,4 @@
-"""`extract_features`: the frozen encoder's output, once for every image."""
+"""`extract_features`: the features of a frozen encoder for every image."""
 
 import keras
 import numpy as np
@@ -10,13 +10,13 @@ from ..data.images import to_unit_range
 def extract_features(
     encoder: keras.Model, dataset: tf.data.Dataset | np.ndarray | tuple, batch_size: int = 256
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Runs an encoder over images in inference mode; its weights and statistics stay as they are.
+    """Encodes images in inference mode; weights and batch-norm statistics do not change.
 
     Args:
         encoder: Model from images in [0, 1] to `(N, D)`.
         dataset: Batches of images or (images, labels), or arrays of either: `(N, H, W, C)`,
-            uint8 in 0-255 or floating in 0-1. Every image counts once.
-        batch_size: Images per forward pass, for arrays.
+            uint8 in 0-255 or floating in 0-1. Every image is used exactly once.
+        batch_size: Images per forward pass, used for arrays only.
 
     Returns:
         `(features, labels)`: float32 `(N, D)` and int64 `(N,)`, -1 where there is no label.
@@ -41,7 +41,8 @@ def extract_features(
         dataset = tf.data.Dataset.from_tensor_slices(dataset).batch(batch_size)
     has_labels = isinstance(dataset.element_spec, tuple)
     spec = dataset.element_spec[0] if has_labels else dataset.element_spec
-    any_count = tf.TensorSpec([None, *spec.shape[1:]], spec.dtype)  # the last batch is smaller
+    # The last batch may be smaller.
+    any_count = tf.TensorSpec([None, *spec.shape[1:]], spec.dtype)
 
     @tf.function(input_signature=[any_count])
     def forward(images):

@@ -7,7 +7,7 @@ import numpy as np
 from .metrics import is_among_best
 from .nearest import nearest
 
-_VOTES_BLOCK = 2**22  # votes, queries times classes, in memory at a time: 32 MB
+_VOTES_BLOCK = 2**22  # most votes (queries * classes) in memory at a time: 32 MB
 
 
 def knn_accuracy(
@@ -18,24 +18,24 @@ def knn_accuracy(
     k: int = 200,
     temperature: float = 0.1,
 ) -> float:
-    """Share of test features that the votes of their k nearest training features classify rightly.
+    """Top-1 accuracy of weighted k-nearest-neighbour classification.
 
-    A neighbour at cosine similarity s votes for its class with exp(s / temperature); the class
-    with most votes wins, the lower label when two are equal.
+    A neighbour at cosine similarity s votes for its class with weight exp(s / temperature). The
+    class with the most votes wins; ties go to the lower label.
 
     Args:
-        train_features: floating `(N, D)`; any length, they are normalised here.
+        train_features: floating `(N, D)`; L2-normalised internally.
         train_labels: Integers `(N,)`, 0 or more.
         test_features: floating `(M, D)`.
-        test_labels: Integers `(M,)`; a class that training does not have counts as a miss.
-        k: Number of neighbours, at least 1; all N when there are fewer.
+        test_labels: Integers `(M,)`; a class without training features counts as a miss.
+        k: Number of neighbours, at least 1; capped at N.
         temperature: Positive.
 
     Returns:
-        Accuracy in [0, 1].
+        Share of the test features that are classified correctly, in [0, 1].
 
     Raises:
-        ValueError: If a label is missing, shapes do not fit, or a number is out of range.
+        ValueError: If a label is missing, shapes do not match, or a number is out of range.
 
     Example:
         >>> import numpy as np
@@ -63,20 +63,20 @@ def knn_accuracies(
 ) -> dict[int, dict[str, float]]:
     """Top-1 and top-5 accuracy of weighted kNN for several k, from one search.
 
-    The search is exact. Beyond the features it holds a block of similarities and the
-    M * max(k) neighbours found, whatever N is: see docs/evaluation.md.
+    The search is exact. Besides the features it keeps one block of similarities and the
+    M * max(k) neighbours in memory, regardless of N: see docs/evaluation.md.
 
     Args:
         train_features: floating `(N, D)`.
         train_labels: Integers `(N,)`, 0 or more.
         test_features: floating `(M, D)`.
-        test_labels: Integers `(M,)`; a class that training does not have counts as a miss.
-        k: Numbers of neighbours, each at least 1; all N where there are fewer.
+        test_labels: Integers `(M,)`; a class without training features counts as a miss.
+        k: Numbers of neighbours, each at least 1 and capped at N.
         temperature: Positive.
 
     Returns:
-        For each k `top_1` and, with 6 classes or more, `top_5`: a class that no neighbour
-        votes for is not among the five.
+        For each k, `top_1` and, with 6 or more classes, `top_5`. A class without votes is never
+        among the five.
 
     Raises:
         ValueError: As `knn_accuracy`.
@@ -96,7 +96,7 @@ def knn_accuracies(
 
 
 def accuracies_of(hits: tuple[np.ndarray, np.ndarray | None]) -> dict[str, float]:
-    """`top_1` and, where there is any, `top_5` of what `knn_hits` gives for one k."""
+    """`top_1` and, if there is one, `top_5` accuracy from the hits of `knn_hits` for one k."""
     named = zip(("top_1", "top_5"), hits)
     return {name: float(found.mean()) for name, found in named if found is not None}
 
@@ -109,7 +109,7 @@ def knn_hits(
     k: Sequence[int],
     temperature: float,
 ) -> dict[int, tuple[np.ndarray, np.ndarray | None]]:
-    """For each k which test features are right, top-1 and top-5: bool `(M,)` each."""
+    """For each k, whether each test feature is a top-1 and a top-5 hit: bool `(M,)` each."""
     test_labels = np.asarray(test_labels)
     if test_labels.shape != (len(test_features),):
         raise ValueError(
@@ -117,7 +117,7 @@ def knn_hits(
             f"{len(test_labels)} labels, {len(test_features)} features"
         )
     if not len(k) or min(k) < 1:
-        raise ValueError(f"`k` must be numbers of at least 1. Received: k={k}")
+        raise ValueError(f"`k` must be one or more numbers, each at least 1. Received: k={k}")
     classes, neighbours = _search(
         train_features, train_labels, test_features, max(k), temperature
     )
@@ -136,7 +136,7 @@ def knn_hits(
 
 
 def _search(train_features, train_labels, test_features, k, temperature):
-    """The classes, and the cosines and class numbers `(M, k)` of the neighbours, best first."""
+    """The classes, and cosines and class indices `(M, k)` of the neighbours, nearest first."""
     train_labels = np.asarray(train_labels)
     if temperature <= 0:
         raise ValueError(f"`temperature` must be positive. Received: temperature={temperature}")
@@ -152,7 +152,7 @@ def _search(train_features, train_labels, test_features, k, temperature):
         )
     if (train_labels < 0).any():
         raise ValueError(
-            "kNN needs a label for every training feature; leave out those without. Received: "
+            "kNN needs a label for every training feature; remove those without one. Received: "
             f"{int((train_labels < 0).sum())} labels of -1"
         )
     classes, numbers = np.unique(train_labels, return_inverse=True)
@@ -161,7 +161,7 @@ def _search(train_features, train_labels, test_features, k, temperature):
 
 
 def _votes(classes, neighbours, k: int, temperature: float) -> Iterator[tuple]:
-    """Votes `(m, C)` of the k nearest, -inf where there is none, for rows of the test part."""
+    """Yields slices of test rows and their votes `(m, C)` from the k nearest, -inf for none."""
     cosines, numbers = (x[:, :k] for x in neighbours)
     size = max(1, _VOTES_BLOCK // len(classes))
     for start in range(0, len(cosines), size):

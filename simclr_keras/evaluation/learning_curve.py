@@ -1,4 +1,4 @@
-"""How many labels does it take? Ridge regression in closed form on a few labelled features."""
+"""Accuracy for a growing number of labels, by closed-form ridge regression on features."""
 
 from collections.abc import Sequence
 
@@ -7,19 +7,19 @@ import numpy as np
 from ..seeds import generator
 from .linear_probe import check_labels
 
-_PENALTIES = np.logspace(-4, 4, 9)  # in units of the features' mean square length
-_MOST_LABELS = 20_000  # beyond them one fits all labels by linear evaluation
+_PENALTIES = np.logspace(-4, 4, 9)  # in units of the mean squared norm of the centred features
+_MOST_LABELS = 20_000  # in total; with more, use linear evaluation
 
 
 def fit_ridge_classifier(features: np.ndarray, labels: np.ndarray):
-    """One-vs-rest ridge regression in closed form, its penalty chosen by leaving one out.
+    """Fits one-vs-rest ridge regression in closed form; leave-one-out error sets the penalty.
 
     With centred features X `(n, D)` and targets Y `(n, C)`, +1 for the class and -1 for the rest:
 
         W = (X'X + a I)^-1 X'Y = X'(XX' + a I)^-1 Y
 
-    of which the smaller system is decomposed, once for all penalties a. That a is taken whose
-    squared error is least when each example is left out in turn, which needs no other fit: with
+    The smaller of the two systems is decomposed once for all penalties a. The penalty with the
+    lowest leave-one-out squared error is used. That error needs no refit: with
     H = X (X'X + a I)^-1 X' + 1/n it is sum_ic ((Y - HY)_ic / (1 - H_ii))^2.
 
     Args:
@@ -30,7 +30,7 @@ def fit_ridge_classifier(features: np.ndarray, labels: np.ndarray):
         A fitted scikit-learn `RidgeClassifierCV`.
 
     Raises:
-        ValueError: If a label is missing or there is a single class.
+        ValueError: If a label is missing or there is only one class.
     """
     from sklearn.linear_model import RidgeClassifierCV
 
@@ -49,29 +49,30 @@ def learning_curve(
     draws: int = 5,
     seed: int = 0,
 ) -> list[dict]:
-    """Accuracy on the test part for growing numbers of labels: how many are enough?
+    """Test accuracy for growing numbers of labels, to see how many are enough.
 
-    For each number a ridge regression (see `fit_ridge_classifier`) is fitted on that many
-    labelled features of each class, drawn anew `draws` times; of a class with fewer, on all.
-    Within a draw more labels include those of fewer. Its penalty is chosen by leaving out one
-    of the drawn labels at a time, never on the test part.
+    For each number, a ridge regression (see `fit_ridge_classifier`) is fitted on that many
+    labelled features of each class, or all features of a smaller class, in each of `draws`
+    random draws. Within a draw, larger subsets include the smaller ones. The penalty is chosen
+    by leave-one-out error on the drawn labels, never on the test part.
 
     Args:
         train_features: floating `(N, D)`.
-        train_labels: Integers `(N,)`; -1 means none and is never drawn.
+        train_labels: Integers `(N,)`; -1 means unlabelled and is never drawn.
         test_features: floating `(M, D)`.
         test_labels: Integers `(M,)`.
         labels_per_class: Numbers of labels, each at least 1. Defaults to 1, 2, 5, 10, 20, 50,
-            ... up to the largest class, but to 20,000 labels in all.
-        draws: Draws for each number, at least 1; one where all labels are taken.
-        seed: Decides the draws.
+            ... up to the size of the largest class, but at most 20,000 labels in total.
+        draws: Draws for each number, at least 1; a single one if all labels are used.
+        seed: Determines the draws.
 
     Returns:
-        A row for each number: `labels_per_class`, `labels` in all, and `accuracies` of the
-        draws with their `mean` and standard `deviation` (0 for a single draw).
+        A row for each number: `labels_per_class`, the total number of `labels`, and the
+        `accuracies` of the draws with their `mean` and standard `deviation` (0 for a single
+        draw).
 
     Raises:
-        ValueError: If a number is out of range or there are no two classes.
+        ValueError: If a number is out of range or there are fewer than two classes.
 
     Example:
         >>> import numpy as np
@@ -84,7 +85,7 @@ def learning_curve(
 
     Reference:
         Hastie, Tibshirani & Friedman 2009, "The Elements of Statistical Learning", Sections
-        4.2 (regression of an indicator matrix) and 7.10 (leaving one out, equation 7.64).
+        4.2 (regression of an indicator matrix) and 7.10 (leave-one-out, equation 7.64).
     """
     train_features, train_labels = np.asarray(train_features), np.asarray(train_labels)
     if draws < 1:
@@ -118,7 +119,7 @@ def learning_curve(
 
 
 def _numbers_of_labels(images: np.ndarray) -> list[int]:
-    """1, 2, 5, 10, ... and the size of the largest class, unless that is too many labels."""
+    """1, 2, 5, ... and the size of the largest class, up to `_MOST_LABELS` labels in total."""
     series = (digit * 10**power for power in range(9) for digit in (1, 2, 5))
     largest = int(images.max(initial=1))
     numbers = [n for n in series if n < largest] + [largest]
@@ -126,7 +127,7 @@ def _numbers_of_labels(images: np.ndarray) -> list[int]:
 
 
 def _ranks(labels: np.ndarray, draw: np.random.Generator) -> np.ndarray:
-    """The place of each example `(N,)` in a random order of its class, from 0."""
+    """The position of each example `(N,)` in a random order of its class, from 0."""
     order = draw.permutation(len(labels))
     order = order[np.argsort(labels[order], kind="stable")]  # class by class
     starts = np.searchsorted(labels[order], labels[order])

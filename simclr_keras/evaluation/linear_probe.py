@@ -13,22 +13,22 @@ class LinearProbe:
     """Multinomial logistic regression on features, fitted by L-BFGS.
 
     The inverse L2 strength C is chosen on a stratified validation part of the training
-    features, never on test features; then all training features are used.
+    features, never on test features; the probe is then refitted on all training features.
 
     Args:
-        strengths: Candidates for C, each positive. Larger regularises less.
-        validation_fraction: Share of the training features to choose on, in (0, 1).
-        selection_size: Most training features to choose on (a million need no more).
-        max_iterations: Bound on L-BFGS.
-        standardise: Give every feature mean 0 and deviation 1 over the training features
-            first. Off for a handful of labels, which say too little about either.
-        seed: Decides the validation part.
+        strengths: Candidates for C, each positive. A larger C regularises less.
+        validation_fraction: Share of the training features held out to choose C, in (0, 1).
+        selection_size: Most training features used to choose C (enough even for a million).
+        max_iterations: Maximum number of L-BFGS iterations.
+        standardise: Scale every feature to mean 0 and standard deviation 1 over the training
+            features first. Turn it off for a handful of labels, too few to estimate either.
+        seed: Determines the validation part.
 
     Attributes:
-        strength_: The C that was chosen.
-        strength_source: `"validation"`, or `"default"` when a class has too few examples to
-            hold any out.
-        classes_: The labels seen.
+        strength_: The chosen C.
+        strength_source: `"validation"`, `"given"` for a single candidate, or `"default"` when a
+            class has too few examples to hold any out.
+        classes_: The labels seen in training.
 
     Example:
         >>> import numpy as np
@@ -77,7 +77,7 @@ class LinearProbe:
             The probe itself.
 
         Raises:
-            ValueError: If a label is missing or there is a single class.
+            ValueError: If a label is missing or there is only one class.
         """
         features, labels = np.asarray(features, np.float32), np.asarray(labels)
         check_labels(labels)
@@ -137,20 +137,20 @@ class LinearProbe:
             LogisticRegression(C=strength, max_iter=self.max_iterations),
         )
         with warnings.catch_warnings():
-            # Stopping at the bound is early stopping, and its accuracy is what is reported.
+            # Stopping at `max_iterations` is early stopping; that accuracy is the one reported.
             warnings.simplefilter("ignore", ConvergenceWarning)
             return classifier.fit(features, labels)
 
 
 def check_labels(labels: np.ndarray) -> None:
-    """Whether a classifier can be fitted on integers `(N,)`.
+    """Raises a `ValueError` if no classifier can be fitted on integer labels `(N,)`.
 
     Raises:
-        ValueError: If a label is missing or there is a single class.
+        ValueError: If a label is missing or there is only one class.
     """
     if (labels < 0).any():
         raise ValueError(
-            "A classifier needs a label for every example; leave out those without. Received: "
+            "A classifier needs a label for every example; remove those without one. Received: "
             f"{int((labels < 0).sum())} labels of -1"
         )
     if len(np.unique(labels)) < 2:

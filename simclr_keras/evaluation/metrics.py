@@ -1,4 +1,4 @@
-"""How good are predictions: accuracies, per class too, with the interval that chance leaves."""
+"""Classification metrics: overall and per-class accuracy, with confidence intervals."""
 
 import numpy as np
 
@@ -9,14 +9,14 @@ _TOP = 5
 def is_among_best(
     scores: np.ndarray, labels: np.ndarray, classes: np.ndarray, k: int
 ) -> np.ndarray:
-    """Whether the k classes with the highest scores include the right one.
+    """Whether the k classes with the highest scores include the true one.
 
-    Of equal scores the first column wins, as in `argmax` (scikit-learn's
-    `top_k_accuracy_score` prefers the last), and a class with a score of -inf is never included.
+    Ties go to the first column, as in `argmax` (scikit-learn's `top_k_accuracy_score` prefers
+    the last). A class with a score of -inf is never included.
 
     Args:
         scores: floating `(M, C)`; larger means more likely.
-        labels: Integers `(M,)`; one that `classes` lacks is a miss.
+        labels: Integers `(M,)`; a label that is not in `classes` is a miss.
         classes: Integers `(C,)`, sorted: the label of each column.
         k: At least 1.
 
@@ -38,29 +38,29 @@ def classification_metrics(
 ) -> dict:
     """Top-1, top-5 and per-class accuracy of a classifier, with 95 % intervals.
 
-    With n_c test examples of class c and h_c of them right, M in all:
+    With n_c test examples of class c, h_c of them correct, and M examples in total:
 
         top_1 = sum_c h_c / M,    mean_per_class = mean_c (h_c / n_c)
 
-    The intervals are Wilson's, which have a width even where every example is right. The mean
-    over C classes is a weighted accuracy. It is worth C^2 / sum_c (1 / n_c) examples if all
-    classes are equally hard (Kish's effective size) and fewer where small classes vary more; its
-    interval is that of so many. Both say how far chance in the choice of test images goes, not
-    in training.
+    The intervals are Wilson's, whose width is positive even if every example is correct. The
+    mean over C classes is a weighted accuracy. Its effective sample size is
+    C^2 / sum_c (1 / n_c) if all classes are equally hard (Kish) and smaller if small classes
+    vary more; its interval is Wilson's for that size. Both intervals cover chance in the choice
+    of test images, not in training.
 
     Args:
         scores: floating `(M, C)`: logits, probabilities or votes.
-        labels: Integers `(M,)`, 0 or more; one that no column stands for is a miss.
+        labels: Integers `(M,)`, 0 or more; a label without a column is a miss.
         classes: Integers `(C,)`, sorted: the label of each column. Defaults to 0..C-1.
         class_names: The name of each label. Defaults to the labels themselves.
 
     Returns:
-        `top_1`, `top_1_interval` (low, high), `top_5` (with 6 columns or more: of five classes
-        it would always be 1), `mean_per_class`, `mean_per_class_interval`, and `per_class`: for
-        each class with test examples its name with `accuracy` and `images`.
+        `top_1`, `top_1_interval` (low, high), `top_5` (with 6 or more columns; with five it
+        would always be 1), `mean_per_class`, `mean_per_class_interval`, and `per_class`, which
+        maps the name of each class with test examples to its `accuracy` and number of `images`.
 
     Raises:
-        ValueError: If there are no test examples, a label is missing or shapes do not fit.
+        ValueError: If there are no test examples, a label is missing or shapes do not match.
 
     Example:
         >>> import numpy as np
@@ -101,7 +101,7 @@ def metrics_of_hits(
     class_names: tuple[str, ...] = (),
     top_5_hits: np.ndarray | None = None,
 ) -> dict:
-    """What `classification_metrics` returns, from which examples were right: bool `(M,)`."""
+    """The result of `classification_metrics` from hits, bool `(M,)`: True if correct."""
     hits, labels = np.asarray(hits), np.asarray(labels)
     if not len(labels) or (labels < 0).any():
         raise ValueError(
@@ -131,14 +131,14 @@ def metrics_of_hits(
 
 
 def _wilson(rate: float, count: float) -> list[float]:
-    """Wilson's interval for a rate seen in `count` examples, which need not be a whole number.
+    """Wilson's interval for a rate over `count` examples, which need not be an integer.
 
-    Where it is one, this is `scipy.stats.binomtest(hits, count).proportion_ci(method="wilson")`.
+    For integers it is `scipy.stats.binomtest(hits, count).proportion_ci(method="wilson")`.
     """
     square = _deviations() ** 2
     centre = (count * rate + square / 2) / (count + square)
     half = np.sqrt(square * (count * rate * (1 - rate) + square / 4)) / (count + square)
-    # Rounding must not put 0 of M above 0, nor M of M below 1.
+    # Rounding must not move the low end above 0 for 0 of M, or the high end below 1 for M of M.
     return [
         max(0.0, float(min(centre - half, rate))),
         min(1.0, float(max(centre + half, rate))),
@@ -146,10 +146,10 @@ def _wilson(rate: float, count: float) -> list[float]:
 
 
 def _interval_per_class(right: np.ndarray, images: np.ndarray) -> list[float]:
-    """Wilson's interval for the mean over classes, for the number of examples it is worth."""
+    """Wilson's interval for the mean over classes, at its effective sample size."""
     square, mean = _deviations() ** 2, float((right / images).mean())
     if_equally_hard = len(images) ** 2 / (1 / images).sum()
-    # Classes are drawn towards the mean: one with 3 of 3 right varies too.
+    # Shrink each class towards the mean: a class with 3 of 3 correct varies too.
     rate = (if_equally_hard * mean + square / 2) / (if_equally_hard + square)
     rates = (right + square * rate) / (images + square)
     variance = (rates * (1 - rates) / images).sum() / len(images) ** 2
@@ -157,7 +157,7 @@ def _interval_per_class(right: np.ndarray, images: np.ndarray) -> list[float]:
 
 
 def _deviations() -> float:
-    """How many deviations of a normal variable to either side hold `_CONFIDENCE`."""
+    """The two-sided z-score of a normal variable at `_CONFIDENCE`."""
     from scipy import stats
 
     return float(stats.norm.ppf((1 + _CONFIDENCE) / 2))

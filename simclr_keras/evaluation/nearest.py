@@ -5,26 +5,27 @@ from collections.abc import Iterable
 import numpy as np
 import tensorflow as tf
 
-# Similarities in memory at once: 32 MB. Long rows, because `top_k` visits most of a short one twice.
+# Similarities in memory at once: 32 MB. The rows are long because `top_k` visits most of a
+# short row twice.
 _QUERIES, _VECTORS = 512, 16_384
 
 
 def nearest(
     queries: np.ndarray, vectors: np.ndarray | Iterable[np.ndarray], k: int = 10
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The k vectors with the largest cosine to each query; exact, no index to build.
+    """Finds the k vectors with the largest cosine to each query; exact, without an index.
 
-    s_ij = q_i . v_j / (|q_i| |v_j|). Memory is that of one block and of the k best, so a
-    million vectors can be read from a file as they are needed.
+    s_ij = q_i . v_j / (|q_i| |v_j|). Only one block and the k best are in memory, so a
+    million vectors can be streamed from a file.
 
     Args:
         queries: floating `(M, D)`.
-        vectors: floating `(N, D)`, or blocks of it in order, such as `read_blocks` yields.
-        k: Neighbours of each query; all N when there are fewer.
+        vectors: floating `(N, D)`, or its blocks in order, such as those from `read_blocks`.
+        k: Neighbours of each query; capped at N.
 
     Returns:
-        int64 `(M, k)` places in `vectors` and float32 `(M, k)` cosines, the nearest first; of
-        equal cosines the lower place first.
+        int64 `(M, k)` row indices into `vectors` and float32 `(M, k)` cosines, nearest first;
+        ties go to the lower index.
 
     Raises:
         ValueError: If k is below 1, there are no vectors, dimensions differ, or a number is
@@ -55,7 +56,7 @@ def nearest(
             scale = lengths(some)
             for number, part in enumerate(parts):
                 found = part @ some.T
-                found /= scale  # here, without a copy of the vectors
+                found /= scale  # dividing here avoids a copy of the vectors
                 best[number] = _better(*best[number], found, start + first, k)
         start += len(block)
     if start == 0:
@@ -65,13 +66,13 @@ def nearest(
 
 
 def unit_vectors(vectors: np.ndarray) -> np.ndarray:
-    """Vectors `(N, D)` as float32 of length 1; zeros stay zeros."""
+    """Vectors `(N, D)` as float32 with norm 1; zero vectors stay zero."""
     vectors = np.asarray(vectors, np.float32)
     return vectors / lengths(vectors)[:, None]
 
 
 def lengths(vectors: np.ndarray) -> np.ndarray:
-    """The positive lengths `(N,)` of float32 vectors `(N, D)`.
+    """The L2 norms `(N,)` of float32 vectors `(N, D)`, at least 1e-12.
 
     Raises:
         ValueError: If a number is not finite.
@@ -85,8 +86,8 @@ def lengths(vectors: np.ndarray) -> np.ndarray:
 
 
 def _better(places, cosines, found, start: int, k: int):
-    """The k best of those so far and of a block's cosines `(M, n)`; of equals the first."""
-    with tf.device("CPU"):  # where `top_k` is stable
+    """Merges a block's cosines `(M, n)` into the k best so far; ties go to the first."""
+    with tf.device("CPU"):  # `top_k` is stable there
         among, columns = tf.math.top_k(found, min(k, found.shape[1]))
         cosines = np.concatenate([cosines, among], axis=1)
         places = np.concatenate([places, columns.numpy() + start], axis=1, dtype=np.int64)

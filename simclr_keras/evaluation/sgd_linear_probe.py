@@ -18,31 +18,32 @@ from ..views.cutting import single_view_batches
 from .linear_probe import check_labels
 
 _LOGGER = logging.getLogger("simclr_keras")
-_REPORTS = 10  # of the loss, over all epochs
+_REPORTS = 10  # log lines of the loss, over all epochs
 
 
 class SGDLinearProbe:
     """A linear classifier on a frozen encoder, trained by SGD on random crops of the images.
 
-    Each step takes one view of each image, cropped and flipped (no colour, no blur), through
-    the encoder in inference mode: its weights and batch-norm statistics stay as they are. The
-    classifier W begins at 0 and goes down the softmax cross-entropy, without weight decay, by
-    Nesterov momentum 0.9 with the learning rate `learning_rate` * B / 256, half a cosine down
-    to 0. Test images are not augmented: `scores` takes what `extract_features` gives.
+    Each step passes one view of each image, cropped and flipped (no colour, no blur), through
+    the encoder in inference mode, so its weights and batch-norm statistics do not change. The
+    classifier W starts at 0 and minimises the softmax cross-entropy, without weight decay, by
+    SGD with Nesterov momentum 0.9. The learning rate starts at `learning_rate` * B / 256 and
+    falls to 0 along half a cosine. Test images are not augmented: `scores` takes features from
+    `extract_features`.
 
     Args:
         encoder: Model from images in [0, 1] to `(N, D)`.
-        image_size: Side of the crops in pixels.
+        image_size: Height and width of the crops in pixels.
         epochs: Passes over the images. 90 in the paper.
-        batch_size: B, images per step; all where there are fewer. 4096 in the paper. Images
-            that do not fill another batch are left out, others in each epoch.
+        batch_size: B, images per step; capped at the number of images. 4096 in the paper.
+            Images that do not fill a batch are dropped; a different remainder each epoch.
         learning_rate: Before scaling by B / 256. 0.1 in the paper.
-        crop_area: Least and greatest share of an image that a crop covers.
+        crop_area: Minimum and maximum share of an image that a crop covers.
         flip: Mirror half of the views.
-        seed: Decides the order of the images and all views.
+        seed: Determines the order of the images and all views.
 
     Attributes:
-        classes_: The labels seen.
+        classes_: The labels seen in training.
 
     Example:
         >>> import numpy as np
@@ -111,9 +112,9 @@ class SGDLinearProbe:
             The probe itself.
 
         Raises:
-            InputError: If labels come twice, or there are no images.
-            ValueError: If a label is missing or there is a single class.
-            RunFailure: If the loss is not a number.
+            InputError: If labels are given twice, or there are no images.
+            ValueError: If a label is missing or there is only one class.
+            RunFailure: If the loss is not finite.
         """
         source = as_source(images, labels)
         check_labels(source.labels)
@@ -122,7 +123,7 @@ class SGDLinearProbe:
         steps_per_epoch = len(source) // batch_size
         steps = self.epochs * steps_per_epoch
         rate = scale_learning_rate(self.learning_rate, batch_size, "linear")
-        # It is convex: where the weights begin does not matter.
+        # The problem is convex, so the initial weights do not matter.
         classifier = keras.layers.Dense(
             len(self.classes_), kernel_initializer="zeros", dtype="float32"
         )
@@ -159,7 +160,7 @@ class SGDLinearProbe:
         features = tf.cast(self.encoder(view, training=False), tf.float32)
         columns = tf.searchsorted(tf.constant(self.classes_), labels)
         variables = classifier.trainable_variables
-        with tf.GradientTape() as tape:  # the encoder's part is over: it gets no gradient
+        with tf.GradientTape() as tape:  # starts after the encoder, which gets no gradient
             losses = tf.nn.sparse_softmax_cross_entropy_with_logits(
                 columns, classifier(features)
             )
@@ -172,6 +173,6 @@ class SGDLinearProbe:
             raise RunFailure(
                 f"The loss of linear evaluation by SGD is {loss} at epoch {epoch}: its learning "
                 f"rate of {self.learning_rate:g} * B / 256 is too high for these features. Use "
-                "the L-BFGS protocol, or a smaller batch."
+                "the L-BFGS protocol or a smaller batch."
             )
         _LOGGER.info("Linear evaluation, epoch %d of %d: loss %.4f", epoch, self.epochs, loss)

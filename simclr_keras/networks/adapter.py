@@ -1,4 +1,4 @@
-"""`prepare_encoder`: makes somebody else's network ready for contrastive pretraining."""
+"""`prepare_encoder`: prepares any Keras network for contrastive pretraining."""
 
 import re
 import typing
@@ -12,11 +12,11 @@ from .strided_convolution import StridedConv2D, has_wrong_gradient
 
 
 class PreparedEncoder(typing.NamedTuple):
-    """An encoder and what was done to it.
+    """An encoder, with what was changed in it and what still differs.
 
     Attributes:
         encoder: Images in [0, 1] to features `(N, D)`.
-        changed: What differs from the network that was given, a line for each.
+        changed: Changes from the given network, one line each.
         kept: What still differs from the ResNets of the SimCLR release.
     """
 
@@ -35,28 +35,31 @@ def prepare_encoder(
 ) -> PreparedEncoder:
     """Prepares a network for contrastive pretraining and says what it changed.
 
-    Batch normalisation becomes synchronised over replicas: with the statistics of one replica,
-    a view could be told from the views of the other replicas instead of by its content
-    (Section 2.1 of the paper). A 1x1 convolution with a stride and fewer than 16 input channels,
-    whose gradient TensorFlow computes wrongly on CPUs, subsamples first. A network without
-    anything to change is returned as it is, otherwise a copy with the same weights.
+    Batch normalisation is synchronised over replicas: with the statistics of one replica, the
+    network could use those instead of the content to tell a view from the views of the other
+    replicas (Section 2.1 of the paper). A 1x1 convolution with a stride and fewer than 16 input
+    channels is made to subsample first, because TensorFlow computes its gradient wrongly on
+    CPUs. If nothing needs to change, the network itself is returned, otherwise a copy with the
+    same weights.
 
     Args:
         model: Functional, sequential or subclassed; feature maps `(N, H, W, D)` of a KerasCV
             backbone are averaged over space.
-        image_size: Side of the images in pixels.
+        image_size: Height and width of the images in pixels.
         channels: Image channels C.
-        momentum: Of batch normalisation; 0.9 in the SimCLR release, where Keras has 0.99, which
-            needs some 500 steps to forget the initial statistics. Defaults to the model's.
-        preprocess: Layer from images in [0, 1] to what the model takes. Defaults to none, or
-            for a KerasCV backbone with `include_rescaling` to a factor of 255.
-        name: Of the encoder. Defaults to the model's.
+        momentum: Momentum of batch normalisation. The SimCLR release uses 0.9; Keras' default
+            of 0.99 needs about 500 steps to forget the initial statistics. Defaults to the
+            model's.
+        preprocess: Layer that maps images in [0, 1] to the input that the model expects.
+            Defaults to none, or to a factor of 255 for a KerasCV backbone with
+            `include_rescaling`.
+        name: Name of the encoder. Defaults to the model's.
 
     Returns:
         A `PreparedEncoder`, the named tuple `(encoder, changed, kept)`.
 
     Raises:
-        InputError: If the model does not take such images or does not return `(N, D)`.
+        InputError: If the model cannot take images of this shape or does not return `(N, D)`.
 
     Example:
         >>> import keras
@@ -105,21 +108,21 @@ def prepare_encoder(
         encoder = model
     else:
         encoder = keras.Model(images, features, name=name or model.name)
-    exchanged = with_right_gradients(encoder)  # now that each layer knows its channels
+    exchanged = with_right_gradients(encoder)  # only now does each layer know its channels
     if exchanged is not encoder:
         changed.append("1x1 convolutions subsample first: their gradient was wrong on CPUs")
     return PreparedEncoder(exchanged, tuple(changed), _differences(exchanged))
 
 
 def _with_norms_changed(model: keras.Model, momentum: float | None):
-    """The model, or a copy with other batch norms and the same weights; and what changed."""
+    """The model, or a copy with other batch norms and the same weights; and the changes."""
     norms = layers_of(model, keras.layers.BatchNormalization)
     unsynchronised = [norm for norm in norms if not norm.synchronized]
     slow = [n for n in norms if n.synchronized and not isinstance(n, BatchNormalization)]
     momenta = {norm.momentum for norm in norms} - {momentum}
     if not unsynchronised and not slow and (momentum is None or not momenta):
         return model, []
-    if not is_graph(model):  # nobody knows where its layers go: `_differences` tells
+    if not is_graph(model):  # its layers cannot be replaced: `_differences` reports it
         return model, []
 
     def replace(layer):
@@ -136,7 +139,7 @@ def _with_norms_changed(model: keras.Model, momentum: float | None):
             f"{len(unsynchronised)} of {len(norms)} batch norms synchronised over replicas"
         )
     if slow:
-        changed.append(f"{len(slow)} synchronised batch norms exchanged for faster ones")
+        changed.append(f"{len(slow)} synchronised batch norms replaced by faster ones")
     if momentum is not None and momenta:
         before = ", ".join(f"{value:g}" for value in sorted(momenta))
         changed.append(f"batch norm momentum {before} -> {momentum:g}")
@@ -144,14 +147,14 @@ def _with_norms_changed(model: keras.Model, momentum: float | None):
 
 
 def with_right_gradients(model: keras.Model) -> keras.Model:
-    """A network without convolutions whose gradient TensorFlow computes wrongly on CPUs.
+    """Replaces convolutions whose gradient TensorFlow computes wrongly on CPUs.
 
     Args:
         model: Functional, sequential or subclassed.
 
     Returns:
-        The model, or where it has such convolutions a copy with the same weights and outputs
-        that has `StridedConv2D` in their place. A subclassed model comes back as it is.
+        If the model has such convolutions, a copy with the same weights and outputs that has
+        `StridedConv2D` in their place. Otherwise, or if it is subclassed, the model itself.
     """
     if not any(map(_is_exchanged, layers_of_graphs(model))):
         return model
@@ -165,14 +168,14 @@ def _is_exchanged(layer: keras.layers.Layer) -> bool:
 
 
 def _with_layers_exchanged(model: keras.Model, replace) -> keras.Model:
-    """A copy with the same weights; `replace(layer)` is the new layer, `None` for an equal one."""
+    """Copies a model and its weights; `replace(layer)` is the new layer, `None` to copy it."""
     copy = clone_with(model, replace)
     copy.set_weights(model.get_weights())
     return copy
 
 
 def _differences(model: keras.Model) -> tuple[str, ...]:
-    """Where a network is not what the SimCLR release would have."""
+    """The differences between a network and the ResNets of the SimCLR release."""
     norms = layers_of(model, keras.layers.BatchNormalization)
     convolutions = layers_of(model, keras.layers.Conv2D)
     biased = sum(bool(layer.use_bias) for layer in convolutions)
@@ -181,14 +184,14 @@ def _differences(model: keras.Model) -> tuple[str, ...]:
     if unsynchronised:
         found.append(
             f"{unsynchronised} of {len(norms)} batch norms are not synchronised over replicas, "
-            "and Keras cannot exchange the layers of a subclassed model"
+            "and Keras cannot replace the layers of a subclassed model"
         )
     wrong = sum(map(has_wrong_gradient, convolutions))
     if wrong:
         found.append(
             f"{wrong} of {len(convolutions)} convolutions have a 1x1 kernel, a stride and fewer than "
-            "16 input channels, whose gradient TensorFlow computes wrongly on CPUs; put "
-            "AveragePooling2D(1, strides) before them instead"
+            "16 input channels, whose gradient TensorFlow computes wrongly on CPUs; use "
+            "AveragePooling2D(1, strides) before a convolution of stride 1 instead"
         )
     if norms and biased:
         found.append(f"{biased} of {len(convolutions)} convolutions have a bias")
@@ -203,12 +206,12 @@ def _differences(model: keras.Model) -> tuple[str, ...]:
 
 
 def is_keras_cv(model: keras.Model) -> bool:
-    """Whether a model is a backbone of KerasCV, found out without importing it."""
+    """Whether a model is a KerasCV backbone; does not import KerasCV."""
     return type(model).__module__.split(".")[0] == "keras_cv"
 
 
 def one_line(error: Exception) -> str:
-    """The beginning of what Keras says, without its colours and line breaks."""
+    """The start of a Keras error message, without colours and line breaks."""
     return " ".join(re.sub(r"\x1b\[[0-9;]*m", "", str(error)).split())[:300]
 
 

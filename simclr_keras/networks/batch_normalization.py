@@ -1,4 +1,4 @@
-"""`BatchNormalization`: Keras' own, at the speed of TensorFlow's fused kernel where it may be."""
+"""`BatchNormalization`: Keras' layer, with TensorFlow's fused kernel where possible."""
 
 import keras
 import tensorflow as tf
@@ -6,15 +6,15 @@ import tensorflow as tf
 
 @keras.saving.register_keras_serializable(package="simclr_keras")
 class BatchNormalization(keras.layers.BatchNormalization):
-    """Keras' layer of the same name, faster on one replica, and saved with `synchronized`.
+    """Keras' layer of the same name, faster on one replica; its config has `synchronized`.
 
-    Synchronised statistics need the mean and the mean square of each replica, which Keras
-    computes in many small operations whether or not there is a second replica (Keras 3 does so
-    without `synchronized`, too). On one replica there is nothing to synchronise, and this layer
-    takes TensorFlow's fused operation, which also merges with the convolution before it in
-    inference. Results are those of Keras up to rounding.
+    Synchronised statistics need the mean and the mean square of each replica. Keras computes
+    them in many small operations even on a single replica (Keras 3 even without
+    `synchronized`). On one replica there is nothing to synchronise, so this layer uses
+    TensorFlow's fused operation, which in inference also merges with the preceding
+    convolution. Results match Keras' within floating-point error.
 
-    Args, call arguments and returns: as of `keras.layers.BatchNormalization`.
+    Args, call arguments and returns: as in `keras.layers.BatchNormalization`.
     """
 
     def call(self, inputs, training=None, mask=None):
@@ -32,7 +32,7 @@ class BatchNormalization(keras.layers.BatchNormalization):
         )
         if is_training:
             count = tf.cast(tf.size(inputs) // tf.shape(inputs)[-1], tf.float32)  # N * H * W
-            # The kernel's variance is the unbiased one; Keras keeps that of the batch.
+            # The kernel returns the unbiased variance; Keras averages the biased one.
             variance *= (count - 1.0) / count
             for moving, batch in ((self.moving_mean, mean), (self.moving_variance, variance)):
                 moving.assign(moving * self.momentum + batch * (1.0 - self.momentum))

@@ -19,11 +19,11 @@ _MOMENTUM = 0.9  # of batch norm, as in the release
 
 @keras.saving.register_keras_serializable(package="simclr_keras")
 class ApplicationsInput(keras.layers.Layer):
-    """Turns images in [0, 1] into what one module of keras.applications was trained on.
+    """Converts images in [0, 1] to the input that a module of keras.applications expects.
 
     Args:
-        module: Module name, such as `"resnet50"`: its `preprocess_input` is applied to the
-            images in 0-255.
+        module: Module name, such as `"resnet50"`; its `preprocess_input` is applied to the
+            images scaled to 0-255.
 
     Call arguments:
         images: floating `(N, H, W, 3)` in [0, 1].
@@ -59,35 +59,37 @@ def build_encoder(
     """Builds the network f(.) whose pooled output is kept after pretraining.
 
     The SimCLR ResNets are those of the original release, layer for layer. Networks of
-    keras.applications and KerasCV are taken as they are, with what contrastive pretraining
-    needs changed: batch normalisation is synchronised over replicas and has momentum 0.9, and
-    the input range is [0, 1] whatever the architecture wants. The log says what was changed
-    and what still differs (see `prepare_encoder`).
+    keras.applications and KerasCV keep their architecture and change only what contrastive
+    pretraining needs: batch normalisation is synchronised over replicas and has momentum 0.9,
+    and the input range is [0, 1] for every architecture. The log says what was changed and
+    what still differs from the release (see `prepare_encoder`).
 
     Args:
         name: `"simclr_resnet18"`, 34, 50, 101, 152 or 200; an image model of
             keras.applications by its function name in lower case (`"resnet50"`,
-            `"efficientnetb0"`); `"keras_cv:<preset>"`, which asks the network for the preset;
-            or any `keras.Model` that returns `(N, D)`, which only gets synchronised batch norm.
-        image_size: Side of the images in pixels. The SimCLR ResNets take any other size too.
+            `"efficientnetb0"`); `"keras_cv:<preset>"`, which downloads the preset; or any
+            `keras.Model` that returns `(N, D)`, which only gets synchronised batch norm.
+        image_size: Height and width of the images in pixels. The SimCLR ResNets also accept
+            any other size.
         channels: Image channels C.
         weights: `None` for random weights (a KerasCV preset brings its own), `"imagenet"`
-            (keras.applications, downloads) or the path of a weights file.
-        width_multiplier: Factor on the filters; SimCLR ResNets only.
+            (keras.applications only, downloaded) or the path of a weights file.
+        width_multiplier: Factor on the number of filters; SimCLR ResNets only.
         small_image_stem: Stem for images of about 32 pixels; SimCLR ResNets only.
         selective_kernel: Selective kernels with the stem and the shortcuts of ResNet-D, as in
-            SimCLR v2; SimCLR ResNets only. In depths 18 and 34 the release has no selective
-            kernels, only that stem and those shortcuts.
-        log_changes: Log what was changed, and what still differs.
+            SimCLR v2; SimCLR ResNets only. As in the release, depths 18 and 34 get only the
+            stem and the shortcuts.
+        log_changes: Whether to log what was changed and what still differs.
 
     Returns:
         A `keras.Model`: `(N, image_size, image_size, channels)` floating in [0, 1] to
         features `(N, D)`.
 
     Raises:
-        InputError: If the name is unknown, the model cannot take such images or does not
-            return `(N, D)`, the weights do not fit, or an option belongs to the SimCLR ResNets.
-        RunFailure: If a KerasCV preset cannot be fetched.
+        InputError: If the name is unknown, the model cannot take images of this shape or does
+            not return `(N, D)`, the weights do not fit, or an option is only for SimCLR
+            ResNets.
+        RunFailure: If a KerasCV preset cannot be downloaded.
 
     Example:
         >>> import simclr_keras as sk
@@ -107,15 +109,15 @@ def build_encoder(
     options = (width_multiplier != 1.0, small_image_stem, selective_kernel)
     if is_model or not label.startswith(_RESNET_PREFIX):
         if not is_model and not label.startswith(_KERAS_CV_PREFIX):
-            _application(label)  # a misspelt name before an option that does not suit it
+            _application(label)  # report a misspelt name before an unsuitable option
         if any(options):
             raise InputError(
-                "`width_multiplier`, `small_image_stem` and `selective_kernel` change the SimCLR "
-                f"ResNets only. Received: name={label}; use simclr_resnet50 for ResNet-50 with "
+                "`width_multiplier`, `small_image_stem` and `selective_kernel` apply to the SimCLR "
+                f"ResNets only. Received: name={label}; use simclr_resnet50 for a ResNet-50 with "
                 "any of them."
             )
     if is_model:
-        momentum = _MOMENTUM if is_keras_cv(name) else None  # a user's own is meant
+        momentum = _MOMENTUM if is_keras_cv(name) else None  # keep that of a user's own model
         prepared = prepare_encoder(name, image_size, channels, momentum)
         _load_weights(prepared.encoder, weights)
     elif label.startswith(_RESNET_PREFIX):
@@ -127,7 +129,7 @@ def build_encoder(
     else:
         prepared = _from_applications(label, image_size, channels, weights)
     if log_changes:
-        _LOGGER.info("Encoder %s: %s.", label, "; ".join(prepared.changed) or "taken as it is")
+        _LOGGER.info("Encoder %s: %s.", label, "; ".join(prepared.changed) or "unchanged")
     if log_changes and prepared.kept:
         _LOGGER.info("Encoder %s still differs: %s.", label, "; ".join(prepared.kept))
     return prepared.encoder
@@ -173,13 +175,13 @@ def _from_applications(label, image_size, channels, weights) -> PreparedEncoder:
         ) from error
     if channels == 3:
         preprocess = ApplicationsInput(module, name="preprocess")
-    else:  # there are no published channel means to subtract: [-1, 1]
+    else:  # no published channel means to subtract: use [-1, 1]
         preprocess = keras.layers.Rescaling(2.0, -1.0, name="preprocess")
     return prepare_encoder(backbone, image_size, channels, _MOMENTUM, preprocess, label)
 
 
 def _from_keras_cv(label, image_size, channels, weights) -> PreparedEncoder:
-    import keras_cv  # takes seconds, and most encoders do without
+    import keras_cv  # takes seconds, and most encoders do not need it
 
     preset = label.removeprefix(_KERAS_CV_PREFIX)
     backbones = {
@@ -196,7 +198,7 @@ def _from_keras_cv(label, image_size, channels, weights) -> PreparedEncoder:
         )
     if weights == "imagenet":
         raise InputError(
-            "KerasCV names the weights in the preset, such as keras_cv:resnet50_imagenet. "
+            "KerasCV selects weights by preset: use one such as keras_cv:resnet50_imagenet. "
             f"Received: name={label}, weights=imagenet"
         )
     try:
@@ -212,8 +214,7 @@ def _from_keras_cv(label, image_size, channels, weights) -> PreparedEncoder:
         ) from error
     except OSError as error:
         raise RunFailure(
-            f"KerasCV fetches the preset {preset} from the network, and that failed: "
-            f"{one_line(error)}"
+            f"KerasCV cannot download the preset {preset}: {one_line(error)}"
         ) from error
     _load_weights(backbone, weights)
     return prepare_encoder(backbone, image_size, channels, _MOMENTUM, name=preset)
@@ -224,11 +225,11 @@ def _load_weights(encoder: keras.Model, weights: str | None) -> None:
         return
     if weights == "imagenet":
         raise InputError(
-            "`weights='imagenet'` exists for keras.applications only. "
+            "`weights='imagenet'` is available for keras.applications only. "
             f"Received: name={encoder.name}"
         )
     try:
-        with warnings.catch_warnings():  # Keras 3 only warns of layers that it leaves random
+        with warnings.catch_warnings():  # Keras 3 only warns about layers left random
             warnings.filterwarnings("error", message=".*freshly-initialized")
             encoder.load_weights(weights)
     except (ValueError, OSError, KeyError, UserWarning) as error:
@@ -239,7 +240,7 @@ def _load_weights(encoder: keras.Model, weights: str | None) -> None:
 
 
 def _applications() -> dict:
-    """Lower-case function name -> (module name, function), as this Keras has them."""
+    """Lower-case function name -> (module name, function), for the installed Keras."""
     found = {}
     for module_name, module in vars(keras.applications).items():
         if isinstance(module, types.ModuleType) and hasattr(module, "preprocess_input"):
@@ -259,8 +260,7 @@ def _parameters(function) -> tuple[str, ...]:
 def _unknown(name: str) -> str:
     known = [*(f"{_RESNET_PREFIX}{depth}" for depth in RESNET_DEPTHS), *sorted(_applications())]
     return (
-        f"There is no encoder named {name!r}. Closest: {', '.join(closest(name, known))}. All "
-        "image models of "
-        "keras.applications, simclr_resnet18 to simclr_resnet200 and keras_cv:<preset> are "
-        "possible."
+        f"There is no encoder named {name!r}. Closest: {', '.join(closest(name, known))}. "
+        "Available: all image models of keras.applications, simclr_resnet18 to "
+        "simclr_resnet200 and keras_cv:<preset>."
     )

@@ -1,4 +1,4 @@
-"""`replace_batch_norm`: the same network with normalisation that does not look at the batch."""
+"""`replace_batch_norm`: replaces batch norm with normalisation independent of the batch."""
 
 import keras
 import numpy as np
@@ -8,32 +8,32 @@ from ..keras_versions import clone_with, is_graph, layers_of_graphs
 from ..settings import Normalization, check_choice, choices_of
 
 _GROUPS = 32  # Wu & He 2018, Section 3.1
-_CHANNELS_PER_GROUP = 16  # the least, as in the second half of its Table 3
+_CHANNELS_PER_GROUP = 16  # minimum, as in the second half of its Table 3
 
 
 def replace_batch_norm(network: keras.Model, normalization: Normalization) -> keras.Model:
-    """A copy of a network, weights included, with other normalisation layers.
+    """Copies a network, weights included, with other normalisation layers.
 
-    Batch norm sees one micro-batch at a time, so a batch in micro-batches does not train quite
-    as one that is not cut. Group norm and frozen batch norm look at each image alone: there the
-    two are the same.
+    Batch norm sees one micro-batch at a time, so training in micro-batches differs slightly
+    from training on the undivided batch. Group norm and frozen batch norm treat each image
+    independently: with them, the two are the same.
 
     Args:
-        network: Functional or sequential model. A model that has no batch norm comes back as a
+        network: Functional or sequential model. A model without batch norm is returned as a
             copy.
-        normalization: `"batch"` returns the network itself. `"group"` puts group normalisation
-            in the place of each batch norm: as many groups as divide the channels, at most 32 and
-            each of at least 16 channels, so that a group also has a variance where an image has
-            a single position.
-            `"frozen"` keeps batch norm with its present averages, gamma and beta for good:
-            for networks that begin from trained weights.
+        normalization: `"batch"` returns the network itself. `"group"` replaces each batch norm
+            with group normalisation: the largest number of groups that divides the channels,
+            at most 32 and each of at least 16 channels, so that a group has a variance even
+            where an image has a single position.
+            `"frozen"` keeps batch norm but fixes its moving averages, gamma and beta: for
+            networks that start from trained weights.
 
     Returns:
         The network.
 
     Raises:
-        InputError: If `normalization` is another, or Keras does not know how the layers of the
-            network are connected: those of a subclassed model cannot be exchanged.
+        InputError: If `normalization` is not one of these, or the network is a subclassed
+            model: Keras does not know how its layers are connected and cannot replace them.
 
     Example:
         >>> import simclr_keras as sk
@@ -51,8 +51,8 @@ def replace_batch_norm(network: keras.Model, normalization: Normalization) -> ke
         return network
     if not is_graph(network):
         raise InputError(
-            "Only the layers of a functional or sequential model can be exchanged. Build the "
-            "encoder with the normalisation that you want, or leave it at 'batch'. Received: "
+            "Only the layers of a functional or sequential model can be replaced. Build the "
+            "encoder with the normalisation that you want, or keep 'batch'. Received: "
             f"normalization={normalization!r} with {type(network).__name__}"
         )
 
@@ -79,22 +79,22 @@ def replace_batch_norm(network: keras.Model, normalization: Normalization) -> ke
 
 
 def groups(channels: int) -> int:
-    """The number of groups of group norm for so many channels.
+    """Chooses the number of groups for group norm.
 
-    A group normalises its values to mean 0 and variance 1, so one that holds a single value is
-    always 0, and the gradient behind it too. Vectors, and the feature maps of small images, have
-    one position: a group's channels are all it has.
+    A group normalises its values to mean 0 and variance 1, so a group of a single value is
+    always 0, and so is the gradient through it. Vectors, and the feature maps of small images,
+    have one position, so a group has one value per channel.
 
     Args:
         channels: C >= 1.
 
     Returns:
-        The most groups that divide C, at most 32 and each of at least 16 channels; 1, which is
-        layer norm, where no other number does.
+        The largest number of groups that divides C, at most 32 and each of at least 16
+        channels; 1 (layer norm) if there is none.
 
     Reference:
-        Wu & He 2018, https://arxiv.org/abs/1803.08494, Table 3: 32 groups and 16 channels a
-        group are within 0.3 points on ImageNet.
+        Wu & He 2018, https://arxiv.org/abs/1803.08494, Table 3: 32 groups and 16 channels
+        per group are within 0.3 points on ImageNet.
     """
     most = min(_GROUPS, channels // _CHANNELS_PER_GROUP)
     return max(count for count in range(1, max(most, 1) + 1) if channels % count == 0)

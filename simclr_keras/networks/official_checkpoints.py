@@ -1,7 +1,7 @@
-"""`load_official_checkpoint`: weights of the original SimCLR release in today's TensorFlow.
+"""`load_official_checkpoint`: loads weights of the original SimCLR release.
 
-Only the `variables/` part of a SavedModel is read, and nothing of its graph is executed: the
-graph needs Keras as it was then, the variables are plain arrays with names.
+Only the `variables/` part of a SavedModel is read, and its graph is never executed: the graph
+needs the Keras version of its time, while the variables are plain named arrays.
 """
 
 import contextlib
@@ -26,13 +26,13 @@ _NAMED_IN_ERRORS = 5
 
 
 class OfficialCheckpoint(typing.NamedTuple):
-    """The networks of a checkpoint of the original release; what it lacks is `None`.
+    """The networks of an original-release checkpoint; `None` for those that it lacks.
 
     Attributes:
         encoder: The SimCLR ResNet: images in [0, 1] to features (`final_avg_pool`).
         projection_head: Features to projections (`proj_head_output`).
-        linear_head: Features to class logits (`logits_sup`). The fine-tuned models of the
-            release apply it to a layer of the projection head instead, in SimCLR v2 the first:
+        linear_head: Features to class logits (`logits_sup`). The release's fine-tuned
+            models apply it to a layer of the projection head instead, in SimCLR v2 the first:
             `linear_head(projection_head(features, layers=1))`.
     """
 
@@ -42,20 +42,20 @@ class OfficialCheckpoint(typing.NamedTuple):
 
 
 def load_official_checkpoint(path: str | os.PathLike) -> OfficialCheckpoint:
-    """Loads the weights of a model that the original release published or trained.
+    """Loads a model that was published with, or trained by, the original release.
 
-    Depth, width, selective kernels, stem, image channels and both heads are worked out from
-    the variables, and every variable must be used: one that is missing, left over or of
-    another shape is an error that names it. The published ones are in folders such as
+    Depth, width, selective kernels, stem, image channels and both heads are inferred from the
+    variables. Every variable must match: a missing, unexpected or wrongly shaped one is an
+    error that names it. The published checkpoints are in folders such as
     `gs://simclr-checkpoints-tf2/simclrv2/pretrained/r50_1x_sk0/saved_model`.
 
-    Basic blocks (depths 18 and 34) hold no selective kernels in the release, only the stem and
-    the shortcuts that come with them; with a small-image stem nothing of that is a variable,
-    so such a network is taken for the plain one.
+    In the release, networks of basic blocks (depths 18 and 34) with selective kernels have
+    only the stem and the shortcuts that come with them. With a small-image stem, no variable
+    shows this, so such a network is loaded as the plain one.
 
     Args:
-        path: Folder of a TF2 SavedModel of the release, or a folder that holds one; only its
-            `variables/` is needed. Also a `.tar` or `.tar.gz` of one.
+        path: Folder of a TF2 SavedModel of the release, a folder that contains one, or a
+            `.tar` or `.tar.gz` of one. Only its `variables/` folder is needed.
 
     Returns:
         An `OfficialCheckpoint`, the named tuple `(encoder, projection_head, linear_head)`.
@@ -97,7 +97,7 @@ def _reading(path: pathlib.Path):
     try:
         yield
     except (tf.errors.OpError, RuntimeError, IndexError, ValueError) as error:
-        # TensorFlow has no one error for a file that was cut off or changed.
+        # TensorFlow raises any of these for a truncated or corrupted file.
         raise InputError(
             f"The checkpoint in {path} cannot be read; copy or download it again. "
             f"Received: {' '.join(str(error).split())}"
@@ -107,14 +107,14 @@ def _reading(path: pathlib.Path):
 class _Variable(typing.NamedTuple):
     name: str  # as in the checkpoint
     key: str
-    shape: tuple[int, ...] | None  # None: named by the checkpoint, but not in it
+    shape: tuple[int, ...] | None  # None: the checkpoint has its name, but not its value
 
 
 def _variables(shapes, object_graph) -> tuple[dict[str, _Variable], list[str]]:
     """The variables by plain name, and the keys of those that have no name of their own."""
     if object_graph is None:
         raise InputError(
-            "The checkpoint has no object graph, so it is not of the TF2 release. Received: "
+            "The checkpoint has no object graph, so it is not from the TF2 release. Received: "
             f"{', '.join(sorted(shapes)[:_NAMED_IN_ERRORS])}, ..."
         )
     graph = trackable_object_graph_pb2.TrackableObjectGraph()
@@ -132,10 +132,10 @@ def _variables(shapes, object_graph) -> tuple[dict[str, _Variable], list[str]]:
 
 
 def _networks(variables: dict[str, _Variable]):
-    """Builds what the variables describe.
+    """Builds the networks that the variables describe.
 
-    One wrong variable must not change what is built, or the error would name all the others:
-    names and sizes count when they occur often.
+    A single wrong variable must not change what is built, or the error would name all the
+    others. So names and sizes count only if they occur often.
 
     Returns:
         The networks, and pairs (layer, plain names of its variables) for all their layers.
@@ -208,19 +208,19 @@ def _networks(variables: dict[str, _Variable]):
 
 
 def _frequent_sizes(shapes, scope: str, least: int = 4) -> list[int]:
-    """Sizes that several vectors below a scope have: one batch norm holds three or four."""
+    """Sizes shared by at least `least` vectors in a scope; one batch norm has three or four."""
     sizes = [s[0] for name, s in shapes.items() if len(s) == 1 and re.match(scope, name)]
     return [size for size in set(sizes) if sizes.count(size) >= least]
 
 
 def _check(path, variables, nameless, wanted, network: str) -> dict[str, _Variable]:
-    """Compares what is there with what the networks need.
+    """Checks that a checkpoint has exactly the variables that the networks need.
 
     Returns:
-        The variables by the names of `wanted`.
+        The variables, keyed by the names in `wanted`.
 
     Raises:
-        InputError: If they differ, with the names.
+        InputError: If they differ; the message names the variables.
     """
     shapes = {
         name: tuple(weight.shape)
@@ -229,7 +229,7 @@ def _check(path, variables, nameless, wanted, network: str) -> dict[str, _Variab
     }
     problems = _problems(variables, nameless, shapes)
     if any(problems.values()):
-        # Perhaps another model was made before it in the same process.
+        # The numbers may be offset by another model created earlier in the same process.
         names = renumbered(variables)
         again = {names[name]: variable for name, variable in variables.items()}
         if not any(_problems(again, nameless, shapes).values()):
@@ -241,8 +241,8 @@ def _check(path, variables, nameless, wanted, network: str) -> dict[str, _Variab
             if names
         ]
         raise InputError(
-            "The variables of the checkpoint are not those of the SimCLR ResNet that they "
-            f"resemble most ({network}): {'; '.join(parts)}. Received: path={path}"
+            "The checkpoint's variables do not match those of the closest SimCLR ResNet "
+            f"({network}): {'; '.join(parts)}. Received: path={path}"
         )
     return variables
 
@@ -251,8 +251,9 @@ def _problems(variables, nameless, shapes) -> dict[str, list[str]]:
     absent = {name for name, v in variables.items() if v.shape is None}
     return {
         "missing": sorted((set(shapes) - set(variables)) | absent),
-        "left over": sorted(v.name for n, v in variables.items() if n not in shapes) + nameless,
-        "of another shape": [
+        "unexpected": sorted(v.name for n, v in variables.items() if n not in shapes)
+        + nameless,
+        "of the wrong shape": [
             f"{v.name} {v.shape} instead of {shapes[name]}"
             for name, v in sorted(variables.items())
             if name in shapes and v.shape not in (None, shapes[name])

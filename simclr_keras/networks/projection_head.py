@@ -11,20 +11,20 @@ from .normalization import groups
 class ProjectionHead(keras.layers.Layer):
     """Maps features h to the projections z = g(h) that the loss compares.
 
-    For two layers g(h) = W2 relu(W1 h) (Section 2.1 of the paper), each product followed by
-    batch normalisation as in the original release: with offset and ReLU on the hidden layers,
-    without offset on the last. The head is thrown away after pretraining; a nonlinear one
-    makes the features before it better by more than 10 points (Section 4.2).
+    With two layers, g(h) = W2 relu(W1 h) (Section 2.1 of the paper). As in the original
+    release, each product is followed by batch normalisation: with offset and ReLU on the
+    hidden layers, without offset on the last. The head is discarded after pretraining; a
+    nonlinear one improves the features before it by more than 10 points (Section 4.2).
 
-    SimCLR v2 fine-tunes from a middle layer of its deeper head (Section 3 there): `layers`
-    says after how many to stop.
+    SimCLR v2 fine-tunes from a middle layer of its deeper head (Section 3 of its paper):
+    `layers` sets after how many layers to stop.
 
     Args:
         output_dim: K, the dimension of the projections.
         num_layers: 2 in SimCLR, 3 in SimCLR v2, 1 for a linear head, 0 for none (z = h).
         hidden_dim: Width of the hidden layers. Defaults to the width of the features.
-        normalization: `"batch"`, or what looks at each image alone, so that micro-batches are
-            exact: `"group"` norm, or `"none"`, with biases instead. Defaults to `"batch"`.
+        normalization: `"batch"`, `"group"` or `"none"` (biases instead). The last two treat
+            each image independently, so micro-batches are exact. Defaults to `"batch"`.
 
     Call arguments:
         features: `(N, D)`.
@@ -33,12 +33,12 @@ class ProjectionHead(keras.layers.Layer):
             first layer (`ft_proj_selector` of the original release). Defaults to all.
 
     Returns:
-        `(N, output_dim)`, or `(N, D)` when `num_layers` is 0; the width of the layer asked for
-        with `layers`; not L2-normalised.
+        `(N, output_dim)`, or `(N, D)` when `num_layers` is 0; with `layers`, the output of that
+        layer. Not L2-normalised.
 
     Raises:
-        ValueError: If a size is not positive, `num_layers` is negative, there are fewer
-            layers than `layers`, or a layer with group norm has fewer than 3 units.
+        ValueError: If a size is not positive, `num_layers` is negative, `layers` exceeds
+            the number of layers, or a layer with group norm has fewer than 3 units.
 
     Example:
         >>> import numpy as np
@@ -94,7 +94,7 @@ class ProjectionHead(keras.layers.Layer):
         for index in range(self.num_layers):
             is_last = index == self.num_layers - 1
             units = self.output_dim if is_last else self.hidden_dim or input_shape[-1]
-            # Glorot, where the release has N(0, 0.01): docs/encoders.md has the measurement.
+            # Glorot; the release uses N(0, 0.01). docs/encoders.md has the measurement.
             dense = keras.layers.Dense(
                 units,
                 use_bias=self.normalization == "none",
@@ -116,8 +116,8 @@ class ProjectionHead(keras.layers.Layer):
         if self.normalization == "group":
             if units < 3:
                 raise ValueError(
-                    "Group norm needs layers of at least 3 units: one value less its own mean "
-                    "is 0, and two over their own deviation are 1 and -1. Received: "
+                    "Group norm needs layers of at least 3 units: it normalises one unit to 0 "
+                    "and two units to 1 and -1, whatever their values. Received: "
                     f"{units} units in {name}"
                 )
             return keras.layers.GroupNormalization(groups(units), **common)
@@ -131,8 +131,8 @@ class ProjectionHead(keras.layers.Layer):
 
         Args:
             features: `(N, D)`.
-            training: As in a call.
-            layers: As in a call: where to stop.
+            training: As in `call`.
+            layers: As in `call`: after how many layers to stop.
 
         Returns:
             The features, `(N, hidden_dim)` for each hidden layer, and `(N, output_dim)`.
@@ -144,7 +144,7 @@ class ProjectionHead(keras.layers.Layer):
                 f"layers={layers}"
             )
         outputs = [features]
-        # Later layers are not run: in training they would learn statistics nobody uses.
+        # Later layers are not run: in training they would update statistics that nobody uses.
         for index, (dense, norm) in enumerate(
             zip(self.dense_layers[:layers], self.norm_layers)
         ):

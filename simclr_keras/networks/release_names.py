@@ -1,7 +1,7 @@
-"""The variables of a SimCLR network as the original release names them.
+"""Names that the original release gives to the variables of a SimCLR network.
 
-The release's names carry running numbers (`conv2d_17`), one count for each kind of layer, in
-the order in which its constructors make the layers: in a block the shortcut comes first.
+Layer names are numbered (`conv2d_17`), separately for each kind of layer, in the order in
+which the release's constructors create the layers: within a block, the shortcut comes first.
 """
 
 import collections
@@ -40,18 +40,18 @@ class _Numbers:
 def release_names(
     depth: int, small_image_stem: bool, selective_kernel: bool, head_layers: int
 ) -> dict[str, list[str]]:
-    """Our layers' names with the release's names of their variables.
+    """Maps our layer names to the release's names for their variables.
 
     Args:
-        depth: Of the ResNet.
-        small_image_stem: Whether the stem is that for small images.
-        selective_kernel: Whether it has selective kernels, ResNet-D stem and shortcuts.
-        head_layers: Layers of the projection head; 0 without one.
+        depth: Depth of the ResNet.
+        small_image_stem: Whether the ResNet has the stem for small images.
+        selective_kernel: Whether it has selective kernels and the ResNet-D stem and shortcuts.
+        head_layers: Number of layers of the projection head; 0 for no head.
 
     Returns:
         `{"initial_conv": ["resnet/.../kernel"], ...}` for the encoder, the projection head
-        and, as `"head_supervised"`, a linear classifier; the variables in the order of
-        `layer.weights`.
+        and, as `"head_supervised"`, a linear classifier. Each layer's variables are in the
+        order of `layer.weights`.
     """
     numbers = _Numbers()
     names = _encoder(numbers, depth, small_image_stem, selective_kernel)
@@ -96,23 +96,23 @@ def _encoder(numbers, depth, small_image_stem, selective_kernel):
 
 
 def plain_name(name: str) -> str:
-    """A variable's name with what depends on how the release was run taken out.
+    """A variable's name without the parts that depend on how the release was run.
 
-    Global batch norm is another Keras class there (`sync_batch_normalization`), a linear head
-    another scope (`l_0`).
+    In the release, global batch norm is a different Keras class (`sync_batch_normalization`)
+    and a linear head has a different scope (`l_0`).
     """
     name = name.removesuffix(":0").replace("/sync_batch_normalization", "/batch_normalization")
     return name.replace("projection_head/l_", "projection_head/nl_")
 
 
 def renumbered(names) -> dict[str, str]:
-    """The names with each kind of layer counted from 0, as if no other model came before.
+    """Renumbers each kind of layer from 0, as if no other model had been created before.
 
     Args:
-        names: Plain names.
+        names: Names from `plain_name`.
 
     Returns:
-        Each name with what it becomes.
+        A dictionary from each name to its new name.
     """
     numbers = collections.defaultdict(set)
     for name in names:
@@ -136,7 +136,7 @@ def _numbered(kind: str, number: int) -> str:
 
 
 def _counted(part: str) -> tuple[str, int] | None:
-    """A layer's kind and running number; `None` for what is not counted over the network."""
+    """A layer's kind and number; `None` if its name is not numbered network-wide."""
     match = re.fullmatch(
         r"(conv2d_fixed_padding|conv2d|batch_norm_relu|batch_normalization|sk__conv2d|dense|"
         r"residual_block|bottleneck_block)(?:_(\d+))?",

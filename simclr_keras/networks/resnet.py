@@ -1,11 +1,11 @@
 """The ResNets of the SimCLR release as functional Keras models.
 
-They differ from keras.applications' in what contrastive pretraining needs: no convolution
-biases, batch norm with momentum 0.9 and epsilon 1e-5, synchronised over replicas, the last
-gamma of each block at zero, stride in the 3x3 convolution, fixed padding, a width multiplier,
-selective kernels and a stem for small images.
+They differ from those of keras.applications in what contrastive pretraining needs: no
+convolution biases, batch norm with momentum 0.9 and epsilon 1e-5, synchronised over replicas,
+the last gamma of each block at zero, stride in the 3x3 convolution, fixed padding, a width
+multiplier, selective kernels and a stem for small images.
 
-Layers are called after the tensors of the release: `initial_conv`, `initial_max_pool`,
+Layers are named after the tensors of the release: `initial_conv`, `initial_max_pool`,
 `block_group1` to `block_group4` and `final_avg_pool`.
 """
 
@@ -24,7 +24,7 @@ BLOCK_GROUPS = {
     200: ((3, 24, 36, 3), True),
 }
 RESNET_DEPTHS = tuple(BLOCK_GROUPS)
-SELECTIVE_KERNEL_RATIO = 0.0625  # SimCLR v2's, for every network of it that has any
+SELECTIVE_KERNEL_RATIO = 0.0625  # in every SimCLR v2 network with selective kernels
 BASE_WIDTH = 64  # filters of the stem at a width multiplier of 1
 _LEAST_MIXING_WIDTH = 32
 
@@ -42,21 +42,22 @@ def simclr_resnet(
     Args:
         depth: 18, 34, 50, 101, 152 or 200.
         channels: Image channels C.
-        width_multiplier: Factor on every convolution's filters, at least 1/64.
+        width_multiplier: Factor on the number of filters of every convolution, at least 1/64.
         small_image_stem: A 3x3 convolution of stride 1 and no pooling instead of the 7x7 of
             stride 2 with pooling, for images of about 32 pixels (Appendix B.9 of the paper).
         selective_kernel_ratio: 0 for the plain network. Above 0 (0.0625 in SimCLR v2) the 3x3
             convolution of each bottleneck becomes two streams mixed by attention, whose hidden
-            layer has this share of the filters (at least 32), and stem and shortcuts become
-            those of ResNet-D. As in the release, the basic blocks of depths 18 and 34 get the
-            stem and the shortcuts alone.
+            layer has this share of the filters (at least 32), and the stem and shortcuts
+            become those of ResNet-D. As in the release, depths 18 and 34 (basic blocks) get
+            only the stem and the shortcuts.
         name: Name of the model.
 
     Returns:
-        A model `(N, H, W, C)` in [0, 1] -> `(N, D)`, D = 512 (18, 34) or 2048 times the width.
+        A model `(N, H, W, C)` in [0, 1] -> `(N, D)`, D = 512 (18, 34) or 2048 times the width
+        multiplier.
 
     Raises:
-        ValueError: If the depth, the width or the ratio is not possible.
+        ValueError: If the depth, the width multiplier or the ratio is not supported.
 
     Reference:
         He et al. 2015, https://arxiv.org/abs/1512.03385; Chen et al. 2020,
@@ -69,8 +70,8 @@ def simclr_resnet(
         raise ValueError(f"`depth` must be one of {RESNET_DEPTHS}. Received: depth={depth}")
     if round(BASE_WIDTH * width_multiplier) < 1:
         raise ValueError(
-            f"`width_multiplier` leaves no filter in the first stage ({BASE_WIDTH} times it). "
-            f"Received: width_multiplier={width_multiplier}"
+            "`width_multiplier` leaves no filter in the first stage: "
+            f"{BASE_WIDTH} times it rounds to 0. Received: width_multiplier={width_multiplier}"
         )
     if not 0 <= selective_kernel_ratio <= 1:
         raise ValueError(
@@ -117,7 +118,7 @@ def _stem(x, width, small_image_stem, selective_kernel_ratio):
 
 
 def _shortcut(x, filters, stride, selective_kernel_ratio, scope):
-    """A 1x1 convolution at the start of each group; ResNet-D's averages before it."""
+    """A 1x1 convolution in the first block of each group; ResNet-D average-pools before it."""
     if selective_kernel_ratio:
         if stride > 1:
             x = keras.layers.ZeroPadding2D(((0, 1), (0, 1)), name=f"{scope}_shortcut_pad")(x)
@@ -146,7 +147,7 @@ def _bottleneck_block(x, filters, stride, selective_kernel_ratio, scope):
 
 
 def _selective_kernel(x, filters, stride, ratio, scope):
-    """Two 3x3 streams in one convolution, mixed by weights of the whole image."""
+    """Two 3x3 streams in one convolution, mixed with weights computed from the whole image."""
     streams = _convolution(x, 2 * filters, 3, stride, f"{scope}_conv2")
     streams = _norm(streams, f"{scope}_norm2")
     hidden = max(int(filters * ratio), _LEAST_MIXING_WIDTH)
@@ -161,7 +162,7 @@ def _convolution(x, filters, kernel, stride, name):
         low = (kernel - 1) // 2
         pad = ((low, kernel - 1 - low),) * 2
         x = keras.layers.ZeroPadding2D(pad, name=f"{name}_pad")(x)
-    elif stride > 1:  # the same function, and right on every CPU: see strided_convolution.py
+    elif stride > 1:  # same function, correct gradients on CPUs: see strided_convolution.py
         x = keras.layers.AveragePooling2D(1, stride, name=f"{name}_subsample")(x)
         stride = 1
     return keras.layers.Conv2D(

@@ -6,27 +6,27 @@ import keras
 
 from ..keras_versions import check_loadable
 
-# Imported for what they register with Keras: the layers that such a file may hold.
+# Imported to register with Keras the layers that such a file may contain.
 from . import batch_normalization, encoders, projection_head, selective_kernel  # noqa: F401
 from .adapter import with_right_gradients
 
 
 def load_encoder(path: str | os.PathLike) -> keras.Model:
-    """Loads an encoder that was saved, such as `RUN/encoder.keras`.
+    """Loads a saved encoder, such as `RUN/encoder.keras`.
 
-    `keras.models.load_model` does the same once the layers of this package are known to Keras.
-    This function sees to it; optimizers are left out. 1x1 convolutions whose gradient TensorFlow
-    computes wrongly on CPUs, which files of earlier versions may hold, subsample first.
+    Like `keras.models.load_model`, but registers the layers of this package with Keras first
+    and does not load optimizers. Files of earlier versions may contain 1x1 convolutions whose
+    gradient TensorFlow computes wrongly on CPUs: these are made to subsample first.
 
     Args:
-        path: The `.keras` file, of this Keras generation.
+        path: The `.keras` file, written by the same Keras generation (2.15 or 3).
 
     Returns:
         The encoder: images in [0, 1] to features `(N, D)`.
 
     Raises:
-        ValueError: If there is no such file, or it holds layers of yours that Keras does not know.
-        RunFailure: On Keras 2.15, if `tf_keras` has been imported: it would never come back.
+        ValueError: If the file does not exist or has custom layers that Keras does not know.
+        RunFailure: On Keras 2.15, if `tf_keras` has been imported: loading would hang.
 
     Example:
         >>> import tempfile

@@ -9,17 +9,17 @@ import tensorflow as tf
 
 @keras.saving.register_keras_serializable(package="simclr_keras")
 class PoolStreams(keras.layers.Layer):
-    """What the mixing weights are computed from: the mean over space of the streams' sum.
+    """Averages the sum of the two streams over space, as input for the mixing weights.
 
     Call arguments:
-        streams: `(N, H, W, 2F)`, one stream after the other.
+        streams: `(N, H, W, 2F)`, the two streams concatenated.
 
     Returns:
         `(N, 1, 1, F)`.
     """
 
     def call(self, streams):
-        # The mean of the sum is the sum of the means, on H * W times fewer numbers.
+        # The mean of the sum is the sum of the means, which adds H * W times fewer numbers.
         first, second = tf.split(tf.reduce_mean(streams, [1, 2], keepdims=True), 2, axis=-1)
         return first + second
 
@@ -42,7 +42,7 @@ class MixStreams(keras.layers.Layer):
         streams, logits = inputs
         first, second = tf.split(streams, 2, axis=-1)
         logit_1, logit_2 = tf.split(logits, 2, axis=-1)
-        # A softmax over two is the sigmoid of their difference.
+        # A softmax over two logits is the sigmoid of their difference.
         return second + tf.sigmoid(logit_1 - logit_2) * (first - second)
 
     def compute_output_shape(self, input_shape):

@@ -1,8 +1,8 @@
 """1x1 convolutions with a stride, whose gradient TensorFlow computes wrongly on CPUs.
 
-With fewer input channels than a vector register holds (8 with AVX2, 16 with AVX-512) oneDNN writes
-past its workspace: the gradient is wrong, without a word, or the process crashes. Subsampling
-and then a 1x1 convolution of stride 1 is the same function. See
+With fewer input channels than a vector register holds (8 with AVX2, 16 with AVX-512), oneDNN
+writes past its workspace: the gradient is silently wrong, or the process crashes. Subsampling
+followed by a 1x1 convolution of stride 1 computes the same function. See
 docs/tensorflow-issue-conv-filter-gradient.md.
 """
 
@@ -16,10 +16,11 @@ def has_wrong_gradient(layer: keras.layers.Layer) -> bool:
     """Whether a layer is a convolution whose gradient is wrong on some CPU.
 
     Args:
-        layer: Any layer; one that is not built has no channels yet.
+        layer: Any layer; before it is built, its channels are unknown.
 
     Returns:
-        `True` for `Conv2D` with a 1x1 kernel, a stride and fewer than 16 input channels.
+        `True` for a built `Conv2D` with a 1x1 kernel, a stride and fewer than 16 input
+        channels.
     """
     return (
         isinstance(layer, keras.layers.Conv2D)
@@ -35,9 +36,9 @@ def has_wrong_gradient(layer: keras.layers.Layer) -> bool:
 
 @keras.saving.register_keras_serializable(package="simclr_keras")
 class StridedConv2D(keras.layers.Conv2D):
-    """Keras' `Conv2D` with a 1x1 kernel, which subsamples before it multiplies.
+    """Keras' `Conv2D` with a 1x1 kernel, but it subsamples before the convolution.
 
-    Args, call arguments and returns: as of `keras.layers.Conv2D`, with a `kernel_size` of 1 and
+    Args, call arguments and returns: as in `keras.layers.Conv2D`, with a `kernel_size` of 1 and
     channels last.
     """
 

@@ -1,8 +1,8 @@
-"""`contrast`: every view against all views of the global batch, a tile of rows at a time.
+"""`contrast`: compares every view with all of the global batch, one tile of rows at a time.
 
 N pairs in the global batch, n of them on this replica, K projection dimensions, T tiles of t
-rows. Only a `(t, 2N)` part of the `(2N, 2N)` similarities exists at any time: forward keeps
-two numbers for each view, and the gradient computes the similarities again.
+rows. Only a `(t, 2N)` part of the `(2N, 2N)` similarities exists at any time: the forward pass
+keeps two numbers per view, and the gradient recomputes the similarities.
 """
 
 from typing import NamedTuple
@@ -11,18 +11,19 @@ import tensorflow as tf
 
 from . import replicas
 
-TILE_ROWS = 512  # on CPUs 128 to 1024 take the same time; GPUs like long rows of work
+TILE_ROWS = 512  # on CPUs 128 to 1024 take the same time; GPUs prefer large tiles
 
 
 class Contrast(NamedTuple):
-    """What comparing each view with all others gives; float32 `(n,)`, one value per pair.
+    """Each view compared with all others: float32 `(n,)`, one value per pair.
 
-    The accuracy shows that training moves. It is not for choosing a model: the paper's Table 5
-    has 90.5 % with worse features than 87.8 %. A tie counts as a miss, so collapse has 0.
+    The accuracy shows that training progresses. Do not choose a model by it: in the paper's
+    Table 5, 90.5 % goes with worse features than 87.8 %. A tie counts as a miss, so collapse
+    gives 0.
     """
 
     losses: tf.Tensor
-    accuracy: tf.Tensor  # 0, 0.5 or 1: the share of a pair's views nearest to each other
+    accuracy: tf.Tensor  # 0, 0.5 or 1: share of a pair's views whose nearest is the partner
 
 
 def contrast(
@@ -33,14 +34,14 @@ def contrast(
     across_replicas: bool = False,
     tile_rows: int = TILE_ROWS,
 ) -> Contrast:
-    """The losses and the accuracy of each pair of views from one pass over the similarities.
+    """The loss and the accuracy of each pair of views, from one pass over the similarities.
 
     With s_ik the cosine similarity over tau, p(i) the partner of view i and C(i) its
     candidates (all k != i; decoupled: neither i nor p(i)):
 
         l_i = L_i - s_ip(i),    L_i = log sum_{k in C(i)} exp(s_ik)
 
-    Where N is 1 there is no other view, and the partner is the candidate in both forms: loss
+    If N is 1, there is no other view, so the partner is the only candidate in both forms: loss
     and gradient are 0.
 
     The similarities are symmetric, so the gradient of sum_i d_i l_i over the *global* batch
@@ -48,17 +49,17 @@ def contrast(
 
         1/tau * ( sum_k (d_i exp(s_ik - L_i) + d_k exp(s_ik - L_k)) v_k  -  (d_i + d_p) v_p )
 
-    with the first sum over C(i). A replica therefore computes its own 2n rows only; what it
-    needs of the others is v (forward), and L and d, one number each per view (backward).
+    with the first sum over C(i). A replica therefore computes only its own 2n rows; from the
+    others it needs v (forward), and L and d, one number each per view (backward).
 
     Args:
-        projections_1: floating `(n, K)`, this replica's first views; any length.
+        projections_1: floating `(n, K)`, this replica's first views, of any norm.
         projections_2: floating `(n, K)`, its second views.
         temperature: tau > 0.
         decoupled: Leave the partner out of the candidates.
-        across_replicas: Candidates are the views of all replicas (call it in replica context,
-            with as many rows on each); the gradient is that of the sum of all replicas'
-            losses.
+        across_replicas: Use the views of all replicas as candidates (call in replica context,
+            with the same number of rows on each); the gradient is that of the sum of all
+            replicas' losses.
         tile_rows: t, rows of the similarities to hold at a time.
 
     Returns:
@@ -67,7 +68,7 @@ def contrast(
     projections_1 = tf.cast(projections_1, tf.float32)
     projections_2 = tf.cast(projections_2, tf.float32)
     _check(projections_1, projections_2, temperature)
-    # Inside the square root epsilon keeps the gradient of a zero vector finite.
+    # The epsilon inside the square root keeps the gradient of a zero vector finite.
     views = tf.math.l2_normalize(
         tf.concat([projections_1, projections_2], axis=0), axis=1, epsilon=1e-12
     )  # (2n, K)
@@ -76,14 +77,14 @@ def contrast(
     candidates = gather(tf.stop_gradient(views))  # (2N, K)
     count = tf.shape(candidates)[0]  # 2N
     own = tf.range(pairs) + (replicas.replica_id() * pairs if across_replicas else 0)
-    own = tf.concat([own, own + count // 2], axis=0)  # (2n,): this row's column
+    own = tf.concat([own, own + count // 2], axis=0)  # (2n,): each row's own column
     partner = (own + count // 2) % count
     tiles = _Tiles(2 * pairs, tile_rows)
     partner_counts = count == 2 if decoupled else True
 
     def similarities(rows, excluded):
         block = tf.matmul(rows / temperature, candidates, transpose_b=True)  # (t, 2N)
-        # -inf and not a large number: exp(-inf) is exactly 0.
+        # -inf, not a large negative number: exp(-inf) is exactly 0.
         for columns in excluded:
             block = _set(block, columns, -float("inf"))
         return block
@@ -110,7 +111,7 @@ def contrast(
             all_log_sums, all_upstream = everyones[:, 0], everyones[:, 1]
 
             def backward(rows, own, partner, log_sums, upstream):
-                # `own` twice leaves the partner in.
+                # Excluding `own` twice keeps the partner.
                 left_out = [tf.where(partner_counts, own, partner)] if decoupled else []
                 block = similarities(rows, [own, *left_out])
                 weights = tf.exp(block - log_sums[:, None]) * upstream[:, None]
@@ -129,7 +130,7 @@ def contrast(
 
 
 class _Tiles:
-    """Rows cut into T tiles of t rows, the last one padded with zeros."""
+    """Splits rows into T tiles of t rows, the last one padded with zeros."""
 
     def __init__(self, rows: tf.Tensor, most: int):
         self._rows = rows
@@ -137,12 +138,12 @@ class _Tiles:
         self._padded = -(-rows // self._count) * self._count
 
     def map(self, function, arrays, outputs):
-        """The rows of `function(*tiles)`, one tile after another; `outputs`: its dtypes."""
+        """Joined rows of `function(*tiles)`, one tile at a time; `outputs`: its dtypes."""
         results = tf.map_fn(
             lambda tiles: function(*tiles),
             tuple(self._split(array) for array in arrays),
             fn_output_signature=outputs,
-            parallel_iterations=1,  # more would hold as many tiles at once
+            parallel_iterations=1,  # more would hold several tiles at once
         )
         return tf.nest.map_structure(self._join, results)
 
@@ -163,23 +164,23 @@ def _set(block: tf.Tensor, columns: tf.Tensor, value: float) -> tf.Tensor:
 
 
 def _gather_views(rows: tf.Tensor) -> tf.Tensor:
-    """`(2n, D)` of every replica to `(2N, D)`: all first views, then all second views."""
+    """Gathers `(2n, D)` to `(2N, D)`: all replicas' first views, then all their second views."""
     pairs = tf.stack(tf.split(rows, 2), axis=1)  # (n, 2, D): one message, not two
     return tf.concat(tf.unstack(replicas.gather(pairs), num=2, axis=1), axis=0)
 
 
 def _check(projections_1, projections_2, temperature) -> None:
-    """Raises for what would give no number, or a wrong one."""
+    """Raises a `ValueError` for input that would give NaN or a wrong loss."""
     check_temperature(temperature)
     shapes = projections_1.shape, projections_2.shape
     if not tf.TensorShape(shapes[0]).is_compatible_with(shapes[1]):
         raise ValueError(
-            "`projections_1` and `projections_2` must have one shape (N, K). Received: "
+            "`projections_1` and `projections_2` must have the same shape (N, K). Received: "
             f"projections_1.shape={shapes[0]}, projections_2.shape={shapes[1]}"
         )
 
 
 def check_temperature(temperature: float) -> None:
-    """Raises unless tau > 0."""
+    """Raises a `ValueError` unless tau > 0."""
     if temperature <= 0:
         raise ValueError(f"`temperature` must be positive. Received: temperature={temperature}")

@@ -27,12 +27,12 @@ def nt_xent_loss(
     pairs is the paper's mean over all 2N views. Collapse (all projections equal) gives
     ln(2N - 1). Computed in float32 whatever the inputs are.
 
-    The `(2N, 2N)` similarities are never held: above `tile_rows` views they are made a tile of
-    rows at a time, in forward and again for the gradient, which is exact. Memory grows with
-    2N * tile_rows instead of (2N)^2. (First derivatives only.)
+    Above `tile_rows` views, the `(2N, 2N)` similarities are never all in memory: they are
+    computed one tile of rows at a time, in the forward pass and again for the gradient, which
+    is exact. Memory grows with 2N * tile_rows instead of (2N)^2. (First derivatives only.)
 
     Args:
-        projections_1: floating `(N, K)`, the projections of the first views; any length.
+        projections_1: floating `(N, K)`, the projections of the first views, of any norm.
         projections_2: floating `(N, K)`, of the second views.
         temperature: tau > 0. Defaults to 0.1.
         tile_rows: Rows of the similarities to hold at a time. Defaults to 512.
@@ -70,13 +70,13 @@ def decoupled_nt_xent_loss(
 
         l(i, j) = -sim(z_i, z_j) / tau + log sum_{k != i, j} exp(sim(z_i, z_k) / tau)
 
-    In NT-Xent a pair that is already close gets a small gradient from its negatives too; the
-    fewer candidates, the more so. This form takes that coupling out. It may be negative, and
-    collapse gives ln(2N - 2).
+    In NT-Xent, a pair that is already close also gets only a small gradient from its negatives,
+    the more so the fewer candidates there are. This form removes that coupling. The loss may be
+    negative, and collapse gives ln(2N - 2).
 
-    A single pair has no other views to be told from. Where N is known to be 1 that is an error;
-    in a batch of unknown size (the last one of `fit`, 33 images in batches of 32) its loss and
-    its gradient are 0, as those of NT-Xent are.
+    A single pair has no negatives. If N is known to be 1, that is an error; in a batch of
+    unknown size (such as the last one of `fit` with 33 images in batches of 32), loss and
+    gradient are 0, as in NT-Xent.
 
     Args:
         projections_1: floating `(N, K)`, N >= 2.
@@ -115,7 +115,7 @@ def decoupled_nt_xent_loss(
 
 
 def collapsed_loss(batch_size: int, decoupled: bool = False) -> float:
-    """The loss of equal projections of N images: ln(2N - 1), decoupled ln(2N - 2)."""
+    """The loss if all projections of N images are equal: ln(2N - 1), decoupled ln(2N - 2)."""
     return math.log(2 * batch_size - 1 - decoupled)
 
 
@@ -125,7 +125,7 @@ class NTXentLoss(keras.losses.Loss):
 
     Args:
         temperature: tau > 0, see `nt_xent_loss`. Defaults to 0.1.
-        decoupled: Whether to be `decoupled_nt_xent_loss` instead. Defaults to False.
+        decoupled: Use `decoupled_nt_xent_loss` instead. Defaults to False.
         reduction: As in `keras.losses.Loss`; the mean over pairs by default.
         name: Name of the loss.
 

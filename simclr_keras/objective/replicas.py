@@ -1,7 +1,7 @@
-"""The global batch: what a replica needs to know of the others.
+"""The global batch: what a replica needs to know about the others.
 
-Every function is called in replica context (inside `train_step`); without a strategy there is
-one replica and they cost nothing.
+Call every function in replica context (inside `train_step`); without a strategy there is one
+replica and they cost nothing.
 """
 
 import tensorflow as tf
@@ -13,7 +13,7 @@ def number_of_replicas() -> int:
 
 
 def replica_id() -> tf.Tensor:
-    """int32 scalar: this replica's place; it holds that part of the global batch."""
+    """This replica's index, int32 scalar; it holds that part of the global batch."""
     return tf.cast(tf.distribute.get_replica_context().replica_id_in_sync_group, tf.int32)
 
 
@@ -28,7 +28,7 @@ def global_sum(value: tf.Tensor) -> tf.Tensor:
 def gather(rows: tf.Tensor) -> tf.Tensor:
     """The rows of all replicas, `(n, K) -> (N, K)`, in the order of the global batch.
 
-    The gradient is the sum of what every replica sends back to these rows.
+    The gradient is the sum over all replicas of their gradients for these rows.
     """
     context = tf.distribute.get_replica_context()
     if context.num_replicas_in_sync == 1:
@@ -37,7 +37,7 @@ def gather(rows: tf.Tensor) -> tf.Tensor:
 
 
 def check_even(local_size: tf.Tensor) -> tf.Tensor:
-    """`local_size`, after a check that all replicas hold as many images."""
+    """Asserts that all replicas hold the same number of images; returns `local_size`."""
     replicas = number_of_replicas()
     if replicas == 1:
         return local_size
@@ -45,7 +45,7 @@ def check_even(local_size: tf.Tensor) -> tf.Tensor:
     message = (
         f"The batch does not divide into {replicas} equal parts, one for each replica, so the "
         "contrastive batch would be uneven. Use a batch size that is a multiple of "
-        f"{replicas}, and drop_remainder=True (NumPy input: a multiple of the batch size)."
+        f"{replicas}, and drop_remainder=True (for NumPy input: a multiple of the batch size)."
     )
     with tf.control_dependencies(
         [tf.debugging.assert_equal(total, local_size * replicas, message=message)]

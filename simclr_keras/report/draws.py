@@ -1,4 +1,4 @@
-"""`collect_draws`: what an augmenter draws, beside what it is meant to draw."""
+"""`collect_draws`: the parameters that an augmenter draws, and those it should draw."""
 
 from collections.abc import Sequence
 
@@ -14,13 +14,13 @@ _FACTORS = ("brightness", "contrast", "saturation", "hue")
 def collect_draws(
     augmenter: SimCLRAugmenter, seed: int, batch_size: int, shapes: Sequence[tuple[int, int]]
 ) -> tuple[dict, dict, dict]:
-    """What the first steps of a run draw for images of some shapes; for `save_draws`.
+    """Collects the parameters drawn in the first steps of a run, for `save_draws`.
 
     Args:
         augmenter: The run's augmentations.
         seed: The run's seed.
         batch_size: Images per step.
-        shapes: (height, width) of some images; the steps take them in turn.
+        shapes: (height, width) of some images; the steps cycle through them.
 
     Returns:
         `(drawn, intended, shares)`, the arguments of `figures.save_draws`.
@@ -35,7 +35,7 @@ def collect_draws(
             found = {name: value.numpy() for name, value in drawn._asdict().items()}
             found.update(
                 {
-                    "crop area (again if it does not fit)": boxes[:, 2]
+                    "crop area (redrawn if it does not fit)": boxes[:, 2]
                     * boxes[:, 3]
                     / (height * width),
                     "log of crop aspect": np.log(boxes[:, 3] / boxes[:, 2]),
@@ -52,7 +52,7 @@ def collect_draws(
     drawn["sigma"] = found["sigma"][blurred]
     limits = policy.jitter_limits
     intended = {
-        "crop area (again if it does not fit)": policy.crop_area,
+        "crop area (redrawn if it does not fit)": policy.crop_area,
         "log of crop aspect": tuple(np.log(policy.crop_aspect)),
         **{n: (max(0.0, 1 - x), 1 + x) for n, x in zip(_FACTORS, limits[:3]) if x},
         "sigma": policy.blur_sigma,

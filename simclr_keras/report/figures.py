@@ -15,7 +15,7 @@ def save_view_pairs(
     """Writes a PNG with a column for each image: the image above its two views.
 
     Args:
-        path: The file to write; its folder is made.
+        path: The file to write; its folder is created.
         images: N images `(H, W, C)` of any size, uint8 or floating in [0, 1].
         view_1: floating `(N, S, S, C)` in [0, 1].
         view_2: floating `(N, S, S, C)` in [0, 1].
@@ -53,9 +53,9 @@ def save_draws(
     """Writes a PNG with a histogram of each drawn parameter, and how often each was applied.
 
     Args:
-        path: The file to write; its folder is made.
+        path: The file to write; its folder is created.
         drawn: Values `(n,)` of each parameter; empty where it was never applied.
-        intended: Least and greatest value of a parameter that is uniform between them; a line
+        intended: Minimum and maximum of each parameter that is uniform between them; a line
             shows that density.
         shares: (applied, intended) share of the views for each operation.
 
@@ -94,12 +94,12 @@ def save_draws(
 def save_curves(
     path: str | pathlib.Path, history: list[dict[str, str]], collapsed_loss: float
 ) -> pathlib.Path:
-    """Writes a PNG of what a run logged, over its steps.
+    """Writes a PNG of the logged values of a run over its steps.
 
     Args:
-        path: The file to write; its folder is made.
+        path: The file to write; its folder is created.
         history: Rows of `history.csv`, at least one.
-        collapsed_loss: That of equal projections, see `objective.nt_xent`; a dashed line.
+        collapsed_loss: Loss of equal projections, see `objective.nt_xent`; a dashed line.
 
     Returns:
         The path.
@@ -127,11 +127,11 @@ def save_learning_curve(
     """Writes a PNG of accuracy over the number of labels per class.
 
     Args:
-        path: The file to write; its folder is made.
-        curves: Name of each encoder and its rows of `evaluation.learning_curve`.
-        linear_accuracy: Of linear evaluation of the first encoder on all labels; a dashed
-            line. `None` for none.
-        images: How many labels those are.
+        path: The file to write; its folder is created.
+        curves: Name of each encoder -> its rows of `evaluation.learning_curve`.
+        linear_accuracy: Accuracy of linear evaluation of the first encoder on all labels, drawn
+            as a dashed line; `None` for no line.
+        images: Number of those labels.
 
     Returns:
         The path.
@@ -158,7 +158,7 @@ def save_learning_curve(
     axis.xaxis.set_minor_locator(NullLocator())
     axis.set_xlabel("labels per class")
     axis.set_ylabel("top-1 accuracy in %")
-    axis.set_title("mean and deviation over draws of the labels, frozen features", fontsize=9)
+    axis.set_title("mean and standard deviation over label draws, frozen features", fontsize=9)
     axis.grid(alpha=0.3)
     axis.legend(fontsize=8)
     return _save(figure, path)

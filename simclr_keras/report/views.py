@@ -1,4 +1,4 @@
-"""`draw_views`: pairs of views, and what was drawn to make them."""
+"""`draw_views`: pictures of pairs of views and of the parameters drawn for them."""
 
 import os
 import pathlib
@@ -13,7 +13,7 @@ from ..views.cutting import CropCutter
 from .draws import collect_draws
 from .figures import save_draws, save_view_pairs
 
-_STEP_OF_DRAWS = 256  # images
+_STEP_OF_DRAWS = 256  # images per step
 
 
 def draw_views(
@@ -26,13 +26,13 @@ def draw_views(
     """Writes pictures of the views of some images, to look at before training on them.
 
     `views.png` shows each image above its two views. `draws.png` has a histogram of every
-    parameter that is drawn for images of these sizes, with the distribution it is meant to have.
-    Views on which you can no longer tell what the image was are too strong for your data.
+    parameter that is drawn for images of these sizes, with its intended distribution. If you
+    cannot tell from a view what the image was, the augmentations are too strong for your data.
 
     Args:
-        source: The images; some that are spread over it are drawn.
+        source: The images; a few, evenly spaced over it, are drawn.
         augmenter: Makes the views.
-        folder: Where to write; it is made.
+        folder: Where to write; it is created.
         seed: The run's seed; the views are those of step 0.
         images: How many images to draw.
 
@@ -65,12 +65,12 @@ def save_views(
     seed: int,
     batch_size: int,
 ) -> dict[str, pathlib.Path]:
-    """The pictures of `draw_views`, of the first images of step 0.
+    """Writes the pictures of `draw_views` for the first images of step 0.
 
     Args:
         folder: Where to write.
         images: N images `(H, W, C)` of any size.
-        batch: `(N, H, W, C)` or `(N, 2, S, S, C)`: the images as the augmenter takes them.
+        batch: `(N, H, W, C)` or `(N, 2, S, S, C)`: the images as input to the augmenter.
         augmenter: Makes the views.
         seed: The run's seed.
         batch_size: Images per step of the run.

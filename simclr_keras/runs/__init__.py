@@ -1,1 +1,1 @@
-"""What the commands do with a run directory."""
+"""The commands that work on a run directory."""

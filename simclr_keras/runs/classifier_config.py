@@ -18,15 +18,17 @@ from ..settings import (
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ClassifierConfig(TrainingSettings):
-    """What fine-tuning and distillation have in common."""
+    """The settings that fine-tuning and distillation share."""
 
     run: str = setting(dataclasses.MISSING, "A run directory.", argument="RUN")
     dataset: str | None = setting(None, "Images to train on. Default: the run's.")
     eval_dataset: str | None = setting(
-        None, "Other data to measure on; then the images to train on are all trained on."
+        None, "Other data to measure on; nothing is then held out of the training images."
     )
     data_dir: str | None = setting(None, "Folder of TFDS data. Default: the run's.")
-    name: str | None = setting(None, "Name of the classifier. Default: by the labels and seed.")
+    name: str | None = setting(
+        None, "Name of the classifier. Default: from labels and seed, or teacher and student."
+    )
 
     def __post_init__(self):
         super().__post_init__()
@@ -36,7 +38,7 @@ class ClassifierConfig(TrainingSettings):
             )
 
     def training(self, pretraining) -> dict:
-        """The fields of `TrainingSettings`; crops and flip as in pretraining where not given."""
+        """The fields of `TrainingSettings`; crops and flip default to those of pretraining."""
         values = {f.name: getattr(self, f.name) for f in dataclasses.fields(TrainingSettings)}
         for name in ("crop_area_min", "flip"):
             if values[name] is None:
@@ -46,10 +48,10 @@ class ClassifierConfig(TrainingSettings):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class FineTuneConfig(ClassifierConfig):
-    """Everything that decides a fine-tuned classifier of a run; a flag for each field.
+    """The settings of a fine-tuned classifier of a run; each field is a command-line flag.
 
     Raises:
-        InputError: If a value is outside its range, or labels are chosen in two ways.
+        InputError: If a value is outside its range, or labels are chosen in more than one way.
 
     Example:
         >>> import simclr_keras as sk
@@ -61,17 +63,21 @@ class FineTuneConfig(ClassifierConfig):
     """
 
     label_fraction: float | None = setting(
-        None, "Share of each class to take the labels of.", SHARE
+        None, "Share of each class whose labels are used.", SHARE
     )
-    labels_per_class: int | None = setting(None, "Labels to take of each class.", AT_LEAST_1)
-    labels: str | None = setting(None, "A CSV file of path,label (or index,label) to take.")
+    labels_per_class: int | None = setting(None, "Labels to use per class.", AT_LEAST_1)
+    labels: str | None = setting(
+        None, "CSV file of the labels to use: path,label or index,label."
+    )
     head_layers: int = setting(
-        1, "Layers of the projection head to keep under the classifier; 0: none.", NOT_NEGATIVE
+        1, "Layers of the projection head to keep below the classifier; 0: none.", NOT_NEGATIVE
     )
-    from_scratch: bool = setting(False, "The same network with random weights: the baseline.")
+    from_scratch: bool = setting(
+        False, "The same network from random weights: the supervised baseline."
+    )
     validation_fraction: float = setting(
         0.1,
-        "Share of the labels to choose the best step on, if each class gives one; 0: none.",
+        "Share of the labels held out to choose the best step, if every class can spare one; 0: none.",
         PART,
     )
 
@@ -88,7 +94,7 @@ class FineTuneConfig(ClassifierConfig):
 
     @property
     def folder(self) -> str:
-        """Where in the run the classifier is: `fine-tuned/NAME`."""
+        """The classifier's folder within the run: `fine-tuned/NAME`."""
         choice = "all"
         if self.label_fraction:
             choice = f"{100 * self.label_fraction:.10g}pct"
@@ -102,7 +108,7 @@ class FineTuneConfig(ClassifierConfig):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class DistillConfig(ClassifierConfig):
-    """Everything that decides a distilled classifier of a run; a flag for each field.
+    """The settings of a distilled classifier of a run; each field is a command-line flag.
 
     Raises:
         InputError: If a value is outside its range.
@@ -117,33 +123,35 @@ class DistillConfig(ClassifierConfig):
     """
 
     teacher: str | None = setting(
-        None, "Name of the classifier that teaches. Default: the run's only fine-tuned one."
+        None, "Name of the teacher. Default: the run's only fine-tuned classifier."
     )
     student: str = setting(
         "pretrained",
-        "What the student begins as: pretrained (the run's encoder), teacher (a copy), or the "
-        "name of an encoder, with random weights.",
+        "Initial student: pretrained (the run's encoder), teacher (a copy of it), or an encoder "
+        "name (random weights).",
     )
     student_width: float = setting(
-        1.0, "Factor on the filters of a SimCLR ResNet student.", POSITIVE
+        1.0, "Width multiplier of a SimCLR ResNet student.", POSITIVE
     )
     temperature: float | None = setting(
-        None, "Of both predictions. Default: 0.1, or 1.0 for a student by name.", POSITIVE
+        None,
+        "Temperature of both predictions. Default: 0.1, or 1.0 if `student` is an encoder name.",
+        POSITIVE,
     )
     label_weight: float = setting(
-        0.0, "Share of the teacher's true labels in the loss.", SHARE_OR_NONE
+        0.0, "Weight in the loss of the labels the teacher was trained on.", SHARE_OR_NONE
     )
 
     def __post_init__(self):
         super().__post_init__()
         if self.student_width != 1.0 and not self.student.startswith("simclr_resnet"):
             raise InputError(
-                "`student_width` is a factor on the filters of a SimCLR ResNet: name one with "
+                "`student_width` applies only to a SimCLR ResNet. Choose one, for example with "
                 f"`student=simclr_resnet18`. Received: student_width={self.student_width:g}, "
                 f"student={self.student}"
             )
 
     def folder_of(self, teacher: str) -> str:
-        """Where in the run the classifier is: `distilled/NAME`."""
+        """The classifier's folder within the run: `distilled/NAME`."""
         end = "" if self.student == "pretrained" else f"-{self.student.replace(':', '-')}"
         return f"distilled/{self.name or teacher + end}"

@@ -17,7 +17,7 @@ from .classifier_config import ClassifierConfig
 from .directory import RunDirectory, save_model
 
 KINDS = ("fine-tuned", "distilled")
-# May differ when a command is repeated: they do not change what it computes.
+# May differ when a command is repeated: they do not change its result.
 _FREE_SETTINGS = ("run", "data_dir")
 
 
@@ -37,11 +37,11 @@ class SavedClassifier:
         return self.path / "labels.csv"
 
     def load(self) -> keras.Model:
-        """Images in [0, 1] to logits `(N, C)`."""
+        """The classifier: images in [0, 1] to logits `(N, C)`."""
         return load_encoder(self.path / "classifier.keras")
 
     def read_settings(self) -> dict:
-        """What it was trained with."""
+        """The settings it was trained with."""
         return json.loads((self.path / "settings.json").read_text())
 
     def read_class_names(self) -> tuple[str, ...]:
@@ -49,10 +49,10 @@ class SavedClassifier:
         return tuple(json.loads((self.path / "classes.json").read_text()))
 
     def finished_result(self, config: ClassifierConfig) -> dict | None:
-        """What was measured, if the same command has run before; `None` if none has.
+        """The result of an earlier run of the same command; `None` if there is none.
 
         Raises:
-            InputError: If it was trained with other settings.
+            InputError: If the classifier was trained with other settings.
         """
         if not self.path.exists():
             return None
@@ -60,7 +60,7 @@ class SavedClassifier:
             begun = self.read_settings()
         except (OSError, ValueError) as error:
             raise InputError(
-                f"{self.path} exists and is not a classifier. Choose another `name`."
+                f"{self.path} exists but is not a classifier. Choose another `name`."
             ) from error
         asked = json.loads(json.dumps(dataclasses.asdict(config)))
         different = [
@@ -103,15 +103,15 @@ class SavedClassifier:
 def find_classifier(
     directory: RunDirectory, name: str | None, kinds: tuple[str, ...] = KINDS
 ) -> SavedClassifier:
-    """A finished classifier of a run.
+    """Finds a finished classifier of a run.
 
     Args:
         directory: The run.
-        name: NAME, or `fine-tuned/NAME` or `distilled/NAME`; `None` for the only one there is.
+        name: NAME, `fine-tuned/NAME` or `distilled/NAME`; `None` for the only one there is.
         kinds: Where to look.
 
     Raises:
-        InputError: If there is none, or more than one.
+        InputError: If no classifier matches, or more than one does.
     """
     directory.read_config()
     files = [f for kind in kinds for f in directory.path.glob(f"{kind}/*/classifier.keras")]

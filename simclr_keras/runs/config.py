@@ -1,4 +1,4 @@
-"""The settings of the commands on runs, and the only copy of their defaults."""
+"""The settings of the commands on runs, the only place where their defaults are set."""
 
 import dataclasses
 from dataclasses import MISSING
@@ -28,11 +28,11 @@ _HAS_NEGATIVES = Range(
 
 @dataclasses.dataclass(frozen=True)
 class PretrainConfig(Settings):
-    """Everything that decides a pretraining run; saved as `config.json` beside the weights.
+    """The settings of a pretraining run, saved as `config.json` beside the weights.
 
     Each field is a flag of `simclr-keras pretrain` (`run_dir` is `--run-dir`); `--help` shows
     what each means. The defaults are the paper's ImageNet settings (Section 2.3 and Appendix
-    A, B) with a batch and a length that one machine can carry.
+    A, B), with a batch size and a length that one machine can handle.
 
     Raises:
         InputError: If a value is outside its range.
@@ -50,67 +50,75 @@ class PretrainConfig(Settings):
     dataset: str = setting(
         MISSING, "`digits`, a TFDS name such as cifar10, or a folder of images."
     )
-    run_dir: str = setting(MISSING, "Folder of the run. The same command resumes it.")
+    run_dir: str = setting(MISSING, "Run directory. Repeating the command resumes the run.")
     data_dir: str | None = setting(None, "Folder of TFDS data (or set TFDS_DATA_DIR).")
     encoder: str = setting(
         "resnet50", "keras.applications name, simclr_resnet18...200 or keras_cv:<preset>."
     )
     weights: str | None = setting(None, "Start from `imagenet` or a weights file.")
     width_multiplier: float = setting(
-        1.0, "Factor on the filters of a SimCLR ResNet.", POSITIVE
+        1.0, "Multiplies the filters of a SimCLR ResNet.", POSITIVE
     )
     small_image_stem: bool = setting(False, "SimCLR ResNet stem for images of about 32 px.")
     selective_kernel: bool = setting(False, "SimCLR v2's selective kernels and ResNet-D.")
     projection_dim: int = setting(128, "Dimension of the projections.")
     projection_layers: int = setting(2, "Layers of the projection head (3 in SimCLR v2).")
-    image_size: int = setting(224, "Side of the views in pixels.", AT_LEAST_1)
+    image_size: int = setting(224, "Height and width of the views in pixels.", AT_LEAST_1)
     batch_size: int = setting(256, "Images per step over all replicas.", _HAS_NEGATIVES)
     micro_batch_size: int | None = setting(
         None,
-        "Images to hold activations of at a time; the gradient stays the batch's.",
+        "Images whose activations are held at a time; the gradient is still the whole batch's.",
         AT_LEAST_1,
     )
     normalization: Normalization = setting(
-        "batch", "batch, or group or frozen, with which micro-batches are exact."
+        "batch", "batch; or group or frozen, which make micro-batches exact."
     )
     epochs: int = setting(100, "Passes over the data.", AT_LEAST_1)
     steps: int | None = setting(None, "Number of steps, instead of `epochs`.", AT_LEAST_1)
     optimizer: OptimizerName = setting("lars", "Optimizer.")
     learning_rate: float | None = setting(
-        None, "Peak learning rate. Default: by optimizer and batch size (see README).", POSITIVE
+        None,
+        "Peak learning rate. Default: depends on optimizer and batch size (see README).",
+        POSITIVE,
     )
     learning_rate_scaling: Literal["sqrt", "linear"] = setting(
         "sqrt", "How the default learning rate grows with the batch size."
     )
     weight_decay: float | None = setting(
-        None, "Default 1e-6 for lars, 1e-4 for sgd and adamw; lamb has none.", NOT_NEGATIVE
+        None,
+        "Weight decay. Default: 1e-6 for lars, 1e-4 for sgd and adamw; lamb has none.",
+        NOT_NEGATIVE,
     )
-    warmup_fraction: float = setting(0.1, "Share of the steps that warm up.", SHARE_OR_NONE)
+    warmup_fraction: float = setting(0.1, "Share of the steps used for warm-up.", SHARE_OR_NONE)
     loss: Literal["nt-xent", "decoupled"] = setting(
         "nt-xent", "nt-xent, or decoupled for small batches."
     )
     temperature: float = setting(0.1, "Temperature of the loss.", POSITIVE)
     color_jitter_strength: float = setting(
-        1.0, "The paper's s; 0.5 for CIFAR-10.", NOT_NEGATIVE
+        1.0, "Colour jitter strength, the paper's s; 0.5 for CIFAR-10.", NOT_NEGATIVE
     )
-    crop_area_min: float = setting(0.08, "Least share of the image that a crop covers.", SHARE)
+    crop_area_min: float = setting(
+        0.08, "Minimum share of the image that a crop covers.", SHARE
+    )
     crop: Literal["auto", "device", "decode"] = setting(
         "auto",
         "Where crops are cut: decode (from each image's full resolution), device (from a "
-        "resized central square), auto (device for images of one size in memory).",
+        "resized central square), auto (device for in-memory images of one size, else decode).",
     )
     blur: bool = setting(True, "Gaussian blur on half of the views.")
-    flip: bool = setting(True, "Mirror half of the views.")
-    probe: bool = setting(False, "Watch a linear probe on the labels of the data.")
+    flip: bool = setting(True, "Flip half of the views horizontally.")
+    probe: bool = setting(False, "Monitor a linear probe trained on the data's labels.")
     seed: int = setting(
-        0, "Decides the order of the data, all views and the first weights.", SEED
+        0, "Determines the data order, all views and the initial weights.", SEED
     )
     strategy: StrategyName = setting("auto", "Which devices and workers train together.")
     mixed_precision: Literal["none", "float16", "bfloat16"] = setting(
-        "none", "What the networks compute in."
+        "none", "Mixed-precision dtype of the networks."
     )
     checkpoint_every: int | None = setting(
-        None, "Steps between checkpoints. Default: an epoch, but 50 to 500 steps.", AT_LEAST_1
+        None,
+        "Steps between checkpoints. Default: one epoch, clamped to 50 to 500 steps.",
+        AT_LEAST_1,
     )
     skip_unreadable: bool = setting(False, "Leave out images that cannot be read.")
 
@@ -118,22 +126,24 @@ class PretrainConfig(Settings):
         super().__post_init__()
         if self.normalization == "frozen" and not self.weights:
             raise InputError(
-                "`normalization=frozen` keeps the averages of trained weights: name some with "
-                "`weights`, or use `normalization=group`. Received: weights=None"
+                "`normalization=frozen` uses the moving averages of trained weights. Name the weights "
+                "with `weights`, or use `normalization=group`. Received: weights=None"
             )
         if self.optimizer == "lamb" and self.weight_decay:
             raise InputError(
-                "`weight_decay` stays 0 with `optimizer=lamb`: Keras' LAMB and TensorFlow "
-                f"Addons' decay in two different ways. Received: weight_decay={self.weight_decay}"
+                "`weight_decay` must be 0 with `optimizer=lamb`: LAMB decays weights differently in "
+                "Keras and in TensorFlow Addons. Received: "
+                f"weight_decay={self.weight_decay}"
             )
 
 
 @dataclasses.dataclass(frozen=True)
 class TrainedConfig(Settings):
-    """Which trained encoder: a run's, or one of the original release.
+    """Selects a trained encoder: a run's, or one of the original release.
 
     Raises:
-        InputError: If it is not exactly one of both, or a run is given a size.
+        InputError: If not exactly one of `run` and `official` is given, or `image_size` is given
+            with `run`.
     """
 
     run: str | None = setting(None, "A run directory (or use `official`).", argument="RUN")
@@ -141,7 +151,9 @@ class TrainedConfig(Settings):
         None, "A checkpoint of the original SimCLR release, instead of a run."
     )
     image_size: int | None = setting(
-        None, "Image size of `official`. Default: 224, or 32 by its stem.", AT_LEAST_1
+        None,
+        "Image size for `official`. Default: 224, or 32 with a small-image stem.",
+        AT_LEAST_1,
     )
 
     def __post_init__(self):
@@ -153,7 +165,7 @@ class TrainedConfig(Settings):
             )
         if self.run is not None and self.image_size is not None:
             raise InputError(
-                "`image_size` belongs to `official`: a run knows the size of its images. "
+                "`image_size` applies only to `official`: a run stores its own image size. "
                 f"Received: image_size={self.image_size}, run={self.run}"
             )
 
@@ -163,8 +175,8 @@ class EvaluateConfig(TrainedConfig):
     """What `evaluate` measures, and on what.
 
     Raises:
-        InputError: If a value is outside its range, or `epochs` is given without the protocol
-            that has them.
+        InputError: If a value is outside its range, or `epochs` is given without the SGD
+            protocol.
 
     Example:
         >>> import simclr_keras as sk
@@ -177,26 +189,28 @@ class EvaluateConfig(TrainedConfig):
 
     dataset: str | None = setting(None, "Labelled data. Default: the run's.")
     eval_dataset: str | None = setting(
-        None, "Other data to measure on; then all of `dataset` is learned from."
+        None, "Other data to measure on; nothing is then held out of `dataset`."
     )
     data_dir: str | None = setting(None, "Folder of TFDS data. Default: the run's.")
     batch_size: int = setting(
         256, "Images per forward pass, and per step of the SGD protocol.", AT_LEAST_1
     )
-    compare_random: bool = setting(False, "Measure the encoder with random weights too.")
+    compare_random: bool = setting(False, "Also evaluate the encoder with random weights.")
     protocol: Literal["lbfgs", "sgd", "both"] = setting(
-        "lbfgs", "Of linear evaluation: lbfgs on features, sgd on random crops, or both."
+        "lbfgs", "Linear evaluation: lbfgs on features, sgd on random crops, or both."
     )
     epochs: int | None = setting(
-        None, "Of the SGD protocol. Default: 90, as in the paper.", AT_LEAST_1
+        None, "Epochs of the SGD protocol. Default: 90, as in the paper.", AT_LEAST_1
     )
-    learning_curve: bool = setting(False, "How many labels are enough? With a picture.")
+    learning_curve: bool = setting(
+        False, "Also measure and plot the accuracy by number of labels."
+    )
 
     def __post_init__(self):
         super().__post_init__()
         if self.epochs is not None and self.protocol == "lbfgs":
             raise InputError(
-                "`epochs` belongs to the SGD protocol; L-BFGS runs until it has converged. Leave "
+                "`epochs` applies only to the SGD protocol; L-BFGS runs until it converges. Leave "
                 f"it out, or choose `protocol=sgd` or `protocol=both`. Received: epochs={self.epochs}"
             )
 
@@ -206,7 +220,7 @@ class ExportConfig(TrainedConfig):
     """What `export` writes.
 
     Raises:
-        InputError: If a value is outside its range, or does not go with `classifier`.
+        InputError: If a value is outside its range, or cannot be combined with `classifier`.
 
     Example:
         >>> import simclr_keras as sk
@@ -224,9 +238,9 @@ class ExportConfig(TrainedConfig):
     version: int | None = setting(
         None, "Version number. Default: the next free one.", AT_LEAST_1
     )
-    l2_normalise: bool = setting(False, "Divide embeddings by their length.")
+    l2_normalise: bool = setting(False, "L2-normalise the embeddings.")
     weights_dtype: WeightsDtype = setting(
-        "float32", "float32, or float16 or bfloat16: half the size, to serve only."
+        "float32", "float32; or float16 or bfloat16: half the size, for serving only."
     )
     licence: str | None = setting(None, "Licence of the weights, kept in metadata.json.")
 
@@ -238,8 +252,8 @@ class ExportConfig(TrainedConfig):
     def _check_classifier(self):
         if self.official is not None or self.image_size is not None or self.l2_normalise:
             raise InputError(
-                "`classifier` is of a run, and serves probabilities: leave out `official`, "
-                f"`image_size` and `l2_normalise`. Received: classifier={self.classifier}"
+                "`classifier` exports a run's classifier, which serves probabilities: leave out "
+                f"`official`, `image_size` and `l2_normalise`. Received: classifier={self.classifier}"
             )
         if self.run is None:
             raise InputError(
@@ -249,7 +263,7 @@ class ExportConfig(TrainedConfig):
 
 @dataclasses.dataclass(frozen=True)
 class ReportConfig(Settings):
-    """Of which run the pictures are drawn."""
+    """The run whose pictures `report` draws."""
 
     run: str = setting(MISSING, "A run directory.", argument="RUN")
 
@@ -258,7 +272,5 @@ class ReportConfig(Settings):
 class QuickstartConfig(Settings):
     """Where the quickstart writes."""
 
-    run_dir: str = setting(
-        "runs/digits", "Folder of the run; a finished one is not trained again."
-    )
+    run_dir: str = setting("runs/digits", "Run directory; a finished run is not trained again.")
     output: str = setting("saved_models/digits", "Folder of the exported model.")

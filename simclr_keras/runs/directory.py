@@ -1,4 +1,4 @@
-"""`RunDirectory`: the files of a run, each written whole or not at all."""
+"""`RunDirectory`: the files of a run, each written atomically."""
 
 import dataclasses
 import json
@@ -15,12 +15,12 @@ from ..networks.saved_encoder import load_encoder
 from .config import PretrainConfig
 
 _GENERATION = 3 if KERAS_3 else 2
-# May differ when a run is continued: they do not change what it computes.
+# May differ when a run is continued: they do not change its result.
 _FREE_SETTINGS = ("run_dir", "data_dir", "strategy")
 
 
 class RunDirectory:
-    """Paths and records of one run.
+    """Paths and files of one run.
 
     Args:
         path: The folder; it need not exist yet.
@@ -40,15 +40,17 @@ class RunDirectory:
 
     @property
     def is_finished(self) -> bool:
-        """Whether pretraining ended: the encoder is written last."""
+        """Whether pretraining has finished: the encoder is written last."""
         return self.encoder_file.exists()
 
     def check(self, config: PretrainConfig) -> None:
-        """Whether a run with these settings can begin or continue here; writes nothing.
+        """Raises an error if a run with these settings cannot begin or continue here.
+
+        Writes nothing.
 
         Raises:
             InputError: If the folder holds something else, or a run with other settings.
-            RunFailure: If the other Keras generation wrote the run.
+            RunFailure: If the run was written by the other Keras generation.
         """
         if self.config_file.exists():
             begun, asked = deciding_settings(self.read_config()), deciding_settings(config)
@@ -64,10 +66,10 @@ class RunDirectory:
                 )
             return
         if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
-            raise InputError(f"{self.path} exists and is not a run. Choose another `run_dir`.")
+            raise InputError(f"{self.path} exists but is not a run. Choose another `run_dir`.")
 
     def begin(self, config: PretrainConfig) -> None:
-        """Writes the settings, unless they are those of the run that is here; see `check`."""
+        """Checks the settings as `check` does and, for a new run, writes them."""
         self.check(config)
         if self.config_file.exists():
             return
@@ -91,14 +93,14 @@ class RunDirectory:
         generation = settings.pop("keras_generation")
         if generation != _GENERATION:
             raise RunFailure(
-                f"{self.path} was written with Keras {generation} and this is Keras "
-                f"{keras.__version__}: run directories do not cross. Use the environment that "
-                "wrote it; exported SavedModels do cross."
+                f"{self.path} was written with Keras {generation}, but this is Keras "
+                f"{keras.__version__}: a run directory works only with the Keras generation that "
+                "wrote it. Use the environment that wrote it; exported SavedModels work in both."
             )
         return PretrainConfig(**settings)
 
     def save_networks(self, encoder: keras.Model, projection_head: ProjectionHead) -> None:
-        """Writes `projection_head.keras` and then `encoder.keras`, which ends the run."""
+        """Writes `projection_head.keras`, then `encoder.keras`, which marks the run finished."""
         features = keras.Input(encoder.output_shape[1:], name="features")
         save_model(keras.Model(features, projection_head(features)), self.projection_head_file)
         save_model(encoder, self.encoder_file)
@@ -123,7 +125,7 @@ class RunDirectory:
 
         Raises:
             InputError: If there is no run here, it is not finished, or it was finished before
-                runs kept their heads.
+                runs saved their projection heads.
             RunFailure: If the other Keras generation wrote it.
         """
         self.read_config()
@@ -138,12 +140,12 @@ class RunDirectory:
 
 
 def deciding_settings(config: PretrainConfig) -> dict:
-    """The settings that decide what a run computes: all but where it is and what it runs on."""
+    """The settings that determine a run's result: all but its folders and devices."""
     settings = dataclasses.asdict(config)
     return {name: value for name, value in settings.items() if name not in _FREE_SETTINGS}
 
 
 def save_model(model: keras.Model, file: pathlib.Path) -> None:
-    """Writes a `.keras` file; a crash leaves none rather than half of one."""
+    """Writes a `.keras` file atomically: a crash never leaves half a file."""
     with whole_file(file) as unfinished:
         model.save(unfinished)

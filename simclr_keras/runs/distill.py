@@ -25,18 +25,18 @@ def distill_run(config: DistillConfig) -> dict:
     """Distils a fine-tuned classifier of a run into `RUN/distilled/NAME/`.
 
     The student learns from the teacher's predictions on all training images; labels are used
-    only with `label_weight`, and then only those that the teacher had. Files and results are
-    those of `fine_tune_run`.
+    only with `label_weight`, and then only those the teacher was trained on. Files and results
+    are as for `fine_tune_run`, without `labels.csv`.
 
     Args:
         config: The settings.
 
     Returns:
-        What was measured.
+        The measured result.
 
     Raises:
-        InputError: If there is no such teacher, or the name is taken by other settings.
-        RunFailure: If training cannot go on.
+        InputError: If there is no such teacher, or a classifier of that name has other settings.
+        RunFailure: If training cannot continue.
 
     Example:
         >>> import simclr_keras as sk
@@ -60,7 +60,7 @@ def distill_run(config: DistillConfig) -> dict:
         return finished
     check_results(directory)
     teacher, class_names = teaches.load(), teaches.read_class_names()
-    # Measured where the teacher was: what it learned from may include what would be held out.
+    # Test where the teacher was tested: it may have trained on images held out by default.
     there = config.eval_dataset or teaches.read_settings()["eval_dataset"]
     data = dataclasses.replace(config, eval_dataset=there)
     source = training_part(data, pretraining)

@@ -24,17 +24,17 @@ from .run_source import run_source
 from .trained_encoder import TrainedEncoder, trained_encoder
 
 _SGD_EPOCHS = 90
-_KNN_NEIGHBOURS = 200  # of the accuracy that is reported first; never chosen on test images
+_KNN_NEIGHBOURS = 200  # k of the accuracy reported first; never chosen on test images
 _KNN_OTHERS = (1, 5, 10, 20, 50, 100)
 _KNN_TEMPERATURE = 0.1
 
 
 class _Data(typing.NamedTuple):
-    """What every encoder is measured on."""
+    """The data that every encoder is measured on."""
 
     train: ImageSource
     test: ImageSource
-    numbers: np.ndarray  # of the training part's classes, for each class of the test part
+    numbers: np.ndarray  # for each class of the test part, its number in the training part
     image_size: int
     run: PretrainConfig  # crops, flip and seed
 
@@ -42,26 +42,25 @@ class _Data(typing.NamedTuple):
 def evaluate(config: EvaluateConfig) -> dict:
     """Evaluates a run by weighted kNN and linear evaluation of its frozen features.
 
-    All is fitted on the labels of the training part and measured on the test part: `train/`
-    and `test/` (or `val/`) of a folder, the splits of a TFDS dataset, or else a seeded,
-    stratified fifth that is held out. With an `eval_dataset` nothing is held out: the probes learn
-    from the whole training part, and are measured on the other data's test part, or on all of it
-    where it has none. Every test image counts once; nothing is chosen on them. The test part may
-    lack classes of the training part; they are matched by name. What is measured how:
-    docs/evaluation.md.
+    Everything is fitted on the training part and measured on the test part: `train/` and
+    `test/` (or `val/`) of a folder, the splits of a TFDS dataset, or else a seeded, stratified
+    held-out fifth. With an `eval_dataset` nothing is held out: the probes learn from the whole
+    training part and are measured on the other data's test part, or on all of that data if it has
+    none. Every test image counts once, and nothing is chosen on test images. Classes are matched
+    by name; the test part may lack some. See docs/evaluation.md for the methods.
 
     Args:
         config: The settings.
 
     Returns:
-        The results, also in `RUN/evaluation.json` and, with a command, `RUN/results.json`:
-        `knn_accuracy`, `linear_accuracy` and `linear_sgd_accuracy`, and what
-        `classification_metrics` says of each, in `knn` and `linear`.
+        The results, also written to `RUN/evaluation.json` and, with the command, to
+        `RUN/results.json`: `knn_accuracy`, `linear_accuracy` and `linear_sgd_accuracy`, with
+        the `classification_metrics` of each in `knn` and `linear`.
 
     Raises:
         InputError: If there is no finished run or checkpoint, the data has no labels, or the
-            test part has classes of which the training part has no image.
-        RunFailure: If `results.json` is something else.
+            test part has classes without training images.
+        RunFailure: If `results.json` is not a list of results.
 
     Example:
         >>> import simclr_keras as sk
@@ -81,7 +80,7 @@ def evaluate(config: EvaluateConfig) -> dict:
             "`official` needs a labelled dataset to evaluate on: name one with `dataset`. "
             f"Received: official={config.official}"
         )
-    # The original release has no settings of a run: their defaults.
+    # A checkpoint of the original release has no run settings: use the defaults.
     run = trained.config or PretrainConfig(dataset=dataset, run_dir="")
     eval_dataset = config.eval_dataset or dataset
     hold_out = is_same_data(dataset, eval_dataset)

@@ -19,10 +19,10 @@ def export(config: ExportConfig) -> pathlib.Path:
         config: The settings.
 
     Returns:
-        The version's folder.
+        The folder of the exported version.
 
     Raises:
-        InputError: If there is no finished run or checkpoint, or the version exists.
+        InputError: If there is no finished run or checkpoint, or the version already exists.
 
     Example:
         >>> import simclr_keras as sk

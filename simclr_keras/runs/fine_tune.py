@@ -25,21 +25,21 @@ _LOGGER = logging.getLogger("simclr_keras")
 def fine_tune_run(config: FineTuneConfig) -> dict:
     """Fine-tunes the encoder of a finished run into `RUN/fine-tuned/NAME/`.
 
-    The folder holds `classifier.keras`, `classes.json`, `labels.csv` (the labels that were
-    used), `history.csv`, `settings.json` and `result.json`; all or none. The accuracy on the
-    test part, of which nothing is chosen, is recorded in `RUN/results.json`. The same settings
-    again return what was measured.
+    The folder holds `classifier.keras`, `classes.json`, `labels.csv` (the labels used),
+    `history.csv`, `settings.json` and `result.json`; either all are written or none. The
+    accuracy on the test part is recorded in `RUN/results.json`; nothing is chosen on the test
+    part. Repeating the same settings returns the earlier result.
 
     Args:
         config: The settings.
 
     Returns:
-        What was measured.
+        The measured result.
 
     Raises:
-        InputError: If there is no finished run, the labels cannot be used, or the name is taken
-            by other settings.
-        RunFailure: If training cannot go on.
+        InputError: If there is no finished run, the labels cannot be used, or a classifier of
+            that name has other settings.
+        RunFailure: If training cannot continue.
 
     Example:
         >>> import simclr_keras as sk
@@ -93,7 +93,7 @@ def fine_tune_run(config: FineTuneConfig) -> dict:
 
 
 def _random_weights(encoder: keras.Model, head: ProjectionHead | None, seed: int):
-    """The same networks as they were before pretraining."""
+    """The same networks with new random weights."""
     keras.utils.set_random_seed(seed_of_32_bits(seed))
     fresh = keras.models.clone_model(encoder)
     if head is not None:

@@ -15,17 +15,17 @@ from .run_source import run_source
 
 
 def data_sets(config: ClassifierConfig, pretraining: PretrainConfig) -> dict[str, str]:
-    """The names of what to train on, `dataset`, and what to measure on, `eval_dataset`."""
+    """The names of the data to train on, `dataset`, and to measure on, `eval_dataset`."""
     dataset = config.dataset or pretraining.dataset
     return {"dataset": dataset, "eval_dataset": config.eval_dataset or dataset}
 
 
 def training_part(config: ClassifierConfig, pretraining: PretrainConfig) -> ImageSource:
-    """The images to train on, with and without labels, but not those of the test part.
+    """The images to train on, labelled and unlabelled, without those of the test part.
 
     Args:
-        config: Of the classifier.
-        pretraining: Of the run.
+        config: The classifier's settings.
+        pretraining: The run's settings.
     """
     return _part("train", config, pretraining, labelled=False)
 
@@ -49,20 +49,20 @@ def test_part(
     class_names: tuple[str, ...],
     needed: bool = True,
 ) -> ImageSource | None:
-    """The images to measure on, with the classifier's numbers for their classes.
+    """The images to measure on, labelled with the classifier's class numbers.
 
-    Classes go by their names: a class that the classifier does not know gets a number that it
-    never predicts.
+    Classes are matched by name: a class unknown to the classifier gets a number that it never
+    predicts.
 
     Args:
-        config: Of the classifier.
-        pretraining: Of the run.
+        config: The classifier's settings.
+        pretraining: The run's settings.
         class_names: The classifier's classes.
-        needed: Whether it is an error that there are no labelled images to measure on; `None`
-            is returned otherwise.
+        needed: Whether to raise an error if there are no labelled images to measure on, as
+            always with an `eval_dataset`; otherwise `None` is returned.
 
     Raises:
-        InputError: If there are none, or they have none of the classes.
+        InputError: If there are no such images, or they have none of the classifier's classes.
     """
     try:
         test = _part("test", config, pretraining)
@@ -95,11 +95,11 @@ def _part(
 
 
 def measure(classifier: keras.Model, test: ImageSource | None, image_size: int) -> dict:
-    """The accuracy on the test part, every image once.
+    """Measures the accuracy on the test part, each image once.
 
     Returns:
-        `test_images`, `test_accuracy` and, as `test`, what `classification_metrics` says; the
-        latter two are `None` without a test part.
+        `test_images`, `test_accuracy` and, as `test`, the `classification_metrics`; the last two
+        are `None` without a test part.
     """
     if test is None:
         return {"test_images": 0, "test_accuracy": None, "test": None}

@@ -65,8 +65,8 @@ class PretrainResult:
 def pretrain(config: PretrainConfig) -> PretrainResult:
     """Pretrains an encoder without labels into a run directory; continues an unfinished run.
 
-    An interrupted run that is continued ends with the weights of one that was not: data order
-    and views are functions of (seed, step), and everything else is in the checkpoint.
+    A continued run ends with the same weights as an uninterrupted one: data order and views are
+    functions of (seed, step), and everything else is in the checkpoint.
 
     Args:
         config: The settings.
@@ -76,8 +76,8 @@ def pretrain(config: PretrainConfig) -> PretrainResult:
         `RUN/projection_head.keras`.
 
     Raises:
-        InputError: If the data or the settings cannot be used; nothing is written then.
-        RunFailure: If training cannot go on, such as at a loss that is not finite.
+        InputError: If the data or the settings cannot be used; nothing is written.
+        RunFailure: If training cannot continue, for example because the loss is not finite.
 
     Example:
         >>> import tempfile
@@ -95,7 +95,7 @@ def pretrain(config: PretrainConfig) -> PretrainResult:
     """
     directory = RunDirectory(config.run_dir)
     directory.check(config)
-    strategy = choose_strategy(config.strategy)  # several workers: before any other op
+    strategy = choose_strategy(config.strategy)  # with several workers: before any other op
     source = training_source(config)
     check_batch(config.batch_size, source)
     steps_per_epoch = len(source) // config.batch_size
@@ -137,7 +137,7 @@ def pretrain(config: PretrainConfig) -> PretrainResult:
         ]
     callbacks += [SaveCheckpoints(checkpoints)]
     loss = None
-    # Whole intervals in one call of fit, the rest in a second.
+    # One call of `fit` for all whole intervals, a second for the remaining steps.
     for steps in (interval, total_steps % interval):
         done = model.steps_made
         count = (total_steps - done) // steps if steps else 0
@@ -151,7 +151,7 @@ def pretrain(config: PretrainConfig) -> PretrainResult:
 
 
 def learning_rate_schedule(config: PretrainConfig, total_steps: int) -> WarmupCosine:
-    """The run's learning rate: the one asked for, or the optimizer's rule, as the peak."""
+    """The run's schedule; its peak is `learning_rate`, or the optimizer's default."""
     peak = config.learning_rate or default_learning_rate(
         "pretrain", config.optimizer, config.batch_size, config.learning_rate_scaling
     )
@@ -170,7 +170,7 @@ def build_augmenter(config: PretrainConfig) -> SimCLRAugmenter:
 
 
 def training_source(config: PretrainConfig) -> ImageSource:
-    """The images of a run."""
+    """The images that a run trains on."""
     return run_source(config, "train" if config.dataset == "digits" else "all")
 
 
@@ -182,7 +182,7 @@ def training_batches(
     num_steps: int,
     **rows,
 ) -> tf.data.Dataset:
-    """The batches of `pretraining_dataset`, crops cut where `config.crop` wants them."""
+    """The batches of `pretraining_dataset`, with crops cut where `config.crop` says."""
     while_decoding = config.crop == "decode" or (
         config.crop == "auto" and source.image_shape is None
     )
@@ -204,7 +204,7 @@ def _build_model(config: PretrainConfig, source) -> SimCLR:
     if config.probe:
         if not source.has_labels:
             raise InputError(
-                f"`probe` needs labels, and {config.dataset} has none. Leave it out, or put "
+                f"`probe` needs labels, but {config.dataset} has none. Leave it out, or put "
                 "the labelled images in one sub-folder per class."
             )
         probe = keras.layers.Dense(len(source.class_names), dtype="float32", name="probe")
@@ -283,8 +283,8 @@ def _fit(model, config, source, callbacks, first_step, steps, count) -> float:
             raise
         path, reason = broken[0]
         raise RunFailure(
-            f"{len(broken)} of {len(source)} images cannot be read, such as {path} ({reason}). "
-            "Move them away, or pass `skip_unreadable`, and begin a new run."
+            f"{len(broken)} of {len(source)} images cannot be read, for example {path} ({reason}). "
+            "Remove them, or set `skip_unreadable`, and begin a new run."
         ) from error
     return history.history["loss"][-1]
 
@@ -292,7 +292,7 @@ def _fit(model, config, source, callbacks, first_step, steps, count) -> float:
 def _for_inference(
     config: PretrainConfig, model: SimCLR, source
 ) -> tuple[keras.Model, ProjectionHead]:
-    """The trained encoder and projection head in float32 and outside the strategy."""
+    """Copies of the trained encoder and projection head, in float32 and outside the strategy."""
     encoder = _encoder(config, source, None, log_changes=False)
     projection_head = _projection_head(config)
     projection_head.build(encoder.output_shape)
@@ -319,8 +319,8 @@ def _log_start(config, source, total_steps, first_step, schedule, strategy) -> N
     """Logs what you need to diagnose a failed run."""
     is_decoupled = config.loss == "decoupled"
     _LOGGER.info(
-        "%d images of %s, %d steps of %d; %d replicas; %d candidates for each view, so "
-        "collapse has a loss of %.3f; %s with a peak learning rate of %.4g",
+        "%d images of %s, %d steps with a batch of %d; %d replicas; %d candidates for each view, "
+        "so a collapsed encoder has a loss of %.3f; %s with a peak learning rate of %.4g",
         len(source),
         config.dataset,
         total_steps,
@@ -335,8 +335,8 @@ def _log_start(config, source, total_steps, first_step, schedule, strategy) -> N
     has_rule = config.learning_rate is None and is_scaled
     if config.learning_rate_scaling != PretrainConfig.learning_rate_scaling and not has_rule:
         _LOGGER.warning(
-            "`learning_rate_scaling=%s` changes nothing here: it scales the default learning "
-            "rates of lars and sgd only.",
+            "`learning_rate_scaling=%s` has no effect here: it scales only the default learning "
+            "rates of lars and sgd.",
             config.learning_rate_scaling,
         )
     if first_step:

@@ -1,4 +1,4 @@
-"""`quickstart`: the whole line on scikit-learn's handwritten digits, in minutes on a CPU."""
+"""`quickstart`: the whole pipeline on scikit-learn's digits, in minutes on a CPU."""
 
 import pathlib
 
@@ -21,11 +21,11 @@ from .run_source import run_source
 
 LABELS_PER_CLASS = (1, 2, 5)
 DRAWS = 20
-_STRENGTH = 1.0  # with one label per class there is nothing to choose it on
+_STRENGTH = 1.0  # fixed: one label per class leaves no data to choose it on
 
 
 def pretrain_config(run_dir: str) -> PretrainConfig:
-    """Settings of the quickstart, chosen on a validation part of the training digits."""
+    """Pretraining settings of the quickstart, chosen on a validation part of the training digits."""
     return PretrainConfig(
         dataset="digits",
         run_dir=run_dir,
@@ -41,12 +41,12 @@ def pretrain_config(run_dir: str) -> PretrainConfig:
         crop_area_min=0.6,
         color_jitter_strength=0.5,
         blur=False,
-        flip=False,  # a mirrored digit is another shape
+        flip=False,  # a mirrored digit is a different shape
     )
 
 
 def quickstart(config: QuickstartConfig) -> dict:
-    """Pretrains, evaluates and exports an encoder of the digits; draws pairs of views.
+    """Pretrains, evaluates and exports an encoder on the digits; draws pairs of views.
 
     Args:
         config: The settings.
@@ -71,18 +71,18 @@ def quickstart(config: QuickstartConfig) -> dict:
 
 
 def compare_few_labels(directory: RunDirectory) -> list[dict]:
-    """What a few labels give on three representations of the same images.
+    """Compares linear classifiers fitted with few labels on three representations.
 
-    For 1, 2 and 5 labels per class, a linear classifier is fitted on the same drawn labels of
-    the training part for SimCLR features, features of the same encoder with random weights,
-    and raw pixels, and measured on the test part.
+    The representations are SimCLR features, features of the same encoder with random weights,
+    and raw pixels. For 1, 2 and 5 labels per class, each classifier is fitted on the same labels
+    drawn from the training part and measured on the test part.
 
     Args:
         directory: A finished run on a labelled dataset.
 
     Returns:
-        A row for each number of labels: mean and standard deviation of the accuracy over
-        `DRAWS` draws of each kind, and the mean gain of SimCLR over pixels with its 95 %
+        A row for each number of labels: for each representation, mean and standard deviation of
+        the accuracy over `DRAWS` draws, and the mean gain of SimCLR over pixels with its 95 %
         interval (Student's t over paired draws).
     """
     config = directory.read_config()

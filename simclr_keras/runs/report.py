@@ -17,8 +17,8 @@ def report(run_dir: str | os.PathLike) -> dict[str, str]:
     """Draws what a run was trained on and what it logged, into `RUN/report`.
 
     - `views.png`: images of the first step and their two views, as trained on;
-    - `draws.png`: a histogram of every parameter that was drawn, with what was intended;
-    - `curves.png`: what `history.csv` holds, once there is any.
+    - `draws.png`: a histogram of every sampled parameter, with its intended distribution;
+    - `curves.png`: the curves in `history.csv`, once it has rows.
 
     Args:
         run_dir: A run directory; the run need not be finished.
@@ -27,7 +27,7 @@ def report(run_dir: str | os.PathLike) -> dict[str, str]:
         Name and path of each picture.
 
     Raises:
-        InputError: If there is no run, or its data is gone.
+        InputError: If there is no run, or its data cannot be found.
     """
     directory = RunDirectory(run_dir)
     config = directory.read_config()

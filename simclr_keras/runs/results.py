@@ -1,4 +1,4 @@
-"""`RUN/results.json`: what each command measured on a run, the oldest first."""
+"""`RUN/results.json`: what each command measured on a run, oldest first."""
 
 import datetime
 import json
@@ -19,20 +19,20 @@ _WAIT_SECONDS = 10.0
 
 
 def record_result(directory: RunDirectory, measured: str, result: dict) -> None:
-    """Appends what was measured to the list in `RUN/results.json`.
+    """Appends a result to the list in `RUN/results.json`.
 
     Each entry holds `measured`, the `command` that measured it (`None` from Python), its `date`
     in UTC, the `version` of this package and of `tensorflow`, and the `result`. The file is
-    written whole or not at all, and two commands at once both find their place in it.
+    written atomically under a lock, so concurrent commands do not lose each other's entries.
 
     Args:
         directory: The run; its folder exists.
         measured: `"evaluate"`, `"fine-tune"`, `"distill"`, ...
-        result: What was found, of types that JSON has.
+        result: The result, JSON-serialisable.
 
     Raises:
-        RunFailure: If `results.json` holds something else, which stays as it is, or another
-            command does not finish with it.
+        RunFailure: If `results.json` is not a list of results (it is left as it is), or another
+            command holds its lock for too long.
     """
     path = directory.results_file
     entry = {
@@ -49,17 +49,17 @@ def record_result(directory: RunDirectory, measured: str, result: dict) -> None:
     except filelock.Timeout as error:
         raise RunFailure(
             f"Another command has been writing to {path} for {_WAIT_SECONDS:.0f} s. Repeat this "
-            "one when it has ended."
+            "command when that one has finished."
         ) from error
 
 
 def check_results(directory: RunDirectory) -> None:
-    """Raises a `RunFailure` if `results.json` is no list to append to: before long work."""
+    """Raises a `RunFailure` if `results.json` is not a list of results; call before long work."""
     _read(directory.results_file)
 
 
 def command_line() -> str | None:
-    """How this process was called, as one types it again; `None` if it is another program."""
+    """The command line of this process, quoted for a shell; `None` in any other program."""
     called = pathlib.Path(sys.argv[0])
     if called.stem != _PROGRAM and called.parts[-2:] != ("simclr_keras", "__main__.py"):
         return None

@@ -1,4 +1,4 @@
-"""`run_source`: images, found and read as a run found and read its own."""
+"""`run_source`: loads images the way a run loads its own."""
 
 from ..data.datasets import load_source
 from ..data.sources import ImageSource
@@ -12,17 +12,17 @@ def run_source(
     data_dir: str | None = None,
     **options,
 ) -> ImageSource:
-    """Images for a command on a run: what the run says of its data holds for all of them.
+    """Loads images for a command on a run, with the run's data settings.
 
-    The run's seed decides which fifth is held out, TFDS data is where the run had it, and files
-    that cannot be read are left out if the run left out its own.
+    The run's seed decides which fifth is held out, TFDS data is read from the run's `data_dir`, and
+    unreadable files are skipped if the run skips them.
 
     Args:
         run: The settings of the run.
         split: See `load_source`.
-        dataset: Other data. Defaults to the run's.
+        dataset: Name of other data. Defaults to the run's.
         data_dir: Folder of TFDS data. Defaults to the run's.
-        **options: Others of `load_source`.
+        **options: Other arguments of `load_source`.
     """
     return load_source(
         dataset or run.dataset,

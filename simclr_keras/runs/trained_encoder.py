@@ -1,4 +1,4 @@
-"""`trained_encoder`: what `evaluate` and `export` work on, a run's or the original release's."""
+"""`trained_encoder`: loads a run's or the original release's encoder to evaluate or export."""
 
 import dataclasses
 import pathlib
@@ -16,9 +16,9 @@ class TrainedEncoder:
 
     Attributes:
         encoder: Images in [0, 1] to features.
-        image_size: Side in pixels of the images that it was trained on, or is to be used on.
-        origin: What an export says of it in `metadata.json`.
-        directory: The run's; `None` without one.
+        image_size: Height and width in pixels of the images it was trained on, or is to be used on.
+        origin: Where it comes from, for `metadata.json` of an export.
+        directory: The run's directory; `None` without a run.
         config: The run's settings; `None` without a run.
     """
 
@@ -33,7 +33,7 @@ def trained_encoder(config: TrainedConfig) -> TrainedEncoder:
     """Loads the encoder of a finished run or of a checkpoint of the original release.
 
     Args:
-        config: Which of them.
+        config: Which encoder to load.
 
     Returns:
         The encoder with its image size and origin.

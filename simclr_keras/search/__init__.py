@@ -1,1 +1,1 @@
-"""Folders as embeddings, and what is near what in them."""
+"""Embeds folders of images and searches the embeddings."""

@@ -10,7 +10,7 @@ from ..settings import AT_LEAST_1, Range, Settings, setting
 
 @dataclasses.dataclass(frozen=True)
 class EmbedConfig(Settings):
-    """What `embed` embeds, and where to.
+    """What `embed` embeds, and where it writes the embeddings.
 
     Raises:
         InputError: If a value is outside its range.
@@ -27,45 +27,51 @@ class EmbedConfig(Settings):
     model: str = setting(MISSING, "An exported model, or one version of it.", argument="MODEL")
     images: list[str] = setting(
         MISSING,
-        "A folder (searched recursively), images, a .txt file with a path in each line, or a "
+        "A folder (searched recursively), images, a .txt file with one path per line, or a "
         "dataset's name: `digits` or one of TFDS.",
         argument="IMAGES...",
     )
     output: str = setting(MISSING, "File to write: .npz or .parquet.")
     batch_size: int = setting(64, "Images per forward pass.", AT_LEAST_1)
     split: Literal["train", "test"] | None = setting(
-        None, "Part of a dataset by name. Default: its training part."
+        None, "Part of a dataset given by name. Default: its training part."
     )
     data_dir: str | None = setting(
-        None, "Folder of TFDS data. Default: the variable TFDS_DATA_DIR."
+        None, "Folder of TFDS data. Default: the environment variable TFDS_DATA_DIR."
     )
 
 
 @dataclasses.dataclass(frozen=True)
 class SearchConfig(Settings):
-    """What `search` looks for, among which embeddings.
+    """What `search` looks for, and in which embeddings.
 
     Raises:
-        InputError: If a value is outside its range, or it is not one of queries and duplicates.
+        InputError: If a value is outside its range, or not exactly one of queries and
+            duplicates is given.
     """
 
     embeddings: str = setting(MISSING, "A file that embed wrote.", argument="EMBEDDINGS")
     queries: list[str] | None = setting(
         None,
-        "Images, of the file or new ones: names that stand in the file need no model, and are "
-        "left out of their own neighbours.",
+        "Images to search for: new ones, or names in the embeddings file, which need no model "
+        "and are left out of their own neighbours.",
         argument="QUERY...",
     )
     neighbours: int = setting(10, "Neighbours of each query.", AT_LEAST_1, short="-k")
-    duplicates: bool = setting(False, "Pairs of near-duplicates, instead of a query.")
+    duplicates: bool = setting(
+        False, "Find pairs of near-duplicates, instead of neighbours of queries."
+    )
     threshold: float = setting(
         0.98,
-        "Least cosine similarity of near-duplicates.",
+        "Minimum cosine similarity of near-duplicates.",
         Range("in (-1, 1]", lambda x: -1 < x <= 1),
     )
-    model: str | None = setting(None, "Model for new queries. Default: the one of the file.")
+    model: str | None = setting(
+        None, "Model for new queries. Default: the one named in the embeddings file."
+    )
     images: str | None = setting(
-        None, "Folder of the images, for the pictures. Default: the one of the file."
+        None,
+        "Folder of the images shown on the page. Default: the one named in the embeddings file.",
     )
     page: str | None = setting(None, "HTML page to write. Default: beside the embeddings.")
 

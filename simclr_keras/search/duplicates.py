@@ -12,16 +12,16 @@ def near_duplicates(
 ) -> tuple[np.ndarray, np.ndarray]:
     """All pairs of vectors with a cosine of at least `threshold`.
 
-    Every pair is looked at: N (N - 1) / 2 inner products, a block at a time.
+    Compares every pair: N (N - 1) / 2 inner products, a block at a time.
 
     Args:
         vectors: floating `(N, D)`.
-        threshold: Least cosine, in (-1, 1].
-        limit: Most pairs to return, those with the largest cosines.
+        threshold: Minimum cosine, in (-1, 1].
+        limit: Maximum number of pairs to return; those with the largest cosines are kept.
 
     Returns:
-        int64 `(P, 2)` places with the lower first, and float32 `(P,)` cosines; the most
-        similar pair first, of equal ones that of lower places.
+        int64 `(P, 2)` row indices, the lower one first, and float32 `(P,)` cosines; the most
+        similar pair comes first, and ties are ordered by index.
 
     Raises:
         ValueError: If `threshold` or `limit` is out of range.
@@ -31,7 +31,7 @@ def near_duplicates(
     if limit < 1:
         raise ValueError(f"`limit` must be at least 1. Received: limit={limit}")
     vectors = unit_vectors(vectors)
-    bound = threshold - 1e-6  # the rounding of a cosine of 1
+    bound = threshold - 1e-6  # allows for the rounding of a cosine of 1
     pairs, cosines = np.empty((0, 2), np.int64), np.empty(0, np.float32)
     for top in range(0, len(vectors), _BLOCK):
         for left in range(top, len(vectors), _BLOCK):

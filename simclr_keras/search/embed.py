@@ -1,4 +1,4 @@
-"""`embed`: the embeddings of a folder, a list of images, or a TFDS split."""
+"""`embed`: embeds a folder, a list of images, or a TFDS split."""
 
 import dataclasses
 import os
@@ -24,9 +24,9 @@ class EmbedResult:
 
     Attributes:
         output: The file.
-        count: N, the images that were embedded.
-        dimension: D, numbers of an embedding.
-        reasons: name -> why it could not be read, for the others.
+        count: N, the number of embedded images.
+        dimension: D, the size of an embedding.
+        reasons: For each unreadable image, name -> why it could not be read.
     """
 
     output: pathlib.Path
@@ -55,15 +55,15 @@ def embed(
 ) -> EmbedResult:
     """Embeds images with an exported model and writes paths and vectors to a file.
 
-    Images are decoded one by one and in parallel, as evaluation does it; one that cannot be
-    read is named and left out, and the others are embedded. The file is written whole or not
-    at all: `.parquet`, with a row (`path`, `embedding`) for each image, in constant memory;
-    `.npz`, with `paths`, `embeddings` and `unreadable`, from memory at the end.
+    Images are decoded individually and in parallel, as in evaluation; unreadable images are
+    reported and skipped. The file is written whole or not at all. `.parquet` has a row (`path`,
+    `embedding`) for each image and is written in constant memory; `.npz` has `paths`,
+    `embeddings` and `unreadable`, and is written from memory at the end.
 
     Args:
         config: The settings. Its `images` may also be one string, and all of its paths may be
             `os.PathLike`.
-        progress: Called with (images done, images in all).
+        progress: Called with (images done, images in total).
 
     Returns:
         An `EmbedResult`.
@@ -110,7 +110,7 @@ def embed(
         if not readable:
             name, why = next(iter(reasons.items()))
             raise InputError(
-                f"None of the {len(source)} images could be read, such as {name} ({why}). "
+                f"None of the {len(source)} images could be read, for example {name} ({why}). "
                 "Expected complete JPEG, PNG, GIF or BMP files."
             )
         rows.unreadable.extend(reasons)
@@ -124,12 +124,12 @@ def _find(config: EmbedConfig) -> tuple[ImageSource, Sequence[str]]:
     """The images, and the name of each in the output."""
     images, split = config.images, config.split
     if not isinstance(images, (str, os.PathLike)):
-        if len(images) == 1:  # as the command line gives a folder
+        if len(images) == 1:  # the command line passes a folder as a list of one
             return _find(dataclasses.replace(config, images=images[0]))
         return _files([os.fspath(image) for image in images], "")
     path = pathlib.Path(images).expanduser()
-    if not path.exists():  # a dataset's name, or load_source says what is wrong
-        # Of data that has nothing to test on, the training part is all of it here.
+    if not path.exists():  # a dataset's name; otherwise load_source says what is wrong
+        # If the data has no test part, the training part is all of it here.
         source = load_source(
             str(images),
             split or "train",
@@ -141,8 +141,8 @@ def _find(config: EmbedConfig) -> tuple[ImageSource, Sequence[str]]:
         return source, names
     if split is not None:
         raise InputError(
-            "`split` is for datasets by name, such as cifar10; of a folder every image is "
-            f"embedded. Name the split's folder instead. Received: {images}, split={split}"
+            "`split` is for datasets given by name, such as cifar10; in a folder every image is "
+            f"embedded. Pass the split's folder instead. Received: {images}, split={split}"
         )
     if path.is_dir():
         files = find_images(path)
@@ -160,20 +160,20 @@ def _find(config: EmbedConfig) -> tuple[ImageSource, Sequence[str]]:
 
 def _files(files: list[str], root: str, listed_in: str = "the list"):
     if not files:
-        raise InputError(f"There are no images in {listed_in}: it is empty. Name some.")
-    # File systems allow names that are no UTF-8; files of text do not.
+        raise InputError(f"There are no images in {listed_in}: it is empty. Add at least one.")
+    # File systems allow names that are not valid UTF-8; text files do not.
     names = [name.encode("utf-8", "backslashreplace").decode() for name in files]
     return FileSource(files, root=root, name="images"), names
 
 
 def _batches(source: ImageSource, image_size: int, batch_size: int):
-    """(int64 `(n,)` indices, float32 `(n, S, S, 3)`) of those that can be read, in order."""
+    """Yields (int64 `(n,)`, float32 `(n, S, S, C)`): indices and readable images, in order."""
 
     def load(index):
         image = resize_and_center_crop(source.load(index, image_size), image_size)
         return index, tf.ensure_shape(image, [image_size, image_size, None])
 
-    # tf.data.AUTOTUNE begins with one image at a time, and a folder is over before it has learned.
+    # tf.data.AUTOTUNE starts with one image at a time, and a folder is done before it adapts.
     parallel = 2 * (os.cpu_count() or 1)
     dataset = tf.data.Dataset.range(len(source)).map(load, parallel)
     dataset = dataset.ignore_errors().batch(batch_size).prefetch(2)

@@ -13,7 +13,7 @@ import numpy as np
 from ..errors import InputError
 from ..files import whole_file
 
-_ROW_GROUP = 2**23  # bytes of vectors that `.parquet` collects before they are written
+_ROW_GROUP = 2**23  # bytes of vectors that `.parquet` collects before it writes them
 _METADATA = b"simclr_keras"
 
 
@@ -24,7 +24,7 @@ class EmbeddingsInfo:
     Attributes:
         paths: Name of each row's image.
         unreadable: Images that could not be decoded and have no row.
-        root: The folder that paths are relative to; "" when they are no files.
+        root: The folder that paths are relative to; "" if they are not files.
         model: The exported model that embedded them.
     """
 
@@ -35,10 +35,10 @@ class EmbeddingsInfo:
 
 
 def check_suffix(path: pathlib.Path, name: str) -> None:
-    """Refuses a file that is neither `.npz` nor `.parquet`.
+    """Raises an `InputError` if a file is neither `.npz` nor `.parquet`.
 
     Raises:
-        InputError: If it is another.
+        InputError: If the suffix is not supported.
     """
     if path.suffix not in (".npz", ".parquet"):
         raise InputError(f"{name} must end in .npz or .parquet. Received: {path}")
@@ -46,12 +46,12 @@ def check_suffix(path: pathlib.Path, name: str) -> None:
 
 @contextlib.contextmanager
 def write_embeddings(output: pathlib.Path, root: str, model: str) -> Iterator:
-    """Collects rows into a file, which appears under its name at the end.
+    """Collects rows in a file that appears under its name only when it is complete.
 
-    `.parquet` is written as rows come, in constant memory; `.npz` at the end.
+    `.parquet` is written as rows arrive, in constant memory; `.npz` at the end.
 
     Args:
-        output: The file, `.npz` or `.parquet`; its folder is made.
+        output: The file, `.npz` or `.parquet`; its folder is created.
         root: See `EmbeddingsInfo`.
         model: See `EmbeddingsInfo`.
 
@@ -71,7 +71,7 @@ class _Npz:
     """Rows in memory, written at the end."""
 
     def __init__(self, file: pathlib.Path):
-        file.touch()  # a folder that cannot be written to is an error now, not at the end
+        file.touch()  # a folder that is not writable fails now, not at the end
         self.file, self.unreadable, self.paths, self.vectors = file, [], [], []
 
     def add(self, paths, vectors):
@@ -130,10 +130,10 @@ class _Parquet:
 
 
 def read_info(path: str | os.PathLike) -> EmbeddingsInfo:
-    """Everything but the vectors of a file of embeddings.
+    """Reads everything but the vectors from a file of embeddings.
 
     Raises:
-        InputError: If there is no such file, or it holds something else.
+        InputError: If the file does not exist or does not hold embeddings.
     """
     path = pathlib.Path(path)
     with _explained(path):
@@ -152,11 +152,11 @@ def read_info(path: str | os.PathLike) -> EmbeddingsInfo:
 
 
 def read_blocks(path: str | os.PathLike, rows: int = 16_384) -> Iterator[np.ndarray]:
-    """The vectors of a file of embeddings, some at a time.
+    """Reads the vectors of a file of embeddings in blocks.
 
     Args:
         path: `.npz` or `.parquet`.
-        rows: Most vectors in a block.
+        rows: Maximum number of vectors in a block.
 
     Yields:
         float32 `(n, D)`, in the file's order.
@@ -170,7 +170,7 @@ def read_blocks(path: str | os.PathLike, rows: int = 16_384) -> Iterator[np.ndar
 
 
 def read_vectors(path: str | os.PathLike) -> np.ndarray:
-    """All vectors of a file of embeddings, float32 `(N, D)`."""
+    """Reads all vectors of a file of embeddings, float32 `(N, D)`."""
     return np.concatenate(list(read_blocks(path)))
 
 
@@ -182,7 +182,7 @@ def _npz_blocks(path, rows):
         }[np.lib.format.read_magic(stream)]
         (count, dimension), is_fortran, dtype = read_header(stream)
         if is_fortran:
-            raise ValueError("columns first")
+            raise ValueError("the array is in column-major order")
         for start in range(0, count, rows):
             size = min(rows, count - start) * dimension * dtype.itemsize
             block = np.frombuffer(stream.read(size), dtype)

@@ -1,4 +1,4 @@
-"""`search`: neighbours of images and near-duplicates, with a page of pictures."""
+"""`search`: finds neighbours of images, or near-duplicates, and writes a page of pictures."""
 
 import logging
 import os
@@ -19,22 +19,22 @@ from .embeddings import EmbeddingsInfo, read_blocks, read_info, read_vectors
 from .page import thumbnail, write_page
 
 _LOGGER = logging.getLogger("simclr_keras")
-_SIDE = 128  # pixels of a picture
-_PAGE_PAIRS = 200  # that a page shows, the most similar ones
+_SIDE = 128  # height and width of a picture in pixels
+_PAGE_PAIRS = 200  # most similar pairs shown on a page
 _MOST_PAIRS = 100_000
 
 
 def search(config: SearchConfig) -> dict:
     """The nearest embedded images of each query, or pairs of near-duplicates.
 
-    By cosine similarity, exactly. Both are drawn on a page of pictures too.
+    The search is exact, by cosine similarity. The results are also shown on a page of pictures.
 
     Args:
         config: The settings.
 
     Returns:
-        `rows` of `query` and `matches` (`path`, `cosine`; one match for a pair of
-        near-duplicates), `page`, and of near-duplicates the number of `pairs`.
+        `rows` of a `query` and its `matches` (`path`, `cosine`; one match for a pair of
+        near-duplicates), `page`, and for near-duplicates the number of `pairs`.
 
     Raises:
         InputError: If a file is missing or cannot be read.
@@ -82,7 +82,7 @@ def _duplicates(config: SearchConfig) -> dict:
     pairs, cosines = near_duplicates(read_vectors(embeddings), threshold, _MOST_PAIRS)
     if len(pairs) == _MOST_PAIRS:
         _LOGGER.warning(
-            "There are more pairs than the %d most similar ones that are kept: raise `threshold`.",
+            "Only the %d most similar pairs are kept. Raise `threshold` to find fewer.",
             _MOST_PAIRS,
         )
     rows = [
@@ -101,8 +101,8 @@ def _duplicates(config: SearchConfig) -> dict:
             for row in rows[:_PAGE_PAIRS]
         ),
         f"{len(rows)} pairs with a cosine similarity of at least {threshold:g} among "
-        f"{len(info.paths)} images; the most similar first"
-        + (f", of which {_PAGE_PAIRS} are shown" if len(rows) > _PAGE_PAIRS else ""),
+        f"{len(info.paths)} images, the most similar first"
+        + (f"; the first {_PAGE_PAIRS} are shown" if len(rows) > _PAGE_PAIRS else ""),
     )
     return {"rows": rows, "pairs": len(rows), "page": str(page)}
 
@@ -150,7 +150,7 @@ class _Pictures:
         self.known = {}
 
     def of(self, name: str, is_file: bool = False) -> bytes | None:
-        """The JPEG of a name in the file (or of a file itself); `None` if it is gone."""
+        """The JPEG of an embedded image (or of an image file); `None` if it cannot be read."""
         if not (is_file or self.is_of_files):
             return None
         path = name if is_file else os.path.join(self.root, name)

@@ -1,4 +1,4 @@
-"""A page of pictures: one HTML file that needs nothing beside it."""
+"""A page of pictures: one self-contained HTML file."""
 
 import base64
 import html
@@ -25,10 +25,10 @@ b { font-variant-numeric: tabular-nums; }
 
 
 def thumbnail(image: tf.Tensor) -> bytes:
-    """A picture of the page.
+    """Encodes a picture for the page.
 
     Args:
-        image: float `(S, S, C)` in [0, 1]; of other than 3 channels the first is shown.
+        image: float `(S, S, C)` in [0, 1]; unless C is 3, only the first channel is shown.
 
     Returns:
         A JPEG.
@@ -46,10 +46,10 @@ def write_page(
     """Writes the page whole or not at all.
 
     Args:
-        path: The `.html` file; its folder is made.
-        title: Its heading.
-        rows: For each row its pictures: (name, number such as a cosine, JPEG or `None` when
-            there is no picture). The first of a row is its query.
+        path: The `.html` file; its folder is created.
+        title: The heading of the page.
+        rows: For each row, its pictures: (name, number such as a cosine, JPEG or `None` if
+            there is no picture). The first picture of a row is its query.
         note: A line under the heading.
 
     Returns:

@@ -1,1 +1,1 @@
-"""SavedModels: written, found, served and loaded as layers."""
+"""Exports, finds and serves SavedModels, and loads them as layers."""

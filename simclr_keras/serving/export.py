@@ -33,31 +33,31 @@ def export_encoder(
 
     The SavedModel has the signatures `serving_default` (float32 `images` `(N, S, S, C)` in
     [0, 1] to `embedding` `(N, D)`) and, for RGB, `serving_bytes` (string `image_bytes` `(N,)`:
-    JPEG, PNG, GIF or BMP of any size, resized and cropped as evaluation does). It can be
+    JPEG, PNG, GIF or BMP of any size, resized and cropped as in evaluation). It can be
     fine-tuned: `__call__(images, training)`, `variables`, `trainable_variables` and
-    `regularization_losses`. Versions are never overwritten, and a folder with a number as its
-    name is always complete. With the `serving` extra installed, warm-up requests for
-    TensorFlow Serving are written too.
+    `regularization_losses`. Versions are never overwritten, and a numbered folder is always
+    complete. With the `serving` extra installed, warm-up requests for TensorFlow Serving are
+    written too.
 
     Args:
         encoder: Model from images in [0, 1] to features `(N, D)`.
         path: Folder of the model, such as `saved_models/flowers`.
         version: Number of the version, from 1. Defaults to the next free one.
         image_size: S in pixels. Defaults to the encoder's own input size.
-        l2_normalise: Divide every embedding that the signatures return by its length, so that
-            inner products are cosines. `__call__` returns the encoder's features as they are.
-            Defaults to `False`.
-        weights_dtype: `"float32"`; or `"float16"` or `"bfloat16"`, which store kernels in half
+        l2_normalise: Divide every embedding that the signatures return by its L2 norm, so that
+            inner products are cosine similarities. `__call__` returns the encoder's features
+            as they are. Defaults to `False`.
+        weights_dtype: `"float32"`; or `"float16"` or `"bfloat16"`, which store kernels at half
             the size and compute in float32, for serving only: `trainable_variables` is empty.
         licence: What the weights may be used for, such as `"Apache-2.0"`; kept in
             `metadata.json`. Defaults to `None`, not stated.
-        metadata: More entries of `metadata.json`.
+        metadata: Additional entries of `metadata.json`.
 
     Returns:
         The version's folder.
 
     Raises:
-        InputError: If the version exists already or an argument is out of its range.
+        InputError: If the version already exists or an argument is out of range.
         ValueError: If the encoder takes any size and `image_size` is missing.
 
     Example:
@@ -98,27 +98,27 @@ def export_classifier(
 ) -> pathlib.Path:
     """Writes a classifier for TensorFlow Serving.
 
-    The signatures are those of `export_encoder` with other outputs: `probabilities`, float32
-    `(N, C)`, and `classes`, string `(N, C)`: the name of each column, in every row the same and
-    in the order of `probabilities`, as TensorFlow Serving's classifiers return them.
-    `__call__` returns logits and can be fine-tuned. `metadata.json` has `class_names`.
+    The signatures take the inputs of `export_encoder` and return `probabilities`, float32
+    `(N, C)`, and `classes`, string `(N, C)`. As with TensorFlow Serving's classifiers, every
+    row of `classes` has the same names, in the order of `probabilities`. `__call__` returns
+    logits and can be fine-tuned. `metadata.json` has `class_names`.
 
     Args:
         classifier: Model from images in [0, 1] to logits `(N, C)`.
         path: Folder of the model, such as `saved_models/flowers`.
         class_names: C names, in the order of the logits.
-        version: As of `export_encoder`.
-        image_size: As of `export_encoder`.
-        weights_dtype: As of `export_encoder`.
-        licence: As of `export_encoder`.
-        metadata: As of `export_encoder`.
+        version: As in `export_encoder`.
+        image_size: As in `export_encoder`.
+        weights_dtype: As in `export_encoder`.
+        licence: As in `export_encoder`.
+        metadata: As in `export_encoder`.
 
     Returns:
         The version's folder.
 
     Raises:
-        InputError: If there are not C names, the version exists already or an argument is out of
-            its range.
+        InputError: If there are not C names, the version already exists or an argument is
+            out of range.
         ValueError: If the classifier takes any size and `image_size` is missing.
 
     Example:
@@ -173,14 +173,14 @@ def _export(
     answer: Callable,
     content: dict,
 ) -> pathlib.Path:
-    """Writes a version: what both kinds of export have in common."""
+    """Writes a version; shared by both kinds of export."""
     path = pathlib.Path(path)
     check_choice("weights_dtype", weights_dtype, choices_of(WeightsDtype))
     check_range("version", version, AT_LEAST_1)
     image_size = image_size or model.input_shape[1]
     if image_size is None:
         raise ValueError(
-            "`encoder` takes images of any size: say at which to serve it. "
+            "`encoder` takes images of any size: set the size at which to serve it. "
             f"Received: image_size=None, encoder.input_shape={model.input_shape}"
         )
     channels = model.input_shape[-1]
@@ -209,7 +209,7 @@ def _export(
 
 @contextlib.contextmanager
 def _without_synchronised_norm(encoder: keras.Model):
-    """A graph that is served has one replica: no collective operation may get into it."""
+    """Turns synchronisation off: served graphs have one replica, no collective operations."""
     layers = [layer for layer in layers_of(encoder) if getattr(layer, "synchronized", False)]
     for layer in layers:
         layer.synchronized = False

@@ -18,7 +18,7 @@ def reusable(
     answer: Callable[[tf.Tensor], dict[str, tf.Tensor]],
     weights_dtype: str = "float32",
 ) -> tuple[tf.train.Checkpoint, dict]:
-    """Traces an encoder or a classifier into what is saved.
+    """Traces an encoder or a classifier into the object to save.
 
     The encoder itself is not tracked, only its variables and the traced functions: loading
     needs neither Keras nor this package.
@@ -26,9 +26,9 @@ def reusable(
     Args:
         encoder: Model from images in [0, 1] to features `(N, D)`, or to logits.
         image_size: S in pixels.
-        answer: From its output to what the signatures return, by name.
+        answer: Maps its output to the outputs of the signatures, by name.
         weights_dtype: `"float16"` or `"bfloat16"` stores every weight of rank 2 or more in
-            it and computes in float32; such an export cannot be fine-tuned.
+            that type and computes in float32; such an export cannot be fine-tuned.
 
     Returns:
         The object to save, and its signatures by name.
@@ -50,8 +50,8 @@ def reusable(
         return features(images, training)
 
     def answer_to(images):
-        # Convolutions fail without an image: one takes its place and is cut off again. (Not
-        # by tf.pad: oneDNN fuses that into the convolution and forgets the new image.)
+        # Convolutions fail on an empty batch: a blank image is added, and its output dropped.
+        # (Not with tf.pad: oneDNN fuses it into the convolution and loses the added image.)
         count = tf.shape(images)[0]
         stand_in = tf.zeros([tf.cast(count == 0, tf.int32), image_size, image_size, channels])
         images = tf.concat([images, stand_in], axis=0)
@@ -93,8 +93,8 @@ def reusable(
 
 
 def _stored(variable: tf.Variable, weights_dtype: str) -> tf.Variable:
-    """What is saved of a variable: itself, or a half-size copy of a kernel."""
-    # Vectors (biases, batch norm) are below a hundredth of the size and need the precision.
+    """What to save for a variable: itself, or a half-size copy of a kernel."""
+    # Vectors (biases, batch norm) are less than 1 % of the size and need the precision.
     if weights_dtype == "float32" or variable.shape.rank < 2 or not variable.dtype.is_floating:
         return variable
     value = tf.cast(variable, weights_dtype)

@@ -1,4 +1,4 @@
-"""`ExportedEncoder`: an exported model as a Keras layer, to be fine-tuned."""
+"""`ExportedEncoder`: an exported encoder as a Keras layer, for fine-tuning too."""
 
 import os
 
@@ -17,9 +17,9 @@ class ExportedEncoder(keras.layers.Layer):
     `keras.layers.TFSMLayer` runs an export too, but always in inference mode.
 
     Args:
-        model_path: A version's folder, or the model's folder (the newest version is taken).
-        trainable: Whether training changes the encoder; batch norm then uses the batch's
-            statistics and updates its own. Defaults to `False`: frozen.
+        model_path: A version's folder, or the model's folder (uses the newest version).
+        trainable: Whether training changes the encoder; batch norm then uses batch statistics
+            and updates its moving averages. Defaults to `False` (frozen).
 
     Call arguments:
         images: float32 `(N, S, S, C)` in [0, 1].
@@ -29,7 +29,7 @@ class ExportedEncoder(keras.layers.Layer):
         float32 features `(N, D)`.
 
     Raises:
-        InputError: If there is no exported model, or `trainable` is asked of a half-size one.
+        InputError: If there is no exported model, or `trainable` is set for a half-size one.
 
     Example:
         >>> import tempfile
@@ -60,8 +60,8 @@ class ExportedEncoder(keras.layers.Layer):
         others = [v for v in exported.variables if id(v) not in known]
         if trainable and not trainable_variables:
             raise InputError(
-                f"{model_path} cannot be fine-tuned: it was exported in half the size, for serving. "
-                "Export the run with `weights_dtype=float32`."
+                f"{model_path} cannot be fine-tuned: it was exported at half the size, for serving. "
+                "Export the run again with `weights_dtype=float32`."
             )
         track_variables(self, trainable_variables, others)
 
@@ -76,7 +76,7 @@ class ExportedEncoder(keras.layers.Layer):
 
 
 class _Untracked:
-    """Keeps Keras from looking for weights inside: they are named one by one."""
+    """Keeps Keras from tracking the weights inside: they are registered explicitly."""
 
     def __init__(self, value):
         self.value = value

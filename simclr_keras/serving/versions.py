@@ -1,4 +1,4 @@
-"""The numbered versions of an exported model: finding them and adding one, whole."""
+"""Finds the numbered versions of an exported model and adds new ones atomically."""
 
 import contextlib
 import json
@@ -16,13 +16,13 @@ METADATA_FILE = "metadata.json"
 
 @contextlib.contextmanager
 def new_version(path: pathlib.Path, version: int | None) -> Iterator[tuple[pathlib.Path, list]]:
-    """Gives a folder to write a version into, which gets its number when all went well.
+    """Yields a folder to write a version into, and renames it to its number on success.
 
-    Until then its name is no number, so TensorFlow Serving does not see it; after an error
-    nothing is left.
+    Until then its name is not a number, so TensorFlow Serving ignores it; after an error
+    nothing is left behind.
 
     Args:
-        path: Folder of the model; it is made.
+        path: Folder of the model; it is created.
         version: Number of the version. Defaults to the next free one.
 
     Yields:
@@ -39,7 +39,7 @@ def new_version(path: pathlib.Path, version: int | None) -> Iterator[tuple[pathl
         while not finished:
             number = version or max(versions(path), default=0) + 1
             try:
-                os.rename(unfinished, path / str(number))  # fails where a version is
+                os.rename(unfinished, path / str(number))  # fails if the version exists
                 finished.append(path / str(number))
             except OSError as error:
                 if not (path / str(number)).exists():
@@ -56,7 +56,7 @@ def _exists(path: pathlib.Path, version: int) -> str:
 
 
 def versions(path: pathlib.Path) -> list[int]:
-    """The numbers of the versions in a model's folder, in no order."""
+    """The numbers of the versions in a model's folder, in no particular order."""
     if not path.is_dir():
         return []
     return [int(p.name) for p in path.iterdir() if p.name.isdecimal() and p.is_dir()]
@@ -75,12 +75,12 @@ def find_version(path: str | os.PathLike) -> pathlib.Path:
             return candidate
     raise InputError(
         f"There is no exported model in {path}. Expected a folder with saved_model.pb, or one "
-        "with numbered versions; write it with: simclr-keras export RUN --output saved_models/NAME"
+        "with numbered versions; create one with: simclr-keras export RUN --output saved_models/NAME"
     )
 
 
 def read_metadata(path: str | os.PathLike) -> dict:
-    """The content of `metadata.json` of an exported model.
+    """Reads `metadata.json` of an exported model.
 
     Raises:
         InputError: If there is no exported model, or this package did not write it.
@@ -93,13 +93,13 @@ def read_metadata(path: str | os.PathLike) -> dict:
     except ValueError:
         problem = "is damaged"
     raise InputError(
-        f"{file} {problem}: expected what simclr-keras export wrote there, which holds the "
+        f"{file} {problem}: expected the file that simclr-keras export writes, which has the "
         "model's image size. Export the model again."
     )
 
 
 def embedding_dimension(path: str | os.PathLike) -> int:
-    """D of an exported encoder.
+    """The embedding dimension D of an exported encoder.
 
     Raises:
         InputError: If there is no exported model, or it is a classifier.
@@ -117,7 +117,7 @@ def load_exported(path: str | os.PathLike):
     """Loads an exported encoder for embedding or fine-tuning.
 
     Args:
-        path: A version's folder, or the model's folder (the newest version is taken).
+        path: A version's folder, or the model's folder (uses the newest version).
 
     Returns:
         A callable `(images, training=False) -> (N, D)` with `variables`,

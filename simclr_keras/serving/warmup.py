@@ -1,6 +1,6 @@
 """Requests that TensorFlow Serving replays before it serves a new version.
 
-Without them the first clients wait: the server plans the graph at its first request.
+Without them the first clients wait while the server prepares the graph.
 """
 
 import logging
@@ -16,13 +16,13 @@ _LOGGER = logging.getLogger("simclr_keras")
 def write_warmup_requests(folder: pathlib.Path, model_name: str, inputs: dict) -> int:
     """Writes one request for each signature.
 
-    The messages are those of the `tensorflow-serving-api` package (the `serving` extra). Where
-    it is not installed nothing is written, and a line in the log says so: the model is served
-    just the same, with a slower first request.
+    The message types come from the `tensorflow-serving-api` package (the `serving` extra). If
+    it is not installed, nothing is written and a warning is logged: the model can be served
+    without them, with a slower first request.
 
     Args:
         folder: The version's folder.
-        model_name: Name of the model that a request names.
+        model_name: Name of the model in the requests.
         inputs: signature -> (name of its input, tensor).
 
     Returns:
@@ -32,8 +32,8 @@ def write_warmup_requests(folder: pathlib.Path, model_name: str, inputs: dict) -
         from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
     except ImportError:
         _LOGGER.warning(
-            "No warm-up requests were written: tensorflow-serving-api is not installed. For "
-            'them, run: pip install "simclr_keras[serving]", and export again.'
+            "No warm-up requests were written: tensorflow-serving-api is not installed. To "
+            'write them, run pip install "simclr_keras[serving]" and export again.'
         )
         return 0
     file = folder / WARMUP_FILE
@@ -51,7 +51,7 @@ def write_warmup_requests(folder: pathlib.Path, model_name: str, inputs: dict) -
 
 
 def example_inputs(signatures, image_size: int, channels: int) -> dict:
-    """Inputs for each signature: gray, as floats, and as a JPEG and a PNG."""
+    """Inputs for each signature: a gray image as floats, gray images as a JPEG and a PNG."""
     gray = np.full((1, image_size, image_size, channels), 0.5, np.float32)
     inputs = {"serving_default": ("images", gray)}
     if "serving_bytes" in signatures:

@@ -1,1 +1,1 @@
-"""The Keras model, its optimizers, schedules and checkpoints, and the check of its replicas."""
+"""The Keras model, its optimizers, schedules and checkpoints, and `verify_replicas`."""

@@ -1,4 +1,4 @@
-"""Callbacks of a run: history, checkpoints, and a loud stop when training is ruined."""
+"""Callbacks of a run: history, checkpoints, a collapse warning, a stop on non-finite loss."""
 
 import contextlib
 import csv
@@ -19,7 +19,7 @@ _LOGGER = logging.getLogger("simclr_keras")
 
 
 class StopOnNonFiniteLoss(keras.callbacks.Callback):
-    """Ends the run at the first loss that is not a number, naming the step.
+    """Stops the run at the first NaN or infinite loss and names the step.
 
     Raises:
         RunFailure: At that step; the last checkpoint is from before it.
@@ -35,17 +35,17 @@ class StopOnNonFiniteLoss(keras.callbacks.Callback):
 
 
 class CollapseWarning(keras.callbacks.Callback):
-    """Warns when a run has stopped without having learned to tell images apart.
+    """Warns when a run has stalled without learning to tell images apart.
 
-    The loss alone does not say so: it is near ln(2N - 1) in the first hundred steps of many runs
-    that go on to learn, and always at a high temperature. A run is reported when, for
-    `patience_steps` steps after the warm-up, a view's partner was its nearest candidate no more
-    often than by guessing (twice in 2N - 1), and the loss did not fall by a thousandth.
+    The loss alone does not show this: it is near ln(2N - 1) for the first hundred steps of many
+    runs that later learn, and always at a high temperature. A run is reported when, for
+    `patience_steps` steps after the warm-up, a view's partner was its nearest candidate at most
+    twice as often as by guessing (1 in 2N - 1), and the loss fell by less than a thousandth.
 
     Args:
         batch_size: N, images per step over all replicas.
-        warmup_steps: Steps of the warm-up, in which little moves. Defaults to 0.
-        patience_steps: Steps before a warning, and between two. Defaults to 200.
+        warmup_steps: Steps of the warm-up, in which little changes. Defaults to 0.
+        patience_steps: Steps before the first warning and between warnings. Defaults to 200.
     """
 
     def __init__(self, batch_size: int, warmup_steps: int = 0, patience_steps: int = 200):
@@ -58,19 +58,18 @@ class CollapseWarning(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         step = self.model.steps_made
         loss, accuracy = logs["loss"], logs["contrastive_accuracy"]
-        guesses = accuracy <= min(
-            2 * self._chance, self._chance + 0.1
-        )  # few images: far above 0
+        # With few images, chance is far above 0.
+        guesses = accuracy <= min(2 * self._chance, self._chance + 0.1)
         if step < self._warmup_steps or not guesses:
             self._flat_since = None
         elif self._flat_since is None or loss < (1 - 1e-3) * self._flat_since[1]:
             self._flat_since = step, loss
         elif step - self._flat_since[0] >= self._patience_steps:
             _LOGGER.warning(
-                "Step %d: nothing learned in %d steps. The loss stays at %.3f, and of the other "
-                "views of the batch a view's partner is the nearest in %.2g of all cases, as by "
-                "guessing (%.2g): the features may have collapsed. Try a lower `learning_rate` (a "
-                "higher one if the loss has never moved), or weaker augmentations.",
+                "Step %d: nothing learned in %d steps. The loss stays at %.3f, and a view's "
+                "partner is the nearest of the other views in the batch in %.2g of all cases, close "
+                "to guessing (%.2g): the features may have collapsed. Try a lower `learning_rate` "
+                "(a higher one if the loss has never moved), or weaker augmentations.",
                 step,
                 step - self._flat_since[0],
                 loss,
@@ -81,10 +80,10 @@ class CollapseWarning(keras.callbacks.Callback):
 
 
 class RunHistory(keras.callbacks.Callback):
-    """One row for each interval: in `history.csv`, in TensorBoard and in the log.
+    """Writes one row per interval to `history.csv`, to TensorBoard and to the log.
 
-    A row is written before the checkpoint of its step. When a run continues, rows after its
-    checkpoint belong to steps that are made again, and are dropped.
+    A row is written before the checkpoint of its step. When a run resumes, rows after its
+    checkpoint are dropped, because their steps are repeated.
 
     Args:
         path: The CSV file.
@@ -150,10 +149,10 @@ class RunHistory(keras.callbacks.Callback):
 
 
 class SaveCheckpoints(keras.callbacks.Callback):
-    """Writes a checkpoint at the end of each interval; the last of the callbacks.
+    """Writes a checkpoint at the end of each interval; must be the last callback.
 
     Args:
-        checkpoints: Where to.
+        checkpoints: The checkpoints of the run.
     """
 
     def __init__(self, checkpoints: Checkpoints):
@@ -165,7 +164,7 @@ class SaveCheckpoints(keras.callbacks.Callback):
 
 
 def read_history(path: str | pathlib.Path) -> list[dict[str, str]]:
-    """The rows of a `history.csv`, or none when there is no such file yet."""
+    """The rows of a `history.csv`; empty if the file does not exist yet."""
     path = pathlib.Path(path)
     if not path.exists():
         return []

@@ -1,7 +1,8 @@
 """Exact resume: everything that the next step depends on, saved with `tf.train.Checkpoint`.
 
-Keras' BackupAndRestore loses the state of wrapped optimizers, and `.keras` files hold no
-learning-rate position. Data order and views need no state: they are functions of the step.
+Keras' BackupAndRestore loses the state of wrapped optimizers, and `.keras` files do not store
+the position in the learning-rate schedule. Data order and views need no state: they are
+functions of the step.
 """
 
 import pathlib
@@ -14,14 +15,14 @@ from .simclr import SimCLR
 
 
 class Checkpoints:
-    """The last checkpoints of a run.
+    """The most recent checkpoints of a run.
 
     Args:
         model: A compiled `SimCLR`.
-        directory: Folder of the checkpoints; made when the first is written.
-        write_to: Another folder to write to. Saving is the work of all workers (it may sum
-            variables over them), but the files of a run are the chief's: the others write
-            theirs somewhere else.
+        directory: Folder of the checkpoints; created when the first is written.
+        write_to: Another folder to write to. All workers must save, because saving may sum
+            variables over them, but only the chief writes the files of the run: the others
+            write elsewhere.
         keep: How many to keep.
     """
 
@@ -46,14 +47,14 @@ class Checkpoints:
         )
 
     def save(self) -> None:
-        """Writes the model, its optimizer and its step."""
+        """Saves the model, its optimizer and its step."""
         self._manager.save(checkpoint_number=self._model.steps_made)
 
     def restore(self) -> int:
         """Restores the newest checkpoint, if there is one.
 
         Returns:
-            The number of steps that were already made.
+            The number of steps already made.
 
         Raises:
             RunFailure: If the checkpoint does not fit the model.

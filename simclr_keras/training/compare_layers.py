@@ -1,4 +1,4 @@
-"""Which layer of an encoder makes something else of a batch that is divided over replicas."""
+"""Finds layers of an encoder whose output changes when the batch is split across replicas."""
 
 import contextlib
 import threading
@@ -9,19 +9,19 @@ import tensorflow as tf
 
 from ..keras_versions import layers_of
 
-# Outputs of a layer that gets equal inputs differ by float32 rounding only, unless it is wrong.
+# Given equal inputs, the outputs of a correct layer differ by float32 rounding only.
 _TOLERANCE = 1e-3
 
 
 def compare_layers(strategies, encoders, images: tf.Tensor) -> list[str]:
-    """Compares what every layer makes of the same images, and its penalties, in training mode.
+    """Compares the outputs and penalties of every layer on the same images, in training mode.
 
-    A layer is at fault if what it gets agrees between the strategies and what it makes does not.
-    Layers are found by running them, so also inside other models and subclassed ones.
+    A layer is at fault if its inputs agree between the strategies and its outputs do not.
+    Layers are found by running them, so layers of nested and subclassed models are included.
 
     Args:
-        strategies: One replica, and several.
-        encoders: The same network, with the same weights, under each.
+        strategies: One with a single replica, and one with several.
+        encoders: The same network, with the same weights, built under each strategy.
         images: `(N, H, W, C)` in [0, 1], with N a multiple of both numbers of replicas.
 
     Returns:
@@ -32,7 +32,7 @@ def compare_layers(strategies, encoders, images: tf.Tensor) -> list[str]:
         for strategy, encoder in zip(strategies, encoders)
     )
     findings = []
-    # By order of execution: names that Keras makes up differ from one build to the next.
+    # Matched by order of execution: the names that Keras generates differ between builds.
     for (layer, *ours), (_, *theirs) in zip(one, several):
         (inputs, outputs, penalty), (their_inputs, their_outputs, their_penalty) = ours, theirs
         if _agree(inputs, their_inputs) and not _agree(outputs, their_outputs):
@@ -40,14 +40,14 @@ def compare_layers(strategies, encoders, images: tf.Tensor) -> list[str]:
         if abs(penalty - their_penalty) > _TOLERANCE * abs(penalty):
             findings.append(
                 f"Layer {layer.name}: its penalty is {penalty:.6g} on one replica and "
-                f"{their_penalty:.6g} in the mean of several: it depends on how the batch is "
-                "divided. Make it a mean over images."
+                f"{their_penalty:.6g} on average over several, so it depends on how the batch is "
+                "split. Make it a mean over images."
             )
     return list(dict.fromkeys(findings))  # a layer may be called twice
 
 
 def _run_layers(strategy, encoder, images):
-    """(layer, inputs, outputs, penalty) of every call of a layer, over the global batch."""
+    """(layer, inputs, outputs, penalty) for every call of a layer, over the global batch."""
     layers = [
         layer
         for layer in layers_of(encoder)
@@ -56,7 +56,7 @@ def _run_layers(strategy, encoder, images):
     count = strategy.num_replicas_in_sync
     parts = iter(tf.split(images, count))
     parts = strategy.experimental_distribute_values_from_function(lambda _: next(parts))
-    calls = threading.local()  # strategies run each replica in a thread, in turns
+    calls = threading.local()  # strategies run each replica in a thread, one at a time
     called = []
 
     @tf.function(autograph=False)
@@ -97,7 +97,7 @@ def _run_layers(strategy, encoder, images):
 
 @contextlib.contextmanager
 def _recorded(layer, calls: threading.local):
-    """Within, every call of a layer is noted with its inputs and outputs."""
+    """Context in which every call of a layer is recorded with its inputs and outputs."""
     original = layer.call
 
     def call(*arguments, **options):
@@ -109,11 +109,11 @@ def _recorded(layer, calls: threading.local):
     try:
         yield
     finally:
-        del vars(layer)["call"]  # that of its class is back
+        del vars(layer)["call"]  # restores the method of its class
 
 
 def _rows(tensors, images: int) -> list[tf.Tensor]:
-    """The floating-point tensors that have a row for each image."""
+    """The floating-point tensors with one row per image."""
     return [
         tf.cast(x, tf.float32)
         for x in tf.nest.flatten(tensors)
@@ -126,7 +126,7 @@ def _rows(tensors, images: int) -> list[tf.Tensor]:
 
 def _agree(ours: list[np.ndarray], theirs: list[np.ndarray]) -> bool:
     return all(
-        # Not `>`: what is not a number does not agree.
+        # Not `>`: NaN must count as a difference.
         np.abs(a - b).max(initial=0.0) <= _TOLERANCE * np.abs(a).max(initial=1e-12)
         for a, b in zip(ours, theirs)
     )
@@ -135,9 +135,9 @@ def _agree(ours: list[np.ndarray], theirs: list[np.ndarray]) -> bool:
 def _reason(layer) -> str:
     kind = type(layer).__name__
     if isinstance(layer, keras.layers.BatchNormalization) and not layer.synchronized:
-        why = "normalises each replica's part by itself. Build it with synchronized=True"
+        why = "normalises each replica's images separately. Build it with synchronized=True"
     elif "Dropout" in kind or kind.startswith("Random"):
-        why = "draws other numbers on each replica, so that no two runs are comparable"
+        why = "draws different random numbers on each replica, so no two runs are comparable"
     else:
-        why = "makes something else of the same images when they are divided over replicas"
+        why = "gives different outputs for the same images when they are split across replicas"
     return f"Layer {layer.name} ({kind}) {why}."

@@ -1,6 +1,6 @@
-"""Defaults that depend on the optimizer, and where they come from; a test pins each value.
+"""Defaults that depend on the optimizer, and their sources; a test pins each value.
 
-Defaults of single settings stand on their fields: `runs/config.py`, `classifiers/settings.py`.
+Defaults of single settings are on their fields: `runs/config.py`, `classifiers/settings.py`.
 """
 
 import math
@@ -8,8 +8,8 @@ from typing import Literal
 
 OptimizerName = Literal["lars", "lamb", "sgd", "adamw"]
 
-# command -> optimizer -> rule of `scale_learning_rate` -> its base. A constant does not grow with
-# the batch: Adam-like steps do not. A rule that is not asked for is the first.
+# command -> optimizer -> rule of `scale_learning_rate` -> its base. `constant` does not grow
+# with the batch, because Adam-like steps do not. The first rule is the default.
 LEARNING_RATES = {
     "pretrain": {
         # arXiv 2002.05709, Appendix B.1 and Section 2.2
@@ -29,20 +29,20 @@ LEARNING_RATES = {
         "adamw": {"constant": 1e-3},
     },
 }
-# Of pretraining; LARS': arXiv 2002.05709, Section 2.2.
+# For pretraining. The value for LARS is from arXiv 2002.05709, Section 2.2.
 WEIGHT_DECAYS = {"lars": 1e-6, "sgd": 1e-4, "adamw": 1e-4, "lamb": 0.0}
 
 
 def default_learning_rate(
     command: str, optimizer: str, batch_size: int, rule: str | None = None
 ) -> float:
-    """The peak learning rate where none was asked for.
+    """The default peak learning rate.
 
     Args:
         command: `"pretrain"`, `"fine-tune"` or `"distill"`.
-        optimizer: Its name.
-        batch_size: N, images of a step.
-        rule: `"sqrt"` or `"linear"`. Defaults to the first that the table has.
+        optimizer: Name of the optimizer.
+        batch_size: N, images per step.
+        rule: `"sqrt"` or `"linear"`. Defaults to the first in the table.
 
     Returns:
         The learning rate.
@@ -60,8 +60,8 @@ def scale_learning_rate(base: float, batch_size: int, rule: str = "sqrt") -> flo
     """The peak learning rate for a batch size.
 
     `"sqrt"`: base * sqrt(B), `"linear"`: base * B / 256 (Appendix B.1 of the paper). Below a
-    batch of 2048 the square root is better by up to five points (its Table B.1, with base
-    0.075 against 0.3).
+    batch size of 2048, `"sqrt"` is better by up to five points (Table B.1 of the paper, with
+    base 0.075 against 0.3).
 
     Args:
         base: Learning rate before scaling, such as 0.075 (`"sqrt"`) or 0.3 (`"linear"`).

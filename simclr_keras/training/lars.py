@@ -8,7 +8,7 @@ from ..keras_versions import VersionedOptimizer
 
 @keras.saving.register_keras_serializable(package="simclr_keras")
 class LARS(VersionedOptimizer):
-    """SGD with momentum whose step is scaled for each tensor, for large batches.
+    """SGD with momentum for large batches, with a separate step scale for each tensor.
 
     For a weight w of rank >= `min_rank`, with gradient g, weight decay b, trust coefficient
     eta, momentum m and learning rate lr:
@@ -19,13 +19,13 @@ class LARS(VersionedOptimizer):
         w = w - v
 
     Tensors of lower rank (biases, batch-norm gamma and beta) are neither decayed nor scaled:
-    g' = g and trust = 1. The rule goes by rank because Keras 3 names every kernel `kernel`.
+    g' = g and trust = 1. The rule uses rank because Keras 3 names every kernel `kernel`.
 
     Args:
         learning_rate: A number or a schedule such as `WarmupCosine`.
         momentum: m in [0, 1).
-        weight_decay: b >= 0, added to the gradient before the trust ratio. The paper has
-            1e-6 on ImageNet. Without it tensors are scaled all the same.
+        weight_decay: b >= 0, added to the gradient before the trust ratio. The paper uses
+            1e-6 on ImageNet. With 0, tensors are still scaled.
         trust_coefficient: eta > 0.
         min_rank: Lowest rank that is decayed and scaled. Defaults to 2.
         name: Name of the optimizer.
@@ -70,7 +70,7 @@ class LARS(VersionedOptimizer):
                 f"trust_coefficient={trust_coefficient}"
             )
         self.momentum = momentum
-        # The base class would decay too, and every tensor: VersionedOptimizer stops it.
+        # The base class would decay too, and every tensor; VersionedOptimizer prevents it.
         self.weight_decay = weight_decay
         self.trust_coefficient = trust_coefficient
         self.min_rank = min_rank

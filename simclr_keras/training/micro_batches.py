@@ -1,10 +1,10 @@
-"""The gradient of a large batch from small ones: two passes, the loss over all projections.
+"""The gradient of a large batch from micro-batches: two passes, loss over all projections.
 
-n images on this replica in M micro-batches of m, V trainable variables. As in GradCache (Gao et
-al. 2021, https://arxiv.org/abs/2101.06983): the loss L depends on the network only through the
-2N projections z, so dL/dw = sum over micro-batches of (dL/dz) dz/dw. The first pass makes all z
-and keeps no activations; dL/dz is that of the whole batch; the second pass makes each
-micro-batch's z again, now with activations, and sends dL/dz back through them.
+This replica's n images form M micro-batches of m images. As in GradCache (Gao et al. 2021,
+https://arxiv.org/abs/2101.06983), the loss L depends on the network only through the 2N
+projections z, so dL/dw = sum over micro-batches of (dL/dz) dz/dw. The first pass computes all z
+and keeps no activations. dL/dz is then computed for the whole batch. The second pass recomputes
+each micro-batch's z, now with activations, and backpropagates dL/dz through them.
 """
 
 import tensorflow as tf
@@ -22,7 +22,7 @@ from .step import (
     probe_share,
 )
 
-# Ops that keep the state of their draws to themselves, so that nothing can put it back.
+# Random ops whose state is internal, so that it cannot be restored.
 _UNREPEATABLE = {
     "Multinomial",
     "ParameterizedTruncatedNormal",
@@ -42,15 +42,16 @@ def micro_batch_gradients(model, images, labels) -> tuple[list, dict[str, Logged
 
     Args:
         model: A compiled `SimCLR` with `micro_batch_size`.
-        images: This replica's.
+        images: This replica's images.
         labels: Integers `(n,)`, -1 for none; or `None`.
 
     Returns:
         What `whole_batch_gradients` returns for the whole batch.
 
     Raises:
-        ValueError: If the micro-batch does not divide over the replicas, the batch size must be
-            known and is not, or the second pass would draw other random numbers than the first.
+        ValueError: If the micro-batch does not divide evenly over the replicas, the batch size
+            must be known and is not, or the second pass would not repeat the random numbers of
+            the first.
     """
     count = replicas.check_even(tf.shape(images)[0])  # n
     size = _local_size(model)  # m
@@ -90,7 +91,7 @@ def micro_batch_gradients(model, images, labels) -> tuple[list, dict[str, Logged
         loss = tf.reduce_sum(pairs.losses) / total
     towards = tape.gradient(loss, halves, unconnected_gradients="zero")
     towards = tf.concat([_blocks(half, number, size) for half in towards], axis=1)
-    # Dropout and the like go through the same seeds again, so they draw the same.
+    # Dropout and similar layers repeat their draws from the restored seeds.
     for state, value in zip(seeds, seeds_before):
         state.assign(value)
     labelled = None if model.probe is None else labelled_views(labels)
@@ -116,8 +117,8 @@ def micro_batch_gradients(model, images, labels) -> tuple[list, dict[str, Logged
             to_minimise = scaled(model.optimizer, to_minimise)
         new = tape.gradient(to_minimise, variables, unconnected_gradients="zero")
         gradients = [a + tf.convert_to_tensor(b) for a, b in zip(gradients, new)]
-        # Each micro-batch moves the averages from where they were; the mean of what comes out
-        # is one update with the mean of the statistics.
+        # Each micro-batch updates the moving averages from the same start. The mean of the
+        # results is one update with the mean of the statistics.
         moved = [a + state / parts for a, state in zip(moved, averages)]
         with tf.control_dependencies(moved):
             restore()
@@ -135,15 +136,15 @@ def _local_size(model) -> int:
     count = replicas.number_of_replicas()
     if model.micro_batch_size % count:
         raise ValueError(
-            "`micro_batch_size` counts the images of all replicas and must be a multiple of "
-            f"their number. Received: micro_batch_size={model.micro_batch_size} with {count} "
+            "`micro_batch_size` counts the images of all replicas and must be a multiple of the "
+            f"number of replicas. Received: micro_batch_size={model.micro_batch_size} with {count} "
             "replicas"
         )
     return model.micro_batch_size // count
 
 
 def _must_unroll(model) -> bool:
-    """Whether the passes must be written out: most strategies cannot communicate in a loop."""
+    """Whether the loops must be unrolled: most strategies cannot communicate inside a loop."""
     strategy = tf.distribute.get_strategy()
     if strategy.num_replicas_in_sync == 1 or isinstance(strategy, tf.distribute.TPUStrategy):
         return False
@@ -152,11 +153,11 @@ def _must_unroll(model) -> bool:
 
 
 def _number(images, size: int, unroll: bool):
-    """M, after a check that micro-batches fill the batch."""
+    """Returns M; raises if the batch is not a multiple of the micro-batch."""
     known = images.shape[0]
     message = (
         f"The batch on a replica must be a multiple of its micro-batch of {size} images; "
-        "drop_remainder=True leaves out a smaller last batch."
+        "drop_remainder=True drops a smaller last batch."
     )
     if known is not None:
         if known % size:
@@ -164,7 +165,7 @@ def _number(images, size: int, unroll: bool):
         return known // size
     if unroll:
         raise ValueError(
-            "Micro-batches with batch norm over several replicas need batches of a known size: "
+            "Micro-batches with batch norm over several replicas need a known batch size. Use "
             "batch(..., drop_remainder=True), or group norm. Received: images.shape="
             f"{images.shape}"
         )
@@ -175,9 +176,9 @@ def _number(images, size: int, unroll: bool):
 
 
 def _check_draws() -> None:
-    """Raises if what was traced so far draws numbers that a second pass would not draw."""
+    """Raises a `ValueError` if traced ops draw random numbers that cannot be repeated."""
     if tf.executing_eagerly():
-        return  # `_check_repeated` sees the numbers themselves
+        return  # `_check_repeated` compares the projections instead
     graph = tf.compat.v1.get_default_graph().as_graph_def()
     nodes = [*graph.node, *(node for f in graph.library.function for node in f.node_def)]
     found = sorted({node.op for node in nodes} & _UNREPEATABLE)
@@ -186,7 +187,7 @@ def _check_draws() -> None:
 
 
 def _check_repeated(again, first) -> None:
-    """The same for a step that runs eagerly, by what both passes gave."""
+    """The same check for an eager step, by comparing the projections of both passes."""
     if not tf.executing_eagerly():
         return
     again, first = tf.cast(tf.stop_gradient(again), tf.float32), tf.stop_gradient(first)
@@ -199,15 +200,15 @@ def _check_repeated(again, first) -> None:
 
 
 _OTHER_DRAWS = (
-    "`micro_batch_size` needs two equal forward passes, but a layer of the augmenter, the "
-    "encoder or the projection head draws random numbers that cannot be drawn again. Use layers "
-    "that draw from a seed generator of their own, such as keras.layers.RandomBrightness, or "
-    "leave out micro_batch_size."
+    "`micro_batch_size` needs two identical forward passes, but a layer of the augmenter, the "
+    "encoder or the projection head draws random numbers that cannot be repeated. Use layers "
+    "with a seed generator of their own, such as keras.layers.RandomBrightness, or leave out "
+    "micro_batch_size."
 )
 
 
 def _for_each(number, body, carry, unroll: bool):
-    """carry = body(index, *carry) for each index in turn, never two at a time."""
+    """Computes carry = body(index, *carry) for each index, one at a time."""
     if not unroll:
         result = tf.while_loop(
             lambda index, *_: index < number,
@@ -217,7 +218,7 @@ def _for_each(number, body, carry, unroll: bool):
         )
         return result[1:]
     for index in range(number):
-        # TensorFlow would run independent micro-batches at once, which saves no memory.
+        # Otherwise TensorFlow would run micro-batches in parallel, which saves no memory.
         with tf.control_dependencies([x for x in tf.nest.flatten(carry) if tf.is_tensor(x)]):
             index = tf.constant(index)
         carry = body(index, *carry)
@@ -225,11 +226,11 @@ def _for_each(number, body, carry, unroll: bool):
 
 
 def _states(model) -> tuple[list[tf.Variable], list[tf.Variable]]:
-    """What a training call of the networks changes: moving averages, and seeds of draws."""
+    """What a training call of the networks changes: moving averages and random seeds."""
     networks = [model.augmenter, model.encoder, model.projection_head, model.probe]
     networks = [network for network in networks if network is not None]
     layers = [layer for network in networks for layer in layers_of(network)]
-    # A model counts the weights of its frozen layers as its own non-trainable ones.
+    # A model lists the weights of its frozen layers among its own non-trainable ones.
     frozen = {
         id(v) for x in layers if not x.trainable for v in tensorflow_variables(x.variables)
     }
@@ -256,7 +257,7 @@ def _set_row(blocks, index, value):
 
 
 def _projection_dim(model) -> int:
-    """K of any projection head: found by tracing, since not every layer can say its shape."""
+    """K of any projection head, found by tracing: not every layer knows its output shape."""
     features = tf.TensorSpec(model.encoder.output_shape, tf.float32)
     project = tf.function(lambda x: model.projection_head(x, training=False), autograph=False)
     return project.get_concrete_function(features).structured_outputs.shape[-1]

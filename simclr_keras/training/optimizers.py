@@ -1,4 +1,4 @@
-"""`make_optimizer`: the optimizers by name, all of which decay kernels only."""
+"""`make_optimizer`: creates optimizers by name; all of them decay kernels only."""
 
 import keras
 
@@ -11,22 +11,22 @@ from .lars import LARS
 def make_optimizer(name: OptimizerName, learning_rate, weight_decay: float, variables):
     """The optimizer of a run, a classifier or a verification.
 
-    Only tensors of rank 2 and more are decayed, as by LARS: biases and batch norm's gamma and
-    beta, which the original release does not decay either, are left out. Keras' SGD and AdamW
-    decay apart from the gradient: w = w - learning rate * weight decay * w.
+    As in LARS, only tensors of rank 2 or more are decayed. Biases and batch norm's gamma and
+    beta are not, as in the original release. Keras' SGD and AdamW decouple the decay from the
+    gradient: w = w - learning rate * weight decay * w.
 
     Args:
         name: `"lars"`; `"sgd"`, with Nesterov momentum 0.9; `"adamw"`; or `"lamb"`, which takes
             no weight decay.
         learning_rate: A number or a schedule.
         weight_decay: 0 or more.
-        variables: What it will train.
+        variables: The variables to train.
 
     Returns:
         A Keras optimizer that has not been built.
 
     Raises:
-        InputError: If the name is another.
+        InputError: If the name is unknown.
     """
     check_choice("optimizer", name, choices_of(OptimizerName))
     if name == "lars":

@@ -1,4 +1,4 @@
-"""The schedule of the learning rate."""
+"""The learning-rate schedule."""
 
 import math
 
@@ -18,7 +18,7 @@ class WarmupCosine(keras.optimizers.schedules.LearningRateSchedule):
     Args:
         peak_learning_rate: Learning rate at the end of the warm-up.
         total_steps: T >= 1.
-        warmup_steps: w in 0..T. The paper warms up for 10 of its epochs.
+        warmup_steps: w in 0..T. The paper warms up for 10 epochs.
 
     Call arguments:
         step: Integer scalar; beyond T the rate stays 0.

@@ -18,21 +18,21 @@ from ..seeds import check_seed
 from .micro_batches import micro_batch_gradients
 from .step import Logged, contrast_batch, whole_batch_gradients
 
-# Validation has a step of its own, so that its views are the same at every evaluation; those of
-# its batches differ by their places in the validation set.
+# Validation has a step of its own, so that its views are the same at every evaluation. They
+# differ between batches by the position in the validation set.
 _VALIDATION_STEP = -1
 
 
 @keras.saving.register_keras_serializable(package="simclr_keras")
 class SimCLR(VersionedModel):
-    """Pretrains an encoder without labels: two views, encoder, projection head, contrast.
+    """Pretrains an encoder without labels by contrasting two views of every image.
 
     Each step draws two views of every image, sends all 2N views through the encoder f(.) and
     the projection head g(.) in one forward pass, and lowers the contrastive loss. Under a
     `tf.distribute` strategy the negatives, the batch-norm statistics and the logged numbers
-    span all replicas: N replicas train as one does with the same global batch.
+    span all replicas: several replicas train as one does with the same global batch.
 
-    Called on images, the model returns features h = f(x), in `predict` too.
+    Called on images, the model returns features h = f(x); so does `predict`.
 
     Args:
         encoder: `keras.Model` from images in [0, 1] to features `(N, D)`; see
@@ -41,17 +41,17 @@ class SimCLR(VersionedModel):
         augmenter: Layer from images to two views; see `SimCLRAugmenter`.
         temperature: tau of NT-Xent. Defaults to 0.1.
         loss: Any callable `(projections_1, projections_2) -> (N,)`, called with the
-            projections of all replicas. Defaults to NT-Xent, which each replica computes for
-            its own rows only, as it does an `NTXentLoss`.
-        probe: Layer from features to C logits, trained beside the encoder on the labels of
-            the batch to watch progress. No gradient of it reaches the encoder; a label of -1
-            means none and is left out.
-        micro_batch_size: Images over all replicas to hold activations of at a time, for
-            batches that memory cannot hold. The loss and its gradient are still those of the
-            whole batch, for about a third more work; only batch norm sees a micro-batch at a
-            time. The batch must be a multiple. Defaults to the whole batch.
-        seed: The run's seed; with the step and the place in the batch it decides every view, in
-            validation with the place in the validation set.
+            projections of all replicas. Defaults to NT-Xent. Each replica computes NT-Xent, and
+            any `NTXentLoss`, for its own rows only.
+        probe: Layer from features to C logits, trained alongside the encoder on the labels of
+            the batch to monitor progress. Its gradient does not reach the encoder. Images with
+            label -1 (no label) are ignored.
+        micro_batch_size: Images over all replicas whose activations are held at once, for
+            batches that do not fit in memory. The loss and its gradient are still those of the
+            whole batch, for about a third more work; only batch norm sees one micro-batch at a
+            time. The batch must be a multiple of it. Defaults to the whole batch.
+        seed: The run's seed. It determines every view, together with the step and the position
+            in the batch (in validation, the position in the validation set).
 
     Call arguments:
         images: `(N, H, W, C)`, uint8 in 0-255 or floating in 0-1.
@@ -60,10 +60,10 @@ class SimCLR(VersionedModel):
         Features, float32 `(N, D)`.
 
     Raises:
-        ValueError: If the encoder does not return `(N, D)` or a layer cannot repeat the draws
-            of a forward pass that `micro_batch_size` repeats (some are known at the first step
-            only), or at `compile` if XLA is asked for under several replicas, which TensorFlow
-            cannot do.
+        ValueError: If the encoder does not return `(N, D)`; with `micro_batch_size`, if a layer
+            cannot repeat the random draws of a forward pass (for some layers, found only at
+            the first step); at `compile`, if XLA is requested with several replicas, which
+            TensorFlow cannot do.
 
     Example:
         >>> import numpy as np
@@ -132,20 +132,20 @@ class SimCLR(VersionedModel):
         self.built = True
 
     def compile(self, optimizer="rmsprop", *, jit_compile: bool = False, **kwargs):
-        """Configures training; takes what `keras.Model.compile` takes, and no loss.
+        """Configures training; takes the arguments of `keras.Model.compile` except the loss.
 
         Args:
             optimizer: Keras optimizer; `LARS` with `WarmupCosine` in the paper.
             jit_compile: Compile the step with XLA. Off by default: on CPUs it is slower.
-            **kwargs: Of `keras.Model.compile`.
+            **kwargs: Other arguments of `keras.Model.compile`.
         """
         count = tf.distribute.get_strategy().num_replicas_in_sync
         count = max(count, self.distribute_strategy.num_replicas_in_sync)
         if jit_compile and count > 1:
             raise ValueError(
                 "`jit_compile=True` does not work with several replicas: TensorFlow cannot "
-                "compile a step whose variables live on several devices. Received: "
-                f"jit_compile=True with {count} replicas; leave it out."
+                "compile a step whose variables live on several devices. Leave it out. "
+                f"Received: jit_compile=True with {count} replicas"
             )
         super().compile(optimizer=optimizer, jit_compile=jit_compile, **kwargs)
         build_optimizer(self.optimizer, self.trainable_variables)
@@ -181,13 +181,13 @@ class SimCLR(VersionedModel):
         return self._log(logs)
 
     def _images_seen(self) -> tf.Tensor:
-        """int64 scalar: images of all replicas since Keras reset the metrics."""
+        """int64 scalar: images seen by all replicas since Keras last reset the metrics."""
         count = tf.convert_to_tensor(self._means[0].count)  # this replica's
         return tf.cast(count, tf.int64) * replicas.number_of_replicas()
 
     def _log(self, logs: dict[str, Logged]) -> dict:
         for metric in self._means:
-            # Every replica adds the global value, so each adds its share of the weight.
+            # Every replica adds the global value, so each adds only its share of the weight.
             value, weight = logs[metric.name]
             share = weight / replicas.number_of_replicas()
             metric.update_state(value, sample_weight=share)
@@ -226,10 +226,10 @@ def _check_micro_batches(size, *networks) -> None:
         )
     networks = [network for network in networks if network is not None]
     for network in networks:
-        random_states(network)  # generators are made here, not inside a step
+        random_states(network)  # generators are created here, not inside a step
     random = [x.name for network in networks for x in unrepeatable_layers(network)]
     if random:
         raise ValueError(
-            "`micro_batch_size` needs two equal forward passes, and on Keras 2.15 these random "
+            "`micro_batch_size` needs two identical forward passes, but on Keras 2.15 these random "
             f"layers cannot repeat their draws. Use Keras 3, or leave them out. Received: {random}"
         )

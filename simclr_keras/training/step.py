@@ -1,7 +1,6 @@
-"""The parts of a training step: of a whole batch here, of micro-batches in `micro_batches.py`.
+"""The training step of a whole batch, and the parts that `micro_batches.py` shares with it.
 
-n images on this replica, N in the global batch, which all replicas share. Every function is called
-in replica context.
+This replica has n images and the global batch N. Every function is called in replica context.
 """
 
 from collections.abc import Callable
@@ -17,7 +16,7 @@ from ..objective.nt_xent import NTXentLoss
 
 
 class Sums(NamedTuple):
-    """What this replica adds to the logs, float32 scalars; `penalty` is that of the networks."""
+    """This replica's contributions to the logs, float32 scalars; `penalty` is the networks'."""
 
     penalty: tf.Tensor
     probe_loss: tf.Tensor | float = 0.0
@@ -25,7 +24,7 @@ class Sums(NamedTuple):
 
 
 class Logged(NamedTuple):
-    """A logged number of the global batch, and the images or views it is a mean over."""
+    """A logged mean over the global batch, and the number of images or views in it."""
 
     value: tf.Tensor
     weight: tf.Tensor
@@ -36,11 +35,11 @@ def whole_batch_gradients(model, images, labels) -> tuple[list, dict[str, Logged
 
     Args:
         model: A compiled `SimCLR`.
-        images: This replica's.
+        images: This replica's images.
         labels: Integers `(n,)`, -1 for none; or `None`.
 
     Returns:
-        The gradients of `model.trainable_variables`, and each logged number by name.
+        The gradients of `model.trainable_variables`, and the logs by name.
     """
     with tf.GradientTape() as tape:
         to_minimise, logs = contrast_batch(model, images, labels, model.step, training=True)
@@ -49,15 +48,15 @@ def whole_batch_gradients(model, images, labels) -> tuple[list, dict[str, Logged
 
 
 def contrast_batch(model, images, labels, step, training: bool, seen=0):
-    """One forward pass: this replica's share of what to minimise, and the logs.
+    """One forward pass: this replica's share of the objective, and the logs.
 
     Args:
         model: A `SimCLR`.
-        images: This replica's n.
+        images: This replica's n images.
         labels: Integers `(n,)`, -1 for none; or `None`.
-        step: Which views are drawn.
-        training: Whether the networks train.
-        seen: Place of the global batch's first image in the set.
+        step: Determines which views are drawn.
+        training: Whether the networks run in training mode.
+        seen: Position of the global batch's first image in the validation set; 0 in training.
     """
     count = replicas.check_even(tf.shape(images)[0])  # n
     first_position = seen + tf.cast(replicas.replica_id() * count, tf.int64)
@@ -67,7 +66,7 @@ def contrast_batch(model, images, labels, step, training: bool, seen=0):
         model.contrastive_loss, model.temperature, projections[:count], projections[count:]
     )
     sums = Sums(penalty_of(model))
-    # Gradients are summed over replicas, so a penalty counts once in all.
+    # Gradients are summed over replicas, so each replica adds only its share of the penalty.
     to_minimise = tf.reduce_sum(pairs.losses) / total
     to_minimise += sums.penalty / replicas.number_of_replicas()
     labelled = None
@@ -97,12 +96,12 @@ def contrast_pairs(
     projections_1: tf.Tensor,
     projections_2: tf.Tensor,
 ) -> Contrast:
-    """Losses and accuracy of this replica's pairs; the candidates are those of all.
+    """Losses and accuracy of this replica's pairs, among the candidates of all replicas.
 
     Args:
         loss: An `NTXentLoss`, another Keras loss, or a function of all projections that returns
-            one value per pair. `None` is NT-Xent with the temperature.
-        temperature: Of NT-Xent where there is no loss, and of the accuracy.
+            one value per pair. `None` means NT-Xent with `temperature`.
+        temperature: Temperature of NT-Xent if `loss` is `None`, and of the accuracy.
         projections_1: `(n, K)`.
         projections_2: `(n, K)`.
     """
@@ -117,7 +116,7 @@ def contrast_pairs(
     )
     if streams:
         return pairs
-    # A Keras loss is called for its values, not for their mean.
+    # `call` of a Keras loss returns one value per pair, not their mean.
     values = loss.call if isinstance(loss, keras.losses.Loss) else loss
     losses = values(
         *(replicas.gather(tf.cast(z, tf.float32)) for z in (projections_1, projections_2))
@@ -144,7 +143,7 @@ def labelled_views(labels) -> tf.Tensor:
 
 
 def probe_share(probe, features, labels, labelled, training: bool):
-    """These rows' share of the probe's loss, and its hits, over both views.
+    """These rows' share of the probe's loss, and its correct predictions, over both views.
 
     No gradient reaches the features.
     """
@@ -159,12 +158,12 @@ def probe_share(probe, features, labels, labelled, training: bool):
 
 
 def global_logs(pairs: Contrast, total, sums: Sums, labelled=None) -> dict[str, Logged]:
-    """The logged numbers of the global batch, from what this replica adds to them.
+    """The logs of the global batch, from the contributions of all replicas.
 
     Args:
-        pairs: This replica's.
+        pairs: This replica's pairs.
         total: N.
-        sums: This replica's.
+        sums: This replica's sums.
         labelled: See `labelled_views`; `None` without a probe.
     """
     rows = tf.stack([tf.reduce_sum(pairs.losses), tf.reduce_sum(pairs.accuracy)])

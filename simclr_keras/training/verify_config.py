@@ -12,36 +12,42 @@ class VerifyConfig(Settings):
     """What `verify_replicas` trains on one and on N replicas.
 
     Raises:
-        InputError: If a value is outside its range, or the batch does not divide.
+        InputError: If a value is outside its range, or the batch does not divide evenly.
     """
 
     encoder: str = setting(
-        "simclr_resnet18", "Encoder name, a .keras file, or module:function of yours."
+        "simclr_resnet18", "Encoder name, a .keras file, or module:function of your own."
     )
-    image_size: int = setting(32, "Side of the images, for encoders of any size.", AT_LEAST_1)
-    width_multiplier: float = setting(1.0, "Of a SimCLR ResNet.", POSITIVE)
-    small_image_stem: bool = setting(False, "Of a SimCLR ResNet.")
-    replicas: int = setting(2, "Logical devices to compare with 1.", AT_LEAST_2)
+    image_size: int = setting(
+        32, "Height and width of the images, for encoders that take any size.", AT_LEAST_1
+    )
+    width_multiplier: float = setting(
+        1.0, "Factor on the filters of a SimCLR ResNet.", POSITIVE
+    )
+    small_image_stem: bool = setting(False, "SimCLR ResNet stem for images of about 32 px.")
+    replicas: int = setting(2, "Replicas (logical devices) to compare with one.", AT_LEAST_2)
     batch_size: int | None = setting(
-        None, "Images per step over all replicas. Default: 8 for each.", AT_LEAST_2
+        None, "Images per step over all replicas. Default: 8 per replica.", AT_LEAST_2
     )
     steps: int = setting(5, "Steps to train.", AT_LEAST_1)
     optimizer: Literal["sgd", "lars", "lamb"] = setting(
         "sgd",
-        "Optimizer. Adam-like steps such as LAMB's magnify the rounding noise that is the "
-        "gradient of a bias ahead of batch norm.",
+        "Optimizer. The gradient of a bias ahead of batch norm is rounding noise, which "
+        "Adam-like steps such as LAMB's magnify.",
     )
     learning_rate: float | None = setting(
-        None, "Its learning rate. Default: one with which rounding stays small.", POSITIVE
-    )
-    l2: float = setting(0.0, "L2 penalty to put on every kernel.", NOT_NEGATIVE)
-    tolerance: float = setting(
-        1e-5,
-        "Largest difference of a weight that passes, relative to the largest of its variable "
-        "where that is above 1.",
+        None,
+        "Learning rate. Default: one with which the effect of rounding stays small.",
         POSITIVE,
     )
-    seed: int = setting(0, "Decides weights and images.", SEED)
+    l2: float = setting(0.0, "L2 penalty to add to every kernel.", NOT_NEGATIVE)
+    tolerance: float = setting(
+        1e-5,
+        "Largest difference of a weight that passes, relative to the largest weight of its "
+        "variable where that is above 1.",
+        POSITIVE,
+    )
+    seed: int = setting(0, "Seed of the weights and images.", SEED)
 
     def __post_init__(self):
         super().__post_init__()

@@ -1,4 +1,4 @@
-"""`verify_replicas`: does this encoder train on N replicas as it does on one?"""
+"""`verify_replicas`: does this encoder train the same on N replicas as on one?"""
 
 import dataclasses
 import importlib
@@ -22,29 +22,29 @@ from .simclr import SimCLR
 from .verify_config import VerifyConfig
 
 WEIGHT_DECAYS = {"sgd": 0.0, "lars": 1e-4, "lamb": 0.0}
-# Tried from the largest on, until rounding makes no difference that counts.
+# Tried in this order until the effect of rounding is small enough.
 _LEARNING_RATES = (1e-3, 1e-4, 1e-6, 1e-8)
 _ROUNDING = 2.0**-23  # relative, of float32
-# Two runs that rounding alone separates may be this much further apart than two others.
+# Runs that differ by rounding alone may be this many times as far apart as other such runs.
 _MARGIN = 8
 _MORE_RUNS = 2
 
 
 @dataclasses.dataclass(frozen=True)
 class ReplicaReport:
-    """How far N replicas were from one.
+    """How much training on N replicas differed from training on one.
 
     Attributes:
         replicas: N.
         steps: Steps that both trained.
-        learning_rate: The one they trained with.
-        tolerance: Largest difference of a weight that passes, relative to the largest of its
-            variable where that is above 1.
-        rounding: Largest difference between runs of one replica whose first weights are a
-            rounding error apart.
-        moved: How far the weight that gradients moved most moved.
+        learning_rate: Learning rate of both.
+        tolerance: Largest difference of a weight that passes, relative to the largest weight of
+            its variable where that is above 1.
+        rounding: Largest difference between runs on one replica whose initial weights differ by
+            a rounding error.
+        moved: Largest change of a trainable weight during training.
         variables: (layer/variable, largest difference), the largest first.
-        losses: (of one replica, of N), mean over the steps.
+        losses: (on one replica, on N), mean over the steps.
         findings: What breaks the equality, a sentence for each layer; empty when it holds.
     """
 
@@ -60,15 +60,15 @@ class ReplicaReport:
 
     @property
     def passed(self) -> bool:
-        """Whether every weight, and the loss, agrees, and no layer is at fault."""
-        # Not `>`: a difference that is not a number has not passed.
+        """Whether all weights and the loss agree and no layer is at fault."""
+        # Not `>`: a NaN difference must not pass.
         limit = max(self.tolerance, _MARGIN * self.rounding)
         within = abs(self.losses[0] - self.losses[1]) <= 10 * limit
         return within and self.variables[0][1] <= limit and not self.findings
 
     @property
     def is_blurred(self) -> bool:
-        """Whether rounding alone makes differences that reach the tolerance."""
+        """Whether rounding alone may cause differences above the tolerance."""
         return _MARGIN * self.rounding > self.tolerance
 
 
@@ -76,19 +76,21 @@ def encoder_builder(name: str, image_size: int, **options) -> Callable[[], keras
     """A function that builds the encoder, to be called under each strategy.
 
     Args:
-        name: A name of `build_encoder`, a `.keras` file, or `module:function` of your own.
-        image_size: Side of the images in pixels; for names only.
-        **options: Of `build_encoder`.
+        name: A name for `build_encoder`, a `.keras` file, or `module:function` of your own.
+        image_size: Height and width of the images in pixels; used only for names.
+        **options: Other arguments of `build_encoder`.
 
     Returns:
         The function.
 
     Raises:
-        InputError: If the file or the function is not there.
+        InputError: If the file or the function does not exist.
     """
     if name.endswith(".keras"):
         if not os.path.exists(name):
-            raise InputError(f"There is no file {name}. Name a model that Keras saved.")
+            raise InputError(
+                f"There is no file {name}. Give the path of a model saved by Keras."
+            )
         return lambda: load_encoder(name)
     if ":" in name and not name.startswith("keras_cv:"):
         module, _, function = name.partition(":")
@@ -96,25 +98,27 @@ def encoder_builder(name: str, image_size: int, **options) -> Callable[[], keras
             return getattr(importlib.import_module(module), function)
         except (ImportError, AttributeError) as error:
             raise InputError(
-                f"{name} cannot be imported ({error}). Write module:function, of a module on "
+                f"{name} cannot be imported ({error}). Write module:function, with a module on "
                 "PYTHONPATH and a function without arguments that returns the encoder."
             ) from error
     return lambda: build_encoder(name, image_size, log_changes=False, **options)
 
 
 def verify_replicas(config: VerifyConfig) -> ReplicaReport:
-    """Trains an encoder on one and on N replicas with the same data and compares them.
+    """Trains an encoder on one and on N replicas with the same data and compares the results.
 
     The replicas are logical CPU devices under `MirroredStrategy`, so no GPU is needed; the
-    process must not have used TensorFlow before. The model is `SimCLR` with a projection head,
-    a probe and random images. Where the two differ, the layers are compared one by one.
+    process must not have used TensorFlow before. The model is a `SimCLR` with a projection head
+    and a probe, trained on random images. If the results differ, the layers are compared one by
+    one.
 
-    Float32 rounds sums over 8 and over 16 images differently, and untrained networks can magnify
-    that: the gradient of keras.applications' ResNet-50 changes by several per cent when its
-    weights do by a rounding error. So one replica is also trained from weights a rounding error
-    apart, and the default learning rate is the first of 1e-3, 1e-4, 1e-6 and 1e-8 with which that
-    makes less than an eighth of the tolerance. Where none does, N replicas pass if no layer is at
-    fault and they are no further from one than eight times what rounding makes.
+    Float32 rounds sums over 8 and over 16 images differently, and untrained networks can
+    magnify this: the gradient of keras.applications' ResNet-50 changes by several per cent when
+    its weights change by a rounding error. So one replica is also trained from weights that
+    differ by a rounding error. The default learning rate is the first of 1e-3, 1e-4, 1e-6 and
+    1e-8 at which these two runs differ by less than an eighth of the tolerance. If there is
+    none, N replicas pass if no layer is at fault and they differ from one replica by at most
+    eight times the effect of rounding.
 
     Args:
         config: The settings.
@@ -123,7 +127,7 @@ def verify_replicas(config: VerifyConfig) -> ReplicaReport:
         A `ReplicaReport`.
 
     Raises:
-        InputError: If the encoder is not there, or TensorFlow has already been used.
+        InputError: If the encoder does not exist, or TensorFlow has already been used.
     """
     replicas, image_size, steps = config.replicas, config.image_size, config.steps
     batch_size, seed = config.batch_size or 8 * replicas, config.seed
@@ -158,7 +162,7 @@ def verify_replicas(config: VerifyConfig) -> ReplicaReport:
     draw = generator(seed)
 
     def rounding_apart() -> float:
-        """The largest difference from a run whose first weights are a rounding error apart."""
+        """The largest difference from a run with initial weights a rounding error away."""
         nearby = [w * (1 + _ROUNDING * draw.standard_normal(w.shape)) for w in start]
         nearby = [near.astype(w.dtype) for near, w in zip(nearby, start)]
         return max(_differences(trained, one.train(data, nearby, rate)[0]))
@@ -168,7 +172,7 @@ def verify_replicas(config: VerifyConfig) -> ReplicaReport:
         rounding = rounding_apart()
         if _MARGIN * rounding <= config.tolerance:
             break
-    else:  # where rounding decides, one such run says little of how far it may go
+    else:  # rounding decides, and one such run says little about how large its effect can be
         rounding = max(rounding, *(rounding_apart() for _ in range(_MORE_RUNS)))
     others, other_loss = several.train(data, start, rate)
     report = ReplicaReport(
@@ -200,7 +204,7 @@ def verify_replicas(config: VerifyConfig) -> ReplicaReport:
 
 
 class _Trainable:
-    """A compiled `SimCLR` that can be trained again and again from the same state."""
+    """A compiled `SimCLR` that can be trained repeatedly from the same state."""
 
     def __init__(self, model: SimCLR):
         self.model = model
@@ -221,7 +225,7 @@ class _Trainable:
         return [w for network in self._networks for w in network.get_weights()]
 
     def moved(self, before, after) -> float:
-        """How far the weight that gradients moved most moved."""
+        """The largest change of a trainable weight."""
         trained = {id(v) for v in self.model.trainable_variables}
         variables = [v for network in self._networks for v in network.weights]
         return max(
@@ -239,8 +243,8 @@ class _Trainable:
 
 
 def _differences(ours, theirs) -> list[float]:
-    """The largest of each variable, relative to its largest value where that is above 1."""
-    # Pixels of 0-255 make moving statistics of thousands.
+    """The largest difference of each variable, relative to its largest weight if above 1."""
+    # With pixels in 0-255, moving statistics are in the thousands.
     return [
         float(np.abs(a - b).max(initial=0.0) / np.abs(a).max(initial=1.0))
         for a, b in zip(ours, theirs)
@@ -256,8 +260,8 @@ def _make_devices(count: int) -> None:
         )
     except RuntimeError as error:
         raise InputError(
-            f"The logical devices must be made before TensorFlow is used ({error}). Call it in "
-            "a process of its own: simclr-keras verify-replicas does."
+            f"The logical devices must be created before TensorFlow is used ({error}). Call "
+            "verify_replicas in a process of its own, as simclr-keras verify-replicas does."
         ) from error
 
 
@@ -276,7 +280,7 @@ def _model(build, image_size: int, seed: int, l2: float) -> SimCLR:
 
 
 def with_l2_penalty(encoder: keras.Model, l2: float) -> keras.Model:
-    """A functional encoder with other weights and this L2 penalty on every kernel."""
+    """A copy of a functional encoder, with new weights and this L2 penalty on every kernel."""
 
     def replace(layer):
         config = layer.get_config()
@@ -297,7 +301,8 @@ def _data(encoder, image_size, batch_size, steps, seed):
     draw = generator(seed)
     side, channels = _side(encoder, image_size), encoder.input_shape[-1]
     count = batch_size * steps
-    coarse = draw.uniform(0, 255, (count, 5, 5, channels))  # blobs: noise has no views
+    # Blobs, because two crops of noise have nothing in common.
+    coarse = draw.uniform(0, 255, (count, 5, 5, channels))
     images = tf.image.resize(coarse, (side, side), "bicubic")
     images = tf.cast(tf.clip_by_value(images, 0, 255), tf.uint8).numpy()
     return images, draw.integers(-1, 4, count)

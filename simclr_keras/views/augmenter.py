@@ -16,47 +16,47 @@ class SimCLRAugmenter(keras.layers.Layer):
     """Two random views of each image: crop, flip, colour jitter, grayscale, blur.
 
     The stochastic augmentation module of SimCLR (Section 2.1 and Appendix A), in its order,
-    with every parameter drawn per image. All draws are a function of (run seed, step, place in
+    with every parameter drawn per image. All draws depend only on (run seed, step, position in
     the global batch, view): the same on one replica or many, eager, traced or compiled.
 
-    The four jitter operations come in an order of their own for each image, clipped to [0, 1]
-    after each. Where the code of the original release differs: its crops cover 10 % of the
-    image at least (`min_object_covered` of the sampler it uses), whatever the paper says, and
-    are resized bicubically without antialiasing.
+    Each image gets its own order of the four jitter operations; values are clipped to [0, 1]
+    after each. The original release's code differs: its crops cover at least 10 % of the image
+    (`min_object_covered` of the sampler it uses), unlike in the paper, and are resized
+    bicubically without antialiasing.
 
     Args:
-        image_size: Side of the views in pixels.
+        image_size: Height and width of the views in pixels.
         color_jitter_strength: The paper's s, a factor on `color_jitter`. 1.0 for ImageNet,
             0.5 for CIFAR-10 (Appendix B.9). 0 switches the jitter off.
-        blur: Gaussian blur, kernel a tenth of the side. The paper leaves it out for CIFAR-10;
-            below 20 pixels the kernel is a single pixel.
-        flip: Mirror left and right with probability 0.5. Off for text, digits, maps.
-        crop_area: Least and greatest share of the image that a crop covers. (1, 1) and a
-            `crop_aspect` that the images have switch the crop off.
-        crop_aspect: Least and greatest width / height of a crop; its logarithm is uniform.
+        blur: Gaussian blur, with a kernel a tenth of `image_size` wide. The paper omits it for
+            CIFAR-10; below 20 pixels the kernel is a single pixel.
+        flip: Flip horizontally with probability 0.5. Turn it off for text, digits and maps.
+        crop_area: Minimum and maximum share of the image that a crop covers. (1, 1) switches
+            cropping off if `crop_aspect` includes the aspect ratio of the images.
+        crop_aspect: Minimum and maximum width / height of a crop, log-uniform.
         color_jitter: Limits for (brightness, contrast, saturation, hue) at strength 1: the
-            first three are factors, uniform in 1 +- limit * s (never below 0); hues turn by
-            +- limit * s of the circle. 0 switches one off.
+            first three are factors, uniform in 1 +- limit * s (never below 0); the hue shift is
+            uniform in +- limit * s of the colour circle. 0 switches an operation off.
         color_jitter_probability: Share of views that are jittered.
         brightness: `"multiplicative"`, or `"additive"` as in the first version of the original
-            release: uniform in +- limit * s, added.
-        grayscale_probability: Share of views without colour.
+            release: an offset, uniform in +- limit * s.
+        grayscale_probability: Share of views converted to grayscale.
         blur_probability: Share of views that are blurred.
-        blur_sigma: Least and greatest sigma in pixels, uniform.
+        blur_sigma: Minimum and maximum sigma in pixels, uniform.
         interpolation: `"bilinear"`, or `"bicubic"` as in the original release; both
             antialiased.
-        extra_layers: Keras or KerasCV layers that are called on each view, after all else,
-            with `training=True`. Their draws are their own, not a function of the seed. With
-            `SimCLR(micro_batch_size=...)`, which draws the views of a step twice, they must
-            come from a generator whose state can be put back, as those of Keras' layers do;
-            what cannot be repeated is refused.
+        extra_layers: Keras or KerasCV layers that are called last on each view, with
+            `training=True`. They draw their own random numbers, independent of the seed.
+            `SimCLR(micro_batch_size=...)` draws the views of a step twice, so there they must
+            use a generator whose state can be restored, as Keras' layers do; others raise an
+            error.
 
     Call arguments:
         images: `(N, H, W, C)` or one image `(H, W, C)`; uint8 in 0-255 or floating in 0-1.
-            `(N, 2, S, S, C)` holds two crops per image that were already cut.
+            `(N, 2, S, S, C)` holds two crops per image, already cut.
         seed: (run seed, step): two integers, scalar tensors, a mix, or a `(2,)` tensor.
-            Without it every call draws anew.
-        first_position: Place of `images[0]` in the global batch. Defaults to 0.
+            Without it, every call draws new views.
+        first_position: Position of `images[0]` in the global batch. Defaults to 0.
 
     Returns:
         `(view_1, view_2)`, each float32 `(N, image_size, image_size, C)` in [0, 1].
@@ -97,7 +97,7 @@ class SimCLRAugmenter(keras.layers.Layer):
         interpolation: str = "bilinear",
         **kwargs,
     ):
-        # float32 under any policy: float16 would quantise colours and crop coordinates.
+        # float32 under any dtype policy: float16 would quantise colours and crop coordinates.
         kwargs["dtype"] = "float32"
         super().__init__(**kwargs)
         self.image_size = image_size
@@ -140,7 +140,7 @@ class SimCLRAugmenter(keras.layers.Layer):
         check(self.image_size >= 1, "image_size", "at least 1 pixel")
         check(self.color_jitter_strength >= 0, "color_jitter_strength", "0 or more")
         area, aspect, sigma = self.crop_area, self.crop_aspect, self.blur_sigma
-        order = "(least, greatest) with 0 < least <= greatest"
+        order = "(minimum, maximum) with 0 < minimum <= maximum"
         check(0 < area[0] <= area[1] <= 1, "crop_area", f"{order} <= 1")
         check(0 < aspect[0] <= aspect[1], "crop_aspect", order)
         check(0 < sigma[0] <= sigma[1], "blur_sigma", f"{order}, in pixels")
@@ -171,7 +171,7 @@ class SimCLRAugmenter(keras.layers.Layer):
         return self._views(images, seed, first_position, 2)
 
     def one_view(self, images, seed=None, first_position=0) -> tf.Tensor:
-        """`view_1` alone, for half the work: what supervised training takes.
+        """`view_1` alone, at half the cost, for supervised training.
 
         Args:
             images: As when the layer is called.
@@ -203,11 +203,11 @@ class SimCLRAugmenter(keras.layers.Layer):
     def draw(
         self, seed, positions: tf.Tensor, height: tf.Tensor, width: tf.Tensor
     ) -> tuple[ViewParameters, ViewParameters]:
-        """The parameters of both views of each image.
+        """Draws the parameters of both views of each image.
 
         Args:
             seed: (run seed, step), as when the layer is called.
-            positions: int64 `(N,)`: places in the global batch.
+            positions: int64 `(N,)`: positions in the global batch.
             height: Image height in pixels.
             width: Image width in pixels.
 
@@ -219,7 +219,7 @@ class SimCLRAugmenter(keras.layers.Layer):
     def _with_extra_layers(self, view: tf.Tensor) -> tf.Tensor:
         for layer in self.extra_layers:
             view = layer(view, training=True)
-        # KerasCV layers return half precision under such a policy.
+        # KerasCV layers return half precision under a half-precision policy.
         return tf.clip_by_value(tf.cast(view, tf.float32), 0.0, 1.0)
 
     def _warn_about_channels(self, channels: int) -> None:
@@ -227,7 +227,7 @@ class SimCLRAugmenter(keras.layers.Layer):
             self._warned = True
             logging.getLogger("simclr_keras").warning(
                 "Images with %d channels have no hue, saturation or grayscale: these "
-                "augmentations are left out.",
+                "augmentations are skipped.",
                 channels,
             )
 
@@ -266,7 +266,7 @@ class SimCLRAugmenter(keras.layers.Layer):
 
 
 def _as_seed(seed) -> tf.Tensor:
-    """(run seed, step) in any of its forms as one int64 `(2,)` tensor."""
+    """Converts (run seed, step) in any of its forms to one int64 `(2,)` tensor."""
     if seed is None:
         return tf.random.uniform([2], maxval=tf.int64.max, dtype=tf.int64)
     if isinstance(seed, (tuple, list)):

@@ -1,19 +1,19 @@
-"""Gaussian blur with a sigma per image, as a pure function that XLA compiles."""
+"""Gaussian blur with a sigma per image, as a pure function that XLA can compile."""
 
 import tensorflow as tf
 
 
 def blur_radius(size: int) -> int:
-    """Half the blur kernel, whose side is a tenth of the image's (paper, Appendix A)."""
+    """Radius of the blur kernel, whose width is a tenth of the image's (paper, Appendix A)."""
     return size // 10 // 2
 
 
 def gaussian_blur(planes: tf.Tensor, sigma: tf.Tensor) -> tf.Tensor:
-    """Blurs both sides of square planes; edges are reflected.
+    """Blurs square planes along both axes; edges are reflected.
 
     Args:
         planes: float32 `(N, C, S, S)` (see `crops`), of static size.
-        sigma: float32 `(N,)`, in pixels; 0 leaves the image as it is.
+        sigma: float32 `(N,)`, in pixels; 0 leaves the image unchanged.
 
     Returns:
         float32 `(N, C, S, S)`. Below 20 pixels the kernel has one tap: nothing changes.
@@ -30,7 +30,7 @@ def gaussian_blur(planes: tf.Tensor, sigma: tf.Tensor) -> tf.Tensor:
 
 
 def _correlate(planes: tf.Tensor, kernel: tf.Tensor, axis: int) -> tf.Tensor:
-    """Correlation of one axis with a symmetric kernel per image, `(N, K)`, edges reflected."""
+    """Correlates one axis with a symmetric kernel per image, `(N, K)`; edges are reflected."""
     radius = kernel.shape[1] // 2
     size = planes.shape[axis]
     padding = [[0, 0]] * 4

@@ -1,7 +1,7 @@
 """Colour jitter and grayscale as pure functions of a batch and one parameter per image.
 
-All take and return float32 planes `(N, C, S, S)` in [0, 1] (see `crops`), are free of random
-numbers and made of operations that XLA compiles.
+All take and return float32 planes `(N, C, S, S)` in [0, 1] (see `crops`), draw no random
+numbers and use only operations that XLA can compile.
 """
 
 import itertools
@@ -26,9 +26,9 @@ def color_jitter(
     """Brightness, contrast, saturation and hue, in each image's own order, clipped after each.
 
     Brightness multiplies (the v2 form) or adds (v1); contrast is `(x - mean) * contrast +
-    mean` with each channel's own mean, as `tf.image.adjust_contrast`; saturation and hue act
-    in HSV, as `tf.image.adjust_saturation` and `adjust_hue`, and are left out unless there are
-    three channels.
+    mean` with each channel's own mean, as in `tf.image.adjust_contrast`; saturation and hue act
+    in HSV, as in `tf.image.adjust_saturation` and `adjust_hue`, and are skipped unless there
+    are three channels.
 
     Args:
         planes: float32 `(N, C, S, S)` in [0, 1].
@@ -37,7 +37,7 @@ def color_jitter(
         saturation: float32 `(N,)`, factor >= 0; 1 changes nothing.
         hue: float32 `(N,)`, in turns (1 is the whole circle); 0 changes nothing.
         order: int32 `(N,)`, index into `JITTER_ORDERS`.
-        step: Another form of `jitter_step`, such as a compiled one.
+        step: A replacement for `jitter_step`, such as its compiled form.
 
     Returns:
         float32 `(N, C, S, S)` in [0, 1].
@@ -58,10 +58,10 @@ def jitter_step(
     hue: tf.Tensor,
     additive_brightness: bool = False,
 ) -> tf.Tensor:
-    """One of the four operations on each image; arguments as of `color_jitter`.
+    """Applies one of the four operations to each image; other arguments as for `color_jitter`.
 
-    Every image goes through one formula, with numbers that make it the operation whose turn it
-    is: a loop over images or a branch would cost more than the arithmetic.
+    Every image goes through one formula, whose coefficients select the operation: a loop over
+    images or a branch would cost more than the arithmetic.
 
     Args:
         operation: int32 `(N,)`, `BRIGHTNESS`, `CONTRAST`, `SATURATION` or `HUE`.
@@ -89,16 +89,16 @@ def jitter_step(
 
 
 def _adjust_in_hsv(planes: tf.Tensor, hue_shift: tf.Tensor, saturation: tf.Tensor) -> tf.Tensor:
-    """Turns hues and scales saturations, `(N, 3, S, S)` with factors `(N, 1, 1, 1)`.
+    """Shifts hues and scales saturations of `(N, 3, S, S)` by `(N, 1, 1, 1)` parameters.
 
-    In ordinary arithmetic, because `tf.image.rgb_to_hsv` compares with the maximum (below).
+    In plain arithmetic, because `tf.image.rgb_to_hsv` compares with the maximum (see below).
     """
     red, green, blue = tf.split(planes, 3, axis=1)
     value = tf.maximum(tf.maximum(red, green), blue)
     chroma = value - tf.minimum(tf.minimum(red, green), blue)
     inverse = 1.0 / tf.maximum(chroma, 1e-20)
     # Channels are compared with each other, not with the maximum: XLA may compute a channel
-    # twice with other rounding, and none would equal it.
+    # twice with different rounding, and then none would equal the maximum.
     sextant = tf.where(
         (red >= green) & (red >= blue),
         (green - blue) * inverse,
@@ -106,9 +106,9 @@ def _adjust_in_hsv(planes: tf.Tensor, hue_shift: tf.Tensor, saturation: tf.Tenso
     )
     sextant = sextant + 6.0 * hue_shift
     sextant = sextant - 6.0 * tf.floor(sextant / 6.0)  # in [0, 6)
-    # Saturation is chroma / value, at most 1; chroma is what the way back needs.
+    # Saturation is chroma / value, at most 1; the conversion back to RGB needs chroma.
     chroma = tf.minimum(chroma * saturation, value)
-    # Red is full around 0 and 6, green around 2, blue around 4; flat tops, straight flanks.
+    # Trapezoids over the sextant: red is full around 0 and 6, green around 2, blue around 4.
     red = tf.abs(sextant - 3.0) - 1.0
     green = 2.0 - tf.abs(sextant - 2.0)
     blue = 2.0 - tf.abs(sextant - 4.0)
@@ -117,7 +117,7 @@ def _adjust_in_hsv(planes: tf.Tensor, hue_shift: tf.Tensor, saturation: tf.Tenso
 
 
 def grayscale(planes: tf.Tensor) -> tf.Tensor:
-    """Luma (ITU-R BT.601) in all three channels, as `tf.image.rgb_to_grayscale`."""
+    """Luma (ITU-R BT.601) in all three channels, as in `tf.image.rgb_to_grayscale`."""
     red, green, blue = tf.split(planes, 3, axis=1)
     luma = 0.2989 * red + 0.587 * green + 0.114 * blue  # TensorFlow's weights
     return tf.broadcast_to(luma, tf.shape(planes))

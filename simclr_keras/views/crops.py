@@ -1,15 +1,15 @@
-"""Random resized crops: which box, and its pixels as a square.
+"""Random resized crops: chooses a box and resamples its pixels to a square.
 
-N images, H x W pixels, C channels, S the side of the view. "Planes" are `(N, C, S, S)`: channel,
-column, row. A channel is then a run of memory, which is what vector units are fast at, and the
-second pass of the resampling is the first one again.
+N images, H x W pixels, C channels, S the height and width of the view. "Planes" are
+`(N, C, S, S)`: channel, column, row. Each channel is then contiguous in memory, which vector
+units process fast, and the second resampling pass is the same as the first.
 """
 
 import math
 
 import tensorflow as tf
 
-CANDIDATES = 10  # torchvision's number; the first that fits inside the image is taken
+CANDIDATES = 10  # as in torchvision; the first that fits inside the image is used
 UNIFORMS = 2 * CANDIDATES + 2
 # Half the width of each kernel at scale 1, in pixels.
 INTERPOLATIONS = {"bilinear": 1.0, "bicubic": 2.0}
@@ -20,18 +20,18 @@ def crop_candidates(
     area: tuple[float, float] = (0.08, 1.0),
     aspect: tuple[float, float] = (3 / 4, 4 / 3),
 ) -> tf.Tensor:
-    """Ten shapes for an "Inception-style" random crop (Chen et al. 2020, Appendix A).
+    """Ten candidate shapes for an "Inception-style" random crop (Chen et al. 2020, Appendix A).
 
-    Each draws an area uniformly from `area` and the logarithm of an aspect ratio uniformly from
-    `aspect`. In float64, so that no compiler's rounding moves a box by a pixel.
+    The area of each is uniform in `area`, its aspect ratio log-uniform in `aspect`. Computed in
+    float64, so that no compiler's rounding moves a box by a pixel.
 
     Args:
         uniforms: float32 `(N, 22)` in [0, 1): ten areas, ten aspect ratios, top, left.
-        area: Least and greatest share of the image, in (0, 1].
-        aspect: Least and greatest width / height.
+        area: Minimum and maximum share of the image, in (0, 1].
+        aspect: Minimum and maximum width / height.
 
     Returns:
-        float64 `(N, 22)`: ten heights and ten widths of an image of area 1, top, left.
+        float64 `(N, 22)`: ten heights and ten widths for an image of area 1, then top and left.
     """
     uniforms = tf.cast(uniforms, tf.float64)
     areas = area[0] + uniforms[:, :CANDIDATES] * (area[1] - area[0])  # (N, 10)
@@ -51,13 +51,13 @@ def crop_boxes(
 ) -> tf.Tensor:
     """The first candidate that fits inside each image, placed uniformly.
 
-    When none fits the box is the largest central one of an allowed aspect ratio.
+    If none fits, the box is the largest central one with an allowed aspect ratio.
 
     Args:
-        candidates: float64 `(N, 22)` of `crop_candidates`.
+        candidates: float64 `(N, 22)` from `crop_candidates`.
         height: Image height in pixels, an integer.
         width: Image width in pixels, an integer.
-        aspect: Least and greatest width / height.
+        aspect: Minimum and maximum width / height.
 
     Returns:
         float32 `(N, 4)` of whole numbers: top, left, height, width.
@@ -70,7 +70,7 @@ def crop_boxes(
     central = tf.round(sides[::-1] * tf.constant([1 / aspect[0], aspect[1]], tf.float64))
     central = tf.broadcast_to(tf.minimum(sides, central), tf.shape(shapes[:, :1]))
     shapes = tf.concat([tf.round(shapes * tf.sqrt(sides[0] * sides[1])), central], axis=1)
-    # One pixel at least: an 8 % crop of a very small image would round to nothing.
+    # At least one pixel: an 8 % crop of a very small image would round to nothing.
     shapes = tf.maximum(shapes, 1.0)
     first = tf.argmax(tf.reduce_all(shapes <= sides, axis=2), axis=1)  # (N,)
     chosen = tf.gather(shapes, first, axis=1, batch_dims=1)  # (N, 2)
@@ -82,9 +82,9 @@ def crop_boxes(
 
 
 def crop_rows(images: tf.Tensor, boxes: tf.Tensor, size: int, interpolation: str) -> tf.Tensor:
-    """The rows of each box, resampled to S: `(N, H, W, C), (N, 4) -> (N, S, W, C)`.
+    """Resamples the rows of each box to S: `(N, H, W, C), (N, 4) -> (N, S, W, C)`.
 
-    uint8 images become floating-point ones in 0-1.
+    uint8 images become floating-point in 0-1.
     """
     width, channels = images.shape[2], images.shape[3]
     scale = 1.0 / 255.0 if images.dtype == tf.uint8 else 1.0
@@ -98,7 +98,7 @@ def crop_rows(images: tf.Tensor, boxes: tf.Tensor, size: int, interpolation: str
 def crop_columns(
     rows: tf.Tensor, boxes: tf.Tensor, flip: tf.Tensor, size: int, interpolation: str
 ) -> tf.Tensor:
-    """The columns of each box, resampled to S, from right to left where `flip` is True.
+    """Resamples the columns of each box to S, mirrored where `flip` is True.
 
     `(N, S, W, C), (N, 4), (N,) -> (N, C, S, S)` planes.
     """
@@ -114,14 +114,17 @@ def crop_columns(
 
 
 def to_planes(images: tf.Tensor, flip: tf.Tensor) -> tf.Tensor:
-    """`(N, S, S, C)` of either range, `(N,)` to float32 planes `(N, C, S, S)` in [0, 1]."""
+    """Converts images of either range to float32 planes in [0, 1], mirrored where `flip`.
+
+    `(N, S, S, C), (N,) -> (N, C, S, S)`.
+    """
     scale = 1.0 / 255.0 if images.dtype == tf.uint8 else 1.0
     planes = tf.cast(tf.transpose(images, [0, 3, 2, 1]), tf.float32) * scale
     return tf.where(flip[:, None, None, None], planes[:, :, ::-1], planes)
 
 
 def to_images(planes: tf.Tensor) -> tf.Tensor:
-    """Planes `(N, C, S, S)` to images `(N, S, S, C)`."""
+    """Converts planes `(N, C, S, S)` to images `(N, S, S, C)`."""
     return tf.transpose(planes, [0, 3, 2, 1])
 
 
@@ -135,9 +138,9 @@ def _resample(
 ) -> tf.Tensor:
     """Resamples [start, start + length) of the L lines of each image to S lines.
 
-    What antialiased `tf.image.resize` does, as a sum over the few lines that each result
-    reads: `tf.image.crop_and_resize` neither antialiases nor compiles with XLA, and a product
-    with a matrix multiplies mostly zeros.
+    Does what antialiased `tf.image.resize` does, as a sum over the few lines that each result
+    reads: `tf.image.crop_and_resize` neither antialiases nor compiles with XLA, and a matrix
+    product would multiply mostly zeros.
 
     Args:
         lines: uint8 or floating `(N, L, M)`.
@@ -145,7 +148,7 @@ def _resample(
         length: float32 `(N,)`, whole numbers.
         size: S.
         interpolation: A key of `INTERPOLATIONS`.
-        backwards: bool `(N,)`: the last result first. Defaults to nowhere.
+        backwards: bool `(N,)`: True reverses the results. Defaults to no reversal.
 
     Returns:
         float32 `(N, S, M)`, in the range of `lines`.
@@ -181,7 +184,7 @@ def _resample(
 def _kernel(distance: tf.Tensor, interpolation: str) -> tf.Tensor:
     if interpolation == "bilinear":
         return tf.maximum(1.0 - distance, 0.0)
-    # Keys' cubic with a = -1/2, as tf.image.resize.
+    # Keys' cubic with a = -1/2, as in tf.image.resize.
     near = (1.5 * distance - 2.5) * distance * distance + 1.0
     far = ((2.5 - 0.5 * distance) * distance - 4.0) * distance + 2.0
     return tf.where(distance < 1.0, near, tf.where(distance < 2.0, far, 0.0))

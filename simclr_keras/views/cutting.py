@@ -1,4 +1,4 @@
-"""Crops cut while decoding: for images of many sizes, from their full resolution."""
+"""Cuts crops from images of many sizes while decoding them, from their full resolution."""
 
 import tensorflow as tf
 
@@ -21,17 +21,17 @@ _KERNELS = {"bilinear": "triangle", "bicubic": "keyscubic"}
 
 
 class CropCutter:
-    """Cuts the crops of both views, or of one, out of each image of a pretraining dataset.
+    """Cuts the crops of one or both views from each image of a pretraining dataset.
 
     They are the crops that the augmenter would cut on the device for the same (seed, step,
-    position). It continues with flip, colour and blur when it is called on the batch.
+    position). Called on the batch of crops, the augmenter continues with flip, colour and blur.
 
     Args:
-        augmenter: Whose crops to cut.
+        augmenter: The augmenter whose crops to cut.
         seed: The run's seed.
-        reduced_scales: Decode a JPEG at a half, quarter or eighth of its scale when all crops
-            keep the view's side in pixels. The choice costs every image a millisecond, and
-            images less than twice as large as the views never gain it back. Defaults to True.
+        reduced_scales: Decode a JPEG at 1/2, 1/4 or 1/8 scale if all crops are then still at
+            least as large as the views. Choosing the scale costs a millisecond per image, which
+            images less than twice as large as the views never recover. Defaults to True.
         views: V, 2 or 1 (for `SimCLRAugmenter.one_view`). Defaults to 2.
 
     Example:
@@ -64,16 +64,16 @@ class CropCutter:
     def suited_to(
         cls, source: ImageSource, augmenter: SimCLRAugmenter, seed: int, views: int = 2
     ) -> "CropCutter":
-        """A cutter with scales to choose from where JPEGs are at least twice as large as views."""
+        """A cutter with `reduced_scales` if JPEGs are typically at least twice as large as views."""
         is_large = (source.typical_side() or 0) >= 2 * augmenter.policy.image_size
         return cls(augmenter, seed, reduced_scales=is_large, views=views)
 
     def draw(self, step: tf.Tensor, positions: tf.Tensor) -> tf.Tensor:
-        """What depends on the step and the place in the batch, for a whole batch at once.
+        """Draws crop candidates from the step and positions, for a whole batch at once.
 
         Args:
             step: int64 scalar.
-            positions: int64 `(N,)`, places in the global batch.
+            positions: int64 `(N,)`, positions in the global batch.
 
         Returns:
             float64 `(N, V, 22)`: candidates (see `crops.crop_candidates`) of each view.
@@ -88,9 +88,9 @@ class CropCutter:
         )
 
     def cut(self, image: tf.Tensor, candidates: tf.Tensor) -> tf.Tensor:
-        """The crops of one image of any size.
+        """Cuts the crops of one image of any size.
 
-        The image is decoded once, at the smaller scale with `reduced_scales`.
+        The image is decoded once, at a smaller scale if `reduced_scales` allows it.
 
         Args:
             image: The encoded file, a string scalar, or uint8 or floating `(H, W, C)`.
@@ -119,7 +119,7 @@ class CropCutter:
 def single_view_batches(
     source: ImageSource, augmenter: SimCLRAugmenter, batch_size: int, steps: int, seed: int
 ) -> tf.data.Dataset:
-    """(images, labels) of each step, for `SimCLRAugmenter.one_view`: supervised training.
+    """Supervised batches: (images, labels) of each step, for `SimCLRAugmenter.one_view`.
 
     Crops of images of many shapes are cut from their full resolution.
     """
@@ -138,7 +138,7 @@ def single_view_batches(
 
 
 def _decode_reduced(image_bytes, candidates, boxes, size):
-    """The image and its boxes, in pixels of the scale that it was decoded at."""
+    """Decodes an image; returns it and its boxes in pixels of the scale it was decoded at."""
     cut = boxes(jpeg_sides(image_bytes))
     which = choose_reduction(tf.cast(tf.reduce_min(cut[:, 2:]), tf.int32), size)
 
@@ -147,7 +147,7 @@ def _decode_reduced(image_bytes, candidates, boxes, size):
         return image, cut / reduction
 
     def other():
-        def decode(content, candidates):  # in Python: ops here would cost every JPEG time
+        def decode(content, candidates):  # in Python: ops here would slow down every JPEG
             image = decode_in_pipeline(content)
             return image, boxes(tf.shape(image), candidates)
 
@@ -164,9 +164,9 @@ def _decode_reduced(image_bytes, candidates, boxes, size):
 
 
 def _resized(image, box, size, interpolation):
-    """What antialiased `tf.image.resize` gives, `(H, W, C), (4,) -> uint8 (S, S, C)`.
+    """Does what antialiased `tf.image.resize` does: `(H, W, C), (4,) -> uint8 (S, S, C)`.
 
-    Boxes are whole pixels of the file, and fractions of pixels of what was decoded smaller.
+    Boxes are whole pixels of the file, but may be fractional after decoding at a reduced scale.
     """
     corner, extent = box[:2], box[2:]
     first = tf.floor(corner)
@@ -192,7 +192,7 @@ def _resized(image, box, size, interpolation):
 
     if interpolation == "bilinear":
         # Enlarging needs no antialiasing, and this op takes a third of the time. Such a box
-        # is of whole pixels: nothing is decoded smaller than its view.
+        # has whole pixels, because no crop is decoded smaller than its view.
         square = tf.cond(tf.reduce_max(extent) < size, enlarged, reduced)
     else:
         square = reduced()

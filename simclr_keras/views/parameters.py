@@ -1,4 +1,4 @@
-"""What each view is made with: from uniform numbers to boxes, factors and switches."""
+"""The parameters of each view: turns uniform numbers into boxes, factors and switches."""
 
 import dataclasses
 from typing import NamedTuple
@@ -28,14 +28,14 @@ class ViewPolicy:
 
     @property
     def jitters(self) -> bool:
-        """Whether any colour operation can change anything."""
+        """Whether any jitter operation can change an image."""
         return self.jitter_probability > 0 and max(self.jitter_limits) > 0
 
 
 class ViewParameters(NamedTuple):
-    """What one view of each image is made with."""
+    """The parameters of one view of each image."""
 
-    boxes: tf.Tensor | tuple  # (N, 4) top, left, height, width in pixels; () if cropped
+    boxes: tf.Tensor | tuple  # (N, 4) top, left, height, width in pixels; () if already cropped
     flip: tf.Tensor  # (N,) bool
     jitter: tf.Tensor  # (N,) bool; where False the four factors change nothing
     brightness: tf.Tensor  # (N,) factor
@@ -55,15 +55,15 @@ def draw_parameters(
     view: int,
     policy: ViewPolicy,
 ) -> ViewParameters:
-    """The parameters of one view of each image, a function of its arguments alone.
+    """Draws the parameters of one view of each image, as a pure function of the arguments.
 
     Args:
         seed: int64 `(2,)`: run seed and step.
-        positions: int64 `(N,)`: places in the global batch.
-        sides: Height and width of the images in pixels; `None`: they are cropped already, and
-            no box is drawn.
+        positions: int64 `(N,)`: positions in the global batch.
+        sides: Height and width of the images in pixels; `None` if they are already cropped, in
+            which case no box is drawn.
         view: 0 for `view_1`, 1 for `view_2`.
-        policy: Where to draw from.
+        policy: The distributions to draw from.
 
     Returns:
         `ViewParameters` with N rows.
@@ -101,9 +101,9 @@ def draw_parameters(
 def draw_crops(
     seed: tf.Tensor, positions: tf.Tensor, *, view: int, policy: ViewPolicy
 ) -> tf.Tensor:
-    """Float64 `(N, 22)`: the crops of one view before the sides of the images are known.
+    """Crop candidates of one view, for images of any size: float64 `(N, 22)`.
 
-    Arguments as of `draw_parameters`; see `crops.crop_candidates`.
+    Arguments as for `draw_parameters`; see `crops.crop_candidates`.
     """
     numbers = uniforms(seed, positions, view, crops.UNIFORMS)
     return crops.crop_candidates(numbers, policy.crop_area, policy.crop_aspect)

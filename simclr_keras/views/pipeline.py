@@ -1,4 +1,4 @@
-"""`ViewPipeline`: images and drawn parameters to views, in the paper's order of operations."""
+"""`ViewPipeline`: turns images and drawn parameters into views, in the paper's order."""
 
 import functools
 import math
@@ -10,23 +10,23 @@ from .colors import color_jitter, grayscale, jitter_step
 from .crops import crop_columns, crop_rows, to_images, to_planes
 from .parameters import ViewParameters, ViewPolicy, draw_parameters
 
-# What one float32 view may take of a core's second-level cache (1 MiB on today's servers,
-# 2 MiB on desktops): 53 images of 32 pixels. Larger images than that make a tile of their own.
+# Bytes of each float32 view of a tile, to fit in a core's L2 cache (1 MiB on today's servers,
+# 2 MiB on desktops): 53 images of 32 pixels. A larger image gets its own tile.
 _TILE_BYTES = 640 * 1024
 
 
 class ViewPipeline:
     """Makes the views of one policy, and owns the stages that are compiled for it.
 
-    In tiles, a batch is walked in parts that fit in a core's cache, each through stages that
-    XLA compiles one by one: operation by operation, a batch would go through main memory dozens
-    of times. Compiled as a whole, XLA would compute a crop's rows anew for each of its columns,
-    each step of the jitter anew for each channel of the next, and the blur with strides.
+    With `tile_bytes`, a batch is processed in tiles that fit in a core's cache, each through
+    stages that XLA compiles separately. Run operation by operation, a batch would go through
+    main memory dozens of times. Compiled as a whole, XLA would recompute a crop's rows for each
+    of its columns and each jitter step for each channel of the next, and blur with strides.
 
     Args:
         policy: The distributions that parameters are drawn from.
-        tile_bytes: Size of a tile's view. Defaults to the whole batch at once and nothing
-            compiled on its own.
+        tile_bytes: Size of a tile's view. By default the whole batch is processed at once and
+            no stage is compiled separately.
     """
 
     def __init__(self, policy: ViewPolicy, tile_bytes: int | None = None):
@@ -41,7 +41,7 @@ class ViewPipeline:
         self._gray_where = self._stage(_gray_where)
         self._blur = self._stage(gaussian_blur)
         self._to_images = self._stage(to_images)
-        # Functions, so that eager callers get the speed of a graph too.
+        # As tf.functions, so that eager callers get the speed of a graph too.
         self._draw = tf.function(self._draw_views, reduce_retracing=True, autograph=False)
         make = self._views if tile_bytes is None else self._views_in_tiles
         self._make = tf.function(make, autograph=False)
@@ -53,26 +53,26 @@ class ViewPipeline:
         sides: tuple[tf.Tensor, tf.Tensor] | None,
         views: int = 2,
     ) -> tuple[ViewParameters, ...]:
-        """The parameters of `view_1` and `view_2`, or of `view_1` alone.
+        """Draws the parameters of `view_1` and `view_2`, or of `view_1` alone.
 
         Args:
             seed: int64 `(2,)`: run seed and step.
-            positions: int64 `(N,)`: places in the global batch.
-            sides: Height and width of the images in pixels; `None`: they are cropped already.
+            positions: int64 `(N,)`: positions in the global batch.
+            sides: Height and width of the images in pixels; `None` if already cropped.
             views: 2 or 1.
         """
-        if sides is not None:  # as tensors: a graph for each number would be traced anew
+        if sides is not None:  # as tensors: each new Python number would trace a new graph
             sides = tuple(tf.convert_to_tensor(side, tf.int32) for side in sides)
         return self._draw(seed, positions, sides, views)
 
     def make(
         self, images: tf.Tensor, drawn: tuple[ViewParameters, ...]
     ) -> tuple[tf.Tensor, ...]:
-        """A view for each of the drawn, a function of its arguments alone.
+        """Makes one view for each element of `drawn`, as a pure function of the arguments.
 
         Args:
-            images: uint8 in 0-255 or float32 in 0-1: `(N, H, W, C)`, or `(N, V, S, S, C)` that
-                are cropped already.
+            images: uint8 in 0-255 or float32 in 0-1: `(N, H, W, C)`, or `(N, V, S, S, C)` if
+                already cropped.
             drawn: What `draw` returns.
 
         Returns:
@@ -126,14 +126,14 @@ class ViewPipeline:
         )
 
     def _cropped(self, images, view: int, parameters: ViewParameters):
-        """Crop and flip, as planes."""
+        """Cropped and flipped images, as planes."""
         if images.shape.rank == 5:
             return self._flip(images[:, view], parameters.flip)
         rows = self._crop_rows(images, parameters.boxes)
         return self._crop_columns(rows, parameters.boxes, parameters.flip)
 
     def _recolored(self, planes, parameters: ViewParameters):
-        """Jitter, grayscale and blur, each where a tile has any of it."""
+        """Jitter, grayscale and blur, each only if any image of the tile needs it."""
 
         def jitter():
             return color_jitter(
@@ -165,7 +165,7 @@ def _shared(policy: ViewPolicy, tile_bytes: int | None) -> ViewPipeline:
 
 
 def pipeline_of(policy: ViewPolicy) -> ViewPipeline:
-    """The pipeline of a policy for the devices there are; equal policies share one."""
+    """The pipeline of a policy for the available devices; equal policies share one."""
     devices = tf.config.list_logical_devices
     return _shared(policy, None if devices("GPU") or devices("TPU") else _TILE_BYTES)
 

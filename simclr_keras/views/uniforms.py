@@ -1,21 +1,21 @@
-"""Random numbers that depend on (seed, step, position, view) and on nothing else.
+"""Random numbers that depend only on (seed, step, position, view).
 
-`tf.random.stateless_uniform` draws other numbers under XLA than eagerly, so the numbers come
-from Threefry-2x32 with 20 rounds (Salmon et al. 2011, "Parallel random numbers: as easy as
-1, 2, 3"), written in additions, rotations and exclusive ors. Equal eager, traced, in `tf.data`
-and compiled, on one replica or many.
+`tf.random.stateless_uniform` draws different numbers under XLA than in eager mode, so these
+come from Threefry-2x32 with 20 rounds (Salmon et al. 2011, "Parallel random numbers: as easy as
+1, 2, 3"), written in additions, rotations and exclusive ors. They are the same eager, traced,
+in `tf.data` and compiled, on one replica or many.
 """
 
 import tensorflow as tf
 
 _ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
-_PARITY = 0x1BD11BDA  # of the Skein key schedule
+_PARITY = 0x1BD11BDA  # from the Skein key schedule
 
 
 def threefry_2x32(
     key: tuple[tf.Tensor, tf.Tensor], counter: tuple[tf.Tensor, tf.Tensor]
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """Two 32-bit words for every counter: the block cipher itself.
+    """The block cipher itself: maps each counter to two 32-bit words.
 
     Args:
         key: Two uint32 tensors, broadcast against the counter.
@@ -44,10 +44,10 @@ def uniforms(
 
     Args:
         seed: int64 `(2,)`: the run seed, any integer, and the step, taken modulo 2**32.
-        positions: int64 `(N,)`, the images' places in the global batch.
+        positions: int64 `(N,)`, the images' positions in the global batch.
         view: 0 or 1.
         count: How many numbers an image needs.
-        first: Which of the image's 131,072 numbers to begin at, an even one. Defaults to 0.
+        first: Index, even, of the first among the 131,072 numbers of a view. Defaults to 0.
 
     Returns:
         float32 `(N, count)` in [0, 1).
@@ -72,10 +72,11 @@ def uniforms(
 
 
 def _key(seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """The cipher's key: two uint32 scalars, others for every (run seed, step).
+    """The cipher's key for (run seed, step): two uint32 scalars.
 
-    The key has room for 32 bits of each. The upper half of the run seed is folded in by the
-    cipher itself, under which no two (lower half, step) meet; where it is 0 they are the key.
+    The key has room for 32 bits of each. If the upper half of the run seed is 0, the key is
+    (lower half, step); otherwise that pair is encrypted under the upper half, under which no
+    two pairs collide.
     """
     low, step = tf.unstack(tf.cast(seed & 0xFFFFFFFF, tf.uint32), num=2)
     high = tf.bitwise.right_shift(seed[0], tf.constant(32, tf.int64))

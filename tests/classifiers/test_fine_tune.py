@@ -167,7 +167,7 @@ def test_mixed_precision_keeps_float32_logits(rng):
         (
             [0, 1, 0, 1],
             dict(head_layers=4),
-            "0 and the 3 that .*head has. Received: head_layers=4",
+            "0 and 3, the number of layers .*head. Received: head_layers=4",
         ),
     ],
 )

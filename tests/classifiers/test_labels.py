@@ -114,7 +114,7 @@ def test_images_without_class_folders_get_the_classes_of_the_list(tmp_path):
         ("path,label\ncats/a.png,cat\n", "row 2: .*Did you mean cats.*label=cat$"),
         (
             "path,label\ncats/a.png,cats\ndogs/e.png,dogs\ncats/a.png,dogs\n",
-            "row 4: row 2 gives the same image the label cats. Received: path=cats/a.png, ",
+            "row 4: row 2 already gives this image the label cats. Received: path=cats/a.png, ",
         ),
         ("path,label\ndogs/c, d.png,dogs\n", "row 2: expected path,label, with quotes"),
         ("path,label\ncats/a.png,\n", "row 2: the label is missing. Received: path=cats/a"),

@@ -53,7 +53,7 @@ def test_other_files_are_named_and_hidden_ones_are_not(tmp_path, caplog):
     with caplog.at_level(logging.WARNING, "simclr_keras"):
         assert _load(tmp_path).paths == ("a/1.png",)
     assert len(caplog.records) == 1
-    assert "1 not named as JPEG, PNG, GIF or BMP: a/notes.txt." in caplog.text
+    assert "1 item(s) without a JPEG, PNG, GIF or BMP suffix: a/notes.txt." in caplog.text
 
 
 @pytest.mark.parametrize("held_out", ["test", "val", "validation", "Test"])
@@ -92,7 +92,7 @@ def test_what_lies_beside_splits_is_named(tmp_path, caplog):
     _write(tmp_path, "train/a/1.png", "val/a/2.png", "extra/3.png", "4.png")
     with caplog.at_level(logging.WARNING, "simclr_keras"):
         assert _load(tmp_path).paths == ("a/1.png",)
-    assert "2 beside the splits: 4.png, extra." in caplog.text
+    assert "2 item(s) beside the splits: 4.png, extra." in caplog.text
 
 
 def test_without_splits_a_fifth_of_every_class_is_held_out(tmp_path):
@@ -136,7 +136,7 @@ def test_unreadable_files_are_refused_on_one_line(folder_with_broken_files):
         _load(folder_with_broken_files)
     text = str(caught.value)
     assert f"5 of 9 images in {folder_with_broken_files} cannot be read: " in text
-    assert "a/1.jpg (damaged, cut off" in text and "a/3.jpg (empty file)" in text
+    assert "a/1.jpg (damaged, truncated" in text and "a/3.jpg (empty file)" in text
     assert "a/5.jpg (not a JPEG, PNG, GIF or BMP image) and 2 more" in text
     assert text.endswith("Move them away, or pretrain with `skip_unreadable`.")
     assert "\n" not in text
@@ -147,7 +147,7 @@ def test_unreadable_files_can_be_skipped(folder_with_broken_files, caplog):
         source = _load(folder_with_broken_files, skip_unreadable=True)
     assert source.paths == ("a/0.jpg", "a/2.jpg", "a/4.jpg", "a/6.png")
     assert source.class_names == ("a", "b")  # the numbers of classes stay
-    assert "5 of 9 images" in caplog.text and "They are left out." in caplog.text
+    assert "5 of 9 images" in caplog.text and "They are skipped." in caplog.text
     assert source.find_unreadable() == []
 
 
@@ -194,7 +194,7 @@ def test_linked_folders_and_odd_names(tmp_path):
 
 @pytest.mark.parametrize("name", ["./no/such", "/no/such", "photos/cats", "~/no/such"])
 def test_a_missing_folder(name):
-    with pytest.raises(InputError, match="There is no folder .*looked for /.*Name a di"):
+    with pytest.raises(InputError, match="There is no folder .*looked for /.*Name digi"):
         load_source(name, "all")
 
 

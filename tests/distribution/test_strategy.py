@@ -66,7 +66,7 @@ def test_cluster_from_tf_config():
     [
         ({"TF_CONFIG": "worker0"}, "TF_CONFIG must be JSON.*Received: TF_CONFIG=worker0"),
         ({"TF_CONFIG": '{"cluster": {"worker": ["a:1"]}}'}, "TF_CONFIG must be JSON"),
-        (_tf_config(2), "has 2 workers, and this one's index is not among them"),
+        (_tf_config(2), "has 2 workers, but the index of this one is out of range"),
         (_tf_config(0, "ps", ps=["a:1"], worker=["b:1"]), "chief and worker only"),
     ],
 )
@@ -98,7 +98,7 @@ def test_cluster_from_slurm():
 
 
 def test_broken_slurm():
-    with pytest.raises(InputError, match="5 tasks and lists 4"):
+    with pytest.raises(InputError, match="5 tasks but lists 4"):
         find_cluster(_slurm(SLURM_STEP_TASKS_PER_NODE="1(x4)"))
     with pytest.raises(InputError, match="'SLURM_PROCID'.*srun"):
         find_cluster({k: v for k, v in _slurm().items() if k != "SLURM_PROCID"})
@@ -106,7 +106,7 @@ def test_broken_slurm():
 
 def test_multi_worker_without_a_cluster_says_what_to_set(monkeypatch):
     monkeypatch.delenv("TF_CONFIG", raising=False)
-    with pytest.raises(InputError, match="neither TF_CONFIG is set.*Set TF_CONFIG"):
+    with pytest.raises(InputError, match="but TF_CONFIG is not set.*Set TF_CONFIG"):
         choose_strategy("multi-worker")
 
 

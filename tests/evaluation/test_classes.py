@@ -13,9 +13,9 @@ def test_matching_by_hand():
     train = source(("a", "b", "c"), [2, 0, 2])  # no image of b
     assert match_classes(train, source(("c", "a"), [1, 0, 0])).tolist() == [2, 0]
     assert match_classes(train, source(("c", "x", "a"), [2])).tolist() == [-1, -1, 0]
-    with pytest.raises(InputError, match="no image to learn from: b, x."):
+    with pytest.raises(InputError, match="without training images in .*: b, x."):
         match_classes(train, source(("a", "b", "x"), [0, 1, 2]))
-    with pytest.raises(InputError, match="labelled images of 1 class"):
+    with pytest.raises(InputError, match=r"labelled images of 1 class\(es\)"):
         match_classes(source(("a", "b"), [1, 1]), source(("b",), [0]))
     numbered = source((), [0, 3])
     assert match_classes(numbered, source((), [3])).tolist() == [-1, -1, -1, 3]

@@ -195,7 +195,7 @@ def test_a_missing_block_is_named(tmp_path):
 def test_left_over_variables_are_named(tmp_path, name):
     checkpoint = Checkpoint(18)
     checkpoint.arrays[name] = np.zeros((3,), "float32")
-    with pytest.raises(InputError, match=re.escape(f"1 left over: {name}. Received: path=")):
+    with pytest.raises(InputError, match=re.escape(f"1 unexpected: {name}. Received: path=")):
         load_official_checkpoint(checkpoint.write(tmp_path))
 
 
@@ -207,7 +207,7 @@ def test_misshapen_variables_are_named(tmp_path, name, shape):
     checkpoint = Checkpoint(18)
     right = checkpoint.arrays[name].shape
     checkpoint.arrays[name] = np.zeros(shape, "float32")
-    message = f"1 of another shape: {name} {shape} instead of {right}. Received: path="
+    message = f"1 of the wrong shape: {name} {shape} instead of {right}. Received: path="
     with pytest.raises(InputError, match=re.escape(message)):
         load_official_checkpoint(checkpoint.write(tmp_path))
 
@@ -236,7 +236,7 @@ def test_archives(tmp_path):
     assert not (tmp_path.parent / "escaped.txt").exists()
     cut = tmp_path / "cut.tar.gz"
     cut.write_bytes(archive.read_bytes()[: archive.stat().st_size // 2])
-    with pytest.raises(InputError, match="cut.tar.gz is not a whole .tar or .tar.gz"):
+    with pytest.raises(InputError, match="cut.tar.gz is not a complete .tar or .tar.gz"):
         load_official_checkpoint(cut)
 
 
@@ -244,7 +244,9 @@ def test_what_is_no_checkpoint_of_the_release(tmp_path):
     with pytest.raises(InputError, match="no checkpoint .* Received: path=.*missing"):
         load_official_checkpoint(tmp_path / "missing")
     (tmp_path / "model.ckpt-250228.index").write_bytes(b"")
-    with pytest.raises(InputError, match="The TF1 and training checkpoints .* are not read"):
+    with pytest.raises(
+        InputError, match="The TF1 and training checkpoints .* are not supported"
+    ):
         load_official_checkpoint(tmp_path)
     for name in ("a", "b"):
         Checkpoint(18, head=0, classes=0).write(tmp_path / name)

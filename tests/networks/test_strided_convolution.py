@@ -137,8 +137,8 @@ def test_what_cannot_be_exchanged_is_said():
     encoder, _, kept = prepare_encoder(strided(15, Yours), 16, 15)
     assert [line for line in kept if "wrongly" in line] == [
         "1 of 1 convolutions have a 1x1 kernel, a stride and fewer than 16 input channels, whose "
-        "gradient TensorFlow computes wrongly on CPUs; put AveragePooling2D(1, strides) before "
-        "them instead"
+        "gradient TensorFlow computes wrongly on CPUs; use AveragePooling2D(1, strides) before "
+        "a convolution of stride 1 instead"
     ]
 
 

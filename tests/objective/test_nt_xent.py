@@ -216,7 +216,7 @@ def test_temperature_must_be_positive(temperature):
 
 
 def test_shapes_must_agree():
-    with pytest.raises(ValueError, match=r"one shape \(N, K\).*\(4, 2\).*\(3, 2\)"):
+    with pytest.raises(ValueError, match=r"the same shape \(N, K\).*\(4, 2\).*\(3, 2\)"):
         nt_xent_loss(tf.ones((4, 2)), tf.ones((3, 2)))
 
 

@@ -138,7 +138,7 @@ def test_of_other_data_everything_is_measured_and_nothing_is_held_out(run, colou
 
 def test_classes_that_only_the_test_part_has_are_named(run, colours):
     shutil.rmtree(colours / "train" / "green")
-    with pytest.raises(InputError, match="has no image to learn from: green. Add training"):
+    with pytest.raises(InputError, match="without training images in .*: green. Add training"):
         evaluate(EvaluateConfig(run.path))
     assert not run.evaluation_file.exists() and not run.results_file.exists()
 
@@ -151,7 +151,9 @@ def test_an_unknown_protocol_is_an_input_error(run):
 
 
 def test_epochs_without_the_sgd_protocol_are_refused_not_ignored(run):
-    with pytest.raises(InputError, match="belongs to the SGD protocol.*Received: epochs=5"):
+    with pytest.raises(
+        InputError, match="applies only to the SGD protocol.*Received: epochs=5"
+    ):
         evaluate(EvaluateConfig(run.path, epochs=5))
 
 

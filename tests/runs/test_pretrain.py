@@ -187,7 +187,7 @@ def test_the_other_keras_generation_is_refused(tmp_path):
     settings = json.loads(file.read_text())
     settings["keras_generation"] = 5 - settings["keras_generation"]
     file.write_text(json.dumps(settings))
-    with pytest.raises(RunFailure, match="run directories do not cross"):
+    with pytest.raises(RunFailure, match="works only with the Keras generation"):
         pretrain(config)
 
 
@@ -207,7 +207,7 @@ def test_bad_input_writes_nothing(tmp_path, changes, text):
 
 def test_folder_that_is_no_run_is_left_alone(tmp_path):
     (tmp_path / "notes.txt").write_text("mine")
-    with pytest.raises(InputError, match="exists and is not a run"):
+    with pytest.raises(InputError, match="exists but is not a run"):
         pretrain(_config(tmp_path))
     assert [p.name for p in tmp_path.iterdir()] == ["notes.txt"]
 
@@ -232,7 +232,7 @@ def test_other_optimizers_train(tmp_path, optimizer, caplog):
     config = _config(tmp_path / "run", optimizer=optimizer, learning_rate_scaling="linear")
     assert np.isfinite(pretrain(config).loss)
     # LAMB's default learning rate does not depend on the batch.
-    unused = "`learning_rate_scaling=linear` changes nothing here" in caplog.text
+    unused = "`learning_rate_scaling=linear` has no effect here" in caplog.text
     assert unused == (optimizer == "lamb")
 
 
@@ -301,7 +301,7 @@ def test_settings_are_checked(tmp_path, name, value):
 
 
 def test_lamb_has_no_weight_decay(tmp_path):
-    with pytest.raises(InputError, match="`weight_decay` stays 0 with `optimizer=lamb`"):
+    with pytest.raises(InputError, match="`weight_decay` must be 0 with `optimizer=lamb`"):
         _config(tmp_path, optimizer="lamb", weight_decay=0.1)
 
 

@@ -51,7 +51,7 @@ def test_either_a_run_or_an_official_checkpoint(tmp_path):
     for both in ((None, None), (tmp_path, tmp_path)):
         with pytest.raises(InputError, match=r"Name either .* Received: run=.*official="):
             TrainedConfig(*both)
-    with pytest.raises(InputError, match="`image_size` belongs to `official`"):
+    with pytest.raises(InputError, match="`image_size` applies only to `official`"):
         TrainedConfig(tmp_path, image_size=32)
 
 

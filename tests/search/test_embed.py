@@ -96,7 +96,7 @@ def test_nothing_readable_writes_nothing(model, tmp_path):
         _embed(model, folder, tmp_path / "e.npz")
     (folder / "a.png").write_bytes(b"no image")
     for suffix in (".npz", ".parquet"):
-        text = r"None of the 1 images could be read, such as a.png \(not a JPEG"
+        text = r"None of the 1 images could be read, for example a.png \(not a JPEG"
         with pytest.raises(InputError, match=text):
             _embed(model, folder, tmp_path / f"e{suffix}")
     assert {p.name for p in tmp_path.iterdir()} == {"bad", "tiny"}

@@ -62,7 +62,7 @@ def test_config_and_weights_survive_saving(path, batch, tmp_path):
 
 def test_half_size_exports_are_not_fine_tuned(tiny_encoder, batch, tmp_path):
     path = export_encoder(tiny_encoder, tmp_path / "half", weights_dtype="bfloat16")
-    with pytest.raises(InputError, match="exported in half the size"):
+    with pytest.raises(InputError, match="exported at half the size"):
         ExportedEncoder(path, trainable=True)
     features = ExportedEncoder(path)(batch[0], training=True)
     np.testing.assert_allclose(features, tiny_encoder(batch[0], training=False), atol=0.01)

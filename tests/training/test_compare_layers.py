@@ -44,7 +44,7 @@ def test_only_the_layer_at_fault_is_named(pair, rng, name):
     layer = _layer(pair[1], name)
     layer.set_weights([1.01 * weight for weight in layer.get_weights()])
     (finding,) = _compare(pair, rng)
-    assert finding.startswith(f"Layer {name} (Conv2D) makes something else")
+    assert finding.startswith(f"Layer {name} (Conv2D) gives different outputs")
 
 
 def test_a_layer_that_is_called_twice_is_compared_at_each_call(pair, rng):

@@ -218,7 +218,7 @@ def test_draws_that_cannot_be_repeated_are_refused(rng, layer, compile_arguments
     images, labels = _data(rng, 8)
     augmenter = SimCLRAugmenter(16, blur=False, extra_layers=[layer()])
     model = _model(_encoder(), 4, augmenter=augmenter, compile_arguments=compile_arguments)
-    with pytest.raises(ValueError, match="random numbers that cannot be drawn again.*Received"):
+    with pytest.raises(ValueError, match="random numbers that cannot be repeated.*Received"):
         _step(model, images, labels)
     without = SimCLRAugmenter(16, blur=False, extra_layers=[layer()])
     _step(_model(_encoder(), None, augmenter=without), images, labels)

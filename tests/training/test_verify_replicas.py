@@ -90,13 +90,19 @@ def test_an_encoder_that_is_right_passes(tmp_path):
 @pytest.mark.parametrize(
     "encoder, text",
     [
-        ("alone", "Layer alone (BatchNormalization) normalises each replica's part by itself"),
+        (
+            "alone",
+            "Layer alone (BatchNormalization) normalises each replica's images separately",
+        ),
         ("stray", "Layer stray: its penalty is"),
         (
             "subclassed",
-            "Layer alone (BatchNormalization) normalises each replica's part by its",
+            "Layer alone (BatchNormalization) normalises each replica's images separately",
         ),
-        ("nested", "Layer alone (BatchNormalization) normalises each replica's part by itself"),
+        (
+            "nested",
+            "Layer alone (BatchNormalization) normalises each replica's images separately",
+        ),
     ],
 )
 def test_the_layer_that_is_wrong_is_named(tmp_path, encoder, text):
@@ -120,7 +126,7 @@ def test_where_rounding_alone_reaches_the_tolerance_it_says_so(tmp_path):
     assert result.returncode == 0, result.stdout + result.stderr[-2000:]
     assert report["learning_rate"] == 1e-8 and 8 * report["rounding"] > report["tolerance"]
     assert report["variables"][0][1] > 1e-8
-    assert "train as one, as far as rounding lets one see." in result.stdout
+    assert "train as one, within floating-point error." in result.stdout
 
 
 def test_wrong_use():
