@@ -1,6 +1,6 @@
 """Speed and memory of `embed` on a folder of JPEGs.
 
-Compares, interleaved in one process, medians of the repeats:
+Compares medians of interleaved repeats in one process:
 
 - the bare encoder of the exported model on decoded batches: the upper bound, without decoding;
 - `embed`, from the folder to the file;
@@ -32,9 +32,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--folder", help="folder of JPEGs; default: generated ones")
-    parser.add_argument(
-        "--jpeg-side", type=int, default=500, help="longer side of generated JPEGs"
-    )
+    parser.add_argument("--jpeg-side", type=int, default=500, help="longer side, if generated")
     parser.add_argument("--images", type=int, default=2000, help="images per measurement")
     parser.add_argument("--encoder", default="simclr_resnet18")
     parser.add_argument("--width", type=float, default=0.25)

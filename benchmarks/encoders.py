@@ -11,8 +11,8 @@ keras.applications and KerasCV, taking turns in one process; `--adapted` adds th
 alone. An image here is one pass through the encoder; SimCLR makes two passes for each image of
 a batch.
 
-Images per second are medians of images / (processor seconds / cores). This gives the speed of
-an otherwise idle machine even if it is busy, unlike wall time. `peers` prints both.
+Images per second are medians of images / (processor seconds / cores): the speed of an otherwise
+idle machine, which wall time shows only if the machine is idle. `peers` prints both times.
 """
 
 import argparse

@@ -35,9 +35,7 @@ def measure(run, training: int, dimension: int, queries: int) -> None:
         draw.standard_normal((n, dimension), np.float32) for n in (training, queries)
     )
     labels, test_labels = (draw.integers(0, _CLASSES, n) for n in (training, queries))
-    run(
-        train[:2000], labels[:2000], test[:100], test_labels[:100]
-    )  # loads everything that is loaded once
+    run(train[:2000], labels[:2000], test[:100], test_labels[:100])  # one-time loading
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     run(train, labels, test, test_labels)
     print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)

@@ -33,18 +33,14 @@ parser.add_argument("run", help="a finished run directory")
 parser.add_argument("--dataset", help="labelled data; default: the run's")
 parser.add_argument("--data-dir")
 parser.add_argument("--fractions", type=float, nargs="+", default=[0.01, 0.1, 1.0])
-parser.add_argument(
-    "--per-class", type=int, nargs="+", help="labels per class, instead of fractions"
-)
+parser.add_argument("--per-class", type=int, nargs="+", help="labels per class, not fractions")
 parser.add_argument("--draws", type=int, default=3, help="label draws, seeds 0, 1, ...")
 parser.add_argument("--steps", type=int, default=400)
 parser.add_argument("--batch-size", type=int, default=64)
 parser.add_argument("--optimizer", default="auto")
 parser.add_argument("--learning-rate", type=float)
 parser.add_argument("--distill-learning-rate", type=float)
-parser.add_argument(
-    "--student", default="pretrained", help="pretrained, teacher, or an encoder"
-)
+parser.add_argument("--student", default="pretrained", help="pretrained, teacher or an encoder")
 parser.add_argument("--temperature", type=float, help="distillation temperature")
 parser.add_argument("--validation-fraction", type=float, default=0.1)
 arguments = parser.parse_args()
