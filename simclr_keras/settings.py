@@ -17,7 +17,7 @@ class Range(typing.NamedTuple):
     """The values that a number may have, never NaN, and their description in messages."""
 
     text: str
-    holds: Callable[[float], bool]
+    holds: Callable[..., bool]
 
 
 POSITIVE = Range("positive", lambda x: x > 0)

@@ -77,3 +77,35 @@ def test_imports_go_one_way():
                 assert STAGES.index(stage) < STAGES.index(parts[1]), (
                     f"{module.__name__} <- {stage}"
                 )
+
+
+def _untyped(name, function):
+    """Parameters (and the result) of a function without annotation."""
+    signature = inspect.signature(function)
+    for parameter in signature.parameters.values():
+        named = parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
+        if named and parameter.name != "self" and parameter.annotation is parameter.empty:
+            yield f"{name}({parameter.name})"
+    if signature.return_annotation is signature.empty and function.__name__ != "__init__":
+        yield f"{name} -> ?"
+
+
+# Called by Keras alone, with what it likes.
+KERAS_CALLS = {"LARS.update", "SimCLR.train_step", "SimCLR.test_step"}
+
+
+@pytest.mark.parametrize("name", sk.__all__)
+def test_public_names_have_types(name):
+    value = getattr(sk, name)
+    functions = {name: value}
+    if inspect.isclass(value):
+        own = {key: member for key, member in vars(value).items() if inspect.isfunction(member)}
+        functions = {f"{name}.{key}": f for key, f in own.items() if key.strip("_") == key}
+        functions[name] = value.__init__
+    found = [
+        text
+        for key, f in functions.items()
+        if key not in KERAS_CALLS
+        for text in _untyped(key, f)
+    ]
+    assert not found

@@ -1,6 +1,7 @@
 """`distill`: trains a student on a teacher's predictions for unlabelled images."""
 
 import logging
+import typing
 
 import keras
 import numpy as np
@@ -88,7 +89,7 @@ def distill(
     temperature: float = 0.1,
     label_weight: float = 0.0,
     image_size: int | None = None,
-    **settings,
+    **settings: typing.Any,
 ) -> TrainedClassifier:
     """Trains a student to match a teacher's predictions on images that need no labels.
 
@@ -135,7 +136,7 @@ def distill(
     Reference:
         Chen et al. 2020, https://arxiv.org/abs/2006.10029, Sections 2.3 and 3.
     """
-    settings = TrainingSettings(**settings)
+    training = TrainingSettings(**settings)
     source = as_source(images, labels)
     classes = [model.output_shape[-1] for model in (teacher, student)]
     if classes[0] != classes[1]:
@@ -159,7 +160,7 @@ def distill(
             teacher(views, training=False), logits, temperature, labels, label_weight, share
         )
 
-    plan = settings.plan("distill", len(source), _EPOCHS)
+    plan = training.plan("distill", len(source), _EPOCHS)
     if label_weight and share * plan.batch_size < 1:
         _LOGGER.warning(
             "A batch of %d holds %.2g labelled images on average, so many steps see no true "
@@ -173,4 +174,4 @@ def distill(
         len(source),
         *plan,
     )
-    return train_classifier(copy_of(student), source, loss_of, plan, settings, image_size)
+    return train_classifier(copy_of(student), source, loss_of, plan, training, image_size)

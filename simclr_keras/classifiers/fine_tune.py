@@ -1,6 +1,7 @@
 """`fine_tune`: trains a whole pretrained network and a new classifier on few labels."""
 
 import logging
+import typing
 
 import keras
 import numpy as np
@@ -36,7 +37,7 @@ def fine_tune(
     validation_fraction: float = 0.1,
     num_classes: int | None = None,
     image_size: int | None = None,
-    **settings,
+    **settings: typing.Any,
 ) -> TrainedClassifier:
     """Fine-tunes a pretrained encoder and a new classifier on labelled images.
 
@@ -93,7 +94,7 @@ def fine_tune(
         Chen et al. 2020, https://arxiv.org/abs/2006.10029, Sections 2.2 and 3;
         Chen et al. 2020, https://arxiv.org/abs/2002.05709, Appendix B.5 (SGD).
     """
-    settings = TrainingSettings(**settings)
+    training = TrainingSettings(**settings)
     source = as_source(images, labels)
     labelled = np.flatnonzero(source.labels >= 0)
     count = len(np.unique(source.labels[labelled]))
@@ -112,16 +113,16 @@ def fine_tune(
         )
     image_size = side_of_views(image_size, encoder, source)
     classifier = build_classifier(
-        encoder, num_classes, projection_head, head_layers, settings.seed
+        encoder, num_classes, projection_head, head_layers, training.seed
     )
-    part = _validation_part(source.labels, validation_fraction, settings.seed)
+    part = _validation_part(source.labels, validation_fraction, training.seed)
     validation = None
     if len(part):
         held_out = evaluation_dataset(source.subset(part), image_size, 256)
         validation = (held_out, _PATIENCE)
         source = source.subset(np.setdiff1d(np.arange(len(source)), part))
     epochs = _EPOCHS if len(source) < _MANY_LABELS else _EPOCHS_OF_MANY
-    plan = settings.plan("fine-tune", len(source), epochs)
+    plan = training.plan("fine-tune", len(source), epochs)
     _LOGGER.info(
         "Fine-tuning on %d labels of %d classes (%s): %d steps of %d images, %s with a learning "
         "rate of %.4g",
@@ -131,7 +132,7 @@ def fine_tune(
         *plan,
     )
     return train_classifier(
-        classifier, source, _cross_entropy, plan, settings, image_size, validation
+        classifier, source, _cross_entropy, plan, training, image_size, validation
     )
 
 
@@ -157,16 +158,19 @@ def build_classifier(
     Raises:
         InputError: If the head has fewer than `head_layers` layers.
     """
-    layers = 0 if projection_head is None else projection_head.num_layers
-    if projection_head is not None and not 0 <= head_layers <= layers:
+    layers = projection_head.num_layers if projection_head else 0
+    if projection_head and not 0 <= head_layers <= layers:
         raise InputError(
             f"`head_layers` must be between 0 and {layers}, the number of layers in the "
             f"projection head. Received: head_layers={head_layers}"
         )
     images = keras.Input(encoder.input_shape[1:], name="images")
     hidden = copy_of(encoder)(images)
-    for index in range(min(head_layers, layers)):
-        for layer in (projection_head.dense_layers[index], projection_head.norm_layers[index]):
+    kept = []
+    if projection_head:
+        kept = list(zip(projection_head.dense_layers, projection_head.norm_layers))
+    for index, pair in enumerate(kept[:head_layers]):
+        for layer in pair:
             copy = layer.__class__.from_config(layer.get_config())
             hidden = copy(hidden)
             copy.set_weights(layer.get_weights())

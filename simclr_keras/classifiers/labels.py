@@ -81,7 +81,7 @@ def choose_labels(
     draw, chosen = generator(seed), []
     for label in np.unique(labels[labels >= 0]):
         members = np.flatnonzero(labels == label)
-        count = labels_per_class or max(1, int(label_fraction * len(members) + 0.5))
+        count = labels_per_class or max(1, int((label_fraction or 1) * len(members) + 0.5))
         if count > len(members):
             raise InputError(
                 f"`labels_per_class` is more than class {label} has. Received: "
@@ -99,13 +99,14 @@ def write_labels(path: str | os.PathLike, source: ImageSource, chosen: LabelList
         source: The images.
         chosen: The labels to write.
     """
-    by_path = isinstance(source, FileSource)
+    key, places = "index", list(map(str, source.places))
+    if isinstance(source, FileSource):
+        key, places = "path", list(source.paths)
     with open(path, "w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
-        writer.writerow(["path" if by_path else "index", "label"])
+        writer.writerow([key, "label"])
         for index, label in zip(chosen.indices, chosen.labels):
-            place = source.paths[index] if by_path else int(source.places[index])
-            writer.writerow([place, chosen.class_names[label]])
+            writer.writerow([places[index], chosen.class_names[label]])
 
 
 def read_labels(path: str | os.PathLike, source: ImageSource) -> LabelList:

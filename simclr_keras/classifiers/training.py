@@ -104,7 +104,9 @@ def train_classifier(
     trainer = _Trainer(model, loss_of, plan, settings, image_size)
     batches = iter(trainer.batches(source))
     interval, patience = max(1, plan.steps // _ROWS), 0
-    history, best, step = [], None, 0
+    history: list[dict] = []
+    best: tuple[float, int, list] | None = None
+    step = 0
     while step < plan.steps:
         count = min(interval, plan.steps - step)
         measured = [
@@ -125,11 +127,11 @@ def train_classifier(
         }
         history.append(row)
         if validation is not None:
-            row["validation_accuracy"] = accuracy(trainer.logits, validation[0])
+            reached = row["validation_accuracy"] = accuracy(trainer.logits, validation[0])
             patience += 1
             # Ties go to the later step, which has the lower learning rate.
-            if best is None or row["validation_accuracy"] >= best[0]:
-                best, patience = (row["validation_accuracy"], step, model.get_weights()), 0
+            if best is None or reached >= best[0]:
+                best, patience = (reached, step, model.get_weights()), 0
         _LOGGER.info("  ".join(_text(name, value) for name, value in row.items()))
         if validation is not None and patience >= validation[1]:
             break

@@ -55,14 +55,22 @@ def command_of(config_class: type) -> Callable:
                 option = typer.Argument(metavar=arguments[field.name], help=text)
             is_required = field.default is dataclasses.MISSING
             default = inspect.Parameter.empty if is_required else field.default
-            kind = Annotated[hints[field.name], option]
+            kind: typing.Any = Annotated[_flag_type(hints[field.name]), option]
             parameters.insert(-1, _parameter(field.name, default, kind))
         command.__doc__ = function.__doc__
-        command.__signature__ = inspect.Signature(parameters)
+        command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
         command.__annotations__ = {p.name: p.annotation for p in parameters}
         return command
 
     return decorate
+
+
+def _flag_type(hint):
+    """The type of a flag; where Python also takes one string, the command line takes a list."""
+    parts = typing.get_args(hint)
+    if str in parts and any(typing.get_origin(part) is list for part in parts):
+        return typing.Union[tuple(part for part in parts if part is not str)]  # noqa: UP007
+    return hint
 
 
 def _parameter(name: str, default, kind) -> inspect.Parameter:

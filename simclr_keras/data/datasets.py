@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import typing
 
 import numpy as np
 import tensorflow as tf
@@ -67,6 +68,7 @@ def load_source(
     if split not in _SPLITS:
         raise ValueError(f"`split` must be one of {_SPLITS}. Received: split={split!r}")
     path = pathlib.Path(name).expanduser()
+    source: ImageSource
     if name == "digits":
         return _digits(split)
     if _is_folder(name):
@@ -111,7 +113,7 @@ def pretraining_dataset(
     first_step: int,
     num_steps: int,
     image_size: int | None = None,
-    cutter=None,
+    cutter: typing.Any = None,
     with_labels: bool = False,
     first_position: int = 0,
     rows: int | None = None,

@@ -57,9 +57,9 @@ def load_folder(
             "folder. Add it, or name other data."
         )
     # All splits share one numbering of classes, even if one of them lacks a class.
-    files = {part: find_images(part) for part in splits.values()}
-    class_names = sorted({name for found in files.values() for name in _classes(found)})
-    source = _source(chosen, files[chosen], class_names, skip_unreadable)
+    files_of = {part: find_images(part) for part in splits.values()}
+    class_names = sorted({name for found in files_of.values() for name in _classes(found)})
+    source = _source(chosen, files_of[chosen], class_names, skip_unreadable)
     return source, split == "all" or held_out is not None
 
 

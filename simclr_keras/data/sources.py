@@ -7,6 +7,7 @@ import os
 from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 import tensorflow as tf
 
 from ..errors import InputError
@@ -27,8 +28,6 @@ class ImageSource(abc.ABC):
         class_names: A name for each label.
         places: int64 `(N,)`: the index of each image in the original source, even after several
             `subset` calls; lists of labels use these indices.
-        image_shape: (H, W, C) if all images share one, `None` if each has its own.
-        channels: C.
 
     Example:
         >>> import simclr_keras as sk
@@ -40,10 +39,7 @@ class ImageSource(abc.ABC):
         Random access by index, as in https://github.com/google/grain, data sources.
     """
 
-    image_shape: tuple[int, int, int] | None = None
-    channels = 3  # encoded images are decoded to RGB
-
-    def __init__(self, labels: Sequence[int], class_names: Sequence[str], name: str):
+    def __init__(self, labels: npt.ArrayLike, class_names: Sequence[str], name: str):
         self.name = name
         self.labels = np.asarray(labels, np.int64)
         self.class_names = tuple(class_names)
@@ -54,11 +50,21 @@ class ImageSource(abc.ABC):
         return len(self.labels)
 
     @property
+    def image_shape(self) -> tuple[int, int, int] | None:
+        """(H, W, C), if all images share one shape."""
+        return None
+
+    @property
+    def channels(self) -> int:
+        """C; encoded images are decoded to RGB."""
+        return 3
+
+    @property
     def has_labels(self) -> bool:
         """Whether any image has a label."""
         return bool((self.labels >= 0).any())
 
-    def subset(self, indices: Sequence[int]) -> "ImageSource":
+    def subset(self, indices: npt.ArrayLike) -> "ImageSource":
         """A source of the images at `indices`, in this order.
 
         Args:
@@ -67,17 +73,14 @@ class ImageSource(abc.ABC):
         Returns:
             A source of n images, of the same kind.
         """
-        indices = np.asarray(indices, np.int64)
+        kept = np.asarray(indices, np.int64)
         part = copy.copy(self)
-        part.labels, part.places, part._tensor = (
-            self.labels[indices],
-            self.places[indices],
-            None,
-        )
-        part._keep(indices)
+        part.labels, part.places = self.labels[kept], self.places[kept]
+        part._tensor = None
+        part._keep(kept)
         return part
 
-    def with_labels(self, labels: Sequence[int], class_names: Sequence[str]) -> "ImageSource":
+    def with_labels(self, labels: npt.ArrayLike, class_names: Sequence[str]) -> "ImageSource":
         """The same images with other labels.
 
         Args:
@@ -183,7 +186,7 @@ class ArraySource(ImageSource):
     def __init__(
         self,
         images: np.ndarray,
-        labels: Sequence[int] | None = None,
+        labels: npt.ArrayLike | None = None,
         class_names: Sequence[str] | None = None,
         name: str = "arrays",
     ):
@@ -198,7 +201,7 @@ class ArraySource(ImageSource):
                 "`images` must be uint8 in 0-255 or floating-point in 0-1. "
                 f"Received: images.dtype={images.dtype}"
             )
-        labels = np.full(len(images), -1) if labels is None else np.asarray(labels)
+        labels = np.asarray(np.full(len(images), -1) if labels is None else labels)
         if labels.shape != (len(images),):
             raise ValueError(
                 f"`labels` must have the shape ({len(images)},), one for each image. "
@@ -217,13 +220,13 @@ class ArraySource(ImageSource):
     def channels(self) -> int:
         return self.images.shape[-1]
 
-    def read(self, index):
+    def read(self, index: tf.Tensor) -> tf.Tensor:
         return tf.gather(self._in_memory(), index)
 
-    def load(self, index, least_side=None):
+    def load(self, index: tf.Tensor, least_side: int | None = None) -> tf.Tensor:
         return self.read(index)
 
-    def typical_side(self):
+    def typical_side(self) -> None:
         return None
 
     def _keep(self, indices):
@@ -256,7 +259,7 @@ class EncodedSource(ImageSource):
     def __init__(
         self,
         encoded: Sequence[bytes],
-        labels: Sequence[int] | None = None,
+        labels: npt.ArrayLike | None = None,
         class_names: Sequence[str] = (),
         name: str = "encoded images",
     ):
@@ -264,7 +267,7 @@ class EncodedSource(ImageSource):
         super().__init__(labels, class_names, name)
         self.encoded = np.asarray(encoded, object)  # NumPy's bytes dtype strips trailing zeros
 
-    def read(self, index):
+    def read(self, index: tf.Tensor) -> tf.Tensor:
         return tf.gather(self._in_memory(), index)
 
     def _keep(self, indices):
@@ -297,7 +300,7 @@ class FileSource(ImageSource):
     def __init__(
         self,
         paths: Sequence[str],
-        labels: Sequence[int] | None = None,
+        labels: npt.ArrayLike | None = None,
         class_names: Sequence[str] = (),
         root: str = "",
         name: str | None = None,
@@ -310,10 +313,10 @@ class FileSource(ImageSource):
         """The path of one of the images."""
         return os.path.join(self.root, self.paths[index])
 
-    def read(self, index):
+    def read(self, index: tf.Tensor) -> tf.Tensor:
         return tf.io.read_file(tf.gather(self._in_memory(), index))
 
-    def find_unreadable(self):
+    def find_unreadable(self) -> list[tuple[str, str]]:
         files = map(self.file, range(len(self)))
         with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
             reasons = pool.map(why_unreadable, files)
@@ -352,7 +355,7 @@ def why_unreadable(file: str) -> str | None:
 
 
 def as_source(
-    images: np.ndarray | tf.data.Dataset | ImageSource, labels: Sequence[int] | None = None
+    images: np.ndarray | tf.data.Dataset | ImageSource, labels: npt.ArrayLike | None = None
 ) -> ImageSource:
     """Converts images in any form that evaluation accepts to a source.
 

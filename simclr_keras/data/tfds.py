@@ -1,6 +1,7 @@
 """Loads TFDS datasets as sources in memory."""
 
 import os
+from collections.abc import Callable
 
 import numpy as np
 import tensorflow as tf
@@ -109,7 +110,7 @@ def _read(builder, name: str, split: str) -> ImageSource:
 
     dataset = dataset.map(select, num_parallel_calls=tf.data.AUTOTUNE).batch(1024)
     images, labels = zip(*dataset.as_numpy_iterator(), strict=True)
-    kind = ArraySource if as_array else EncodedSource
+    kind: Callable[..., ImageSource] = ArraySource if as_array else EncodedSource
     class_names = features[label_key].names if label_key else ()
     return kind(np.concatenate(images), np.concatenate(labels), class_names, name=name)
 

@@ -16,7 +16,7 @@ class Cluster(NamedTuple):
     """The processes of one run, in the order of their parts of the global batch."""
 
     addresses: tuple[str, ...]  # host:port, the chief first
-    index: int  # this process
+    index: int  # type: ignore[assignment]  # this process; not tuple's method
 
 
 def find_cluster(environment: Mapping[str, str] = os.environ) -> Cluster | None:
@@ -126,7 +126,6 @@ def _expand_hosts(text: str) -> list[str]:
 def _expand_counts(text: str) -> list[int]:
     """`2(x3),1` -> 2, 2, 2, 1."""
     counts = []
-    for part in text.split(","):
-        count, repeats = re.fullmatch(r"(\d+)(?:\(x(\d+)\))?", part).groups()
+    for count, repeats in re.findall(r"(\d+)(?:\(x(\d+)\))?", text):
         counts += [int(count)] * int(repeats or 1)
     return counts

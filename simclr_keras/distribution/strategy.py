@@ -86,7 +86,7 @@ def distribute_rows(
     strategy: tf.distribute.Strategy,
     batch_size: int,
     dataset_of: Callable[[int, int], tf.data.Dataset],
-):
+) -> tf.data.Dataset | tf.distribute.DistributedDataset:
     """Gives each worker its own rows of each global batch, and each replica its part of them.
 
     Args:

@@ -3,6 +3,7 @@
 import inspect
 import logging
 import types
+import typing
 import warnings
 
 import keras
@@ -104,8 +105,8 @@ def build_encoder(
         Chen et al. 2020, https://arxiv.org/abs/2006.10029, Section 3.1: deeper, wider, with
         selective kernels.
     """
-    is_model = isinstance(name, keras.Model)
-    label = name.name if is_model else name.lower()
+    is_model = not isinstance(name, str)
+    label = name.lower() if isinstance(name, str) else name.name
     options = (width_multiplier != 1.0, small_image_stem, selective_kernel)
     if is_model or not label.startswith(_RESNET_PREFIX):
         if not is_model and not label.startswith(_KERAS_CV_PREFIX):
@@ -184,11 +185,11 @@ def _from_keras_cv(label, image_size, channels, weights) -> PreparedEncoder:
     import keras_cv  # takes seconds, and most encoders do not need it
 
     preset = label.removeprefix(_KERAS_CV_PREFIX)
-    backbones = {
+    backbones: dict[str, typing.Any] = {
         name: value
         for value in vars(keras_cv.models).values()
         if inspect.isclass(value) and issubclass(value, keras_cv.models.Backbone)
-        for name in value.presets
+        for name in value.presets  # type: ignore[attr-defined]
     }
     if preset not in backbones:
         names = (_KERAS_CV_PREFIX + name for name in closest(preset, sorted(backbones)))
@@ -241,7 +242,7 @@ def _load_weights(encoder: keras.Model, weights: str | None) -> None:
 
 def _applications() -> dict:
     """Lower-case function name -> (module name, function), for the installed Keras."""
-    found = {}
+    found: dict[str, tuple] = {}
     for module_name, module in vars(keras.applications).items():
         if isinstance(module, types.ModuleType) and hasattr(module, "preprocess_input"):
             for function_name, function in vars(module).items():

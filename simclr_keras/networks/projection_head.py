@@ -86,10 +86,10 @@ class ProjectionHead(keras.layers.Layer):
         self.num_layers = num_layers
         self.hidden_dim = hidden_dim
         self.normalization = normalization
-        self.dense_layers = []
-        self.norm_layers = []
+        self.dense_layers: list[keras.layers.Layer] = []
+        self.norm_layers: list[keras.layers.Layer] = []
 
-    def build(self, input_shape):
+    def build(self, input_shape: tuple) -> None:
         width = input_shape[-1]
         for index in range(self.num_layers):
             is_last = index == self.num_layers - 1
@@ -123,10 +123,14 @@ class ProjectionHead(keras.layers.Layer):
             return keras.layers.GroupNormalization(groups(units), **common)
         return BatchNormalization(momentum=0.9, synchronized=True, **common)
 
-    def call(self, features, training=False, layers=None):
+    def call(
+        self, features: tf.Tensor, training: bool = False, layers: int | None = None
+    ) -> tf.Tensor:
         return self.layer_outputs(features, training, layers)[-1]
 
-    def layer_outputs(self, features, training=False, layers=None) -> list:
+    def layer_outputs(
+        self, features: tf.Tensor, training: bool = False, layers: int | None = None
+    ) -> list[tf.Tensor]:
         """The features and the output of each layer, up to the projections.
 
         Args:
@@ -154,7 +158,7 @@ class ProjectionHead(keras.layers.Layer):
             outputs.append(tf.nn.relu(hidden) if index < self.num_layers - 1 else hidden)
         return outputs
 
-    def get_config(self):
+    def get_config(self) -> dict:
         config = super().get_config()
         config.update(
             output_dim=self.output_dim,

@@ -29,17 +29,18 @@ def variables_folder(path: pathlib.Path):
 
 def _unpack(path: pathlib.Path, target: pathlib.Path) -> dict[str, pathlib.Path]:
     """Extracts the variables of an archive; folder in the archive -> folder on disk."""
-    folders = {}
+    folders: dict[str, pathlib.Path] = {}
     try:
         with tarfile.open(path) as archive:
             for member in archive:
+                content = archive.extractfile(member)  # `None` for a folder
                 file = pathlib.PurePosixPath(member.name)
-                if member.isfile() and re.fullmatch(r"variables\.(index|data-.*)", file.name):
+                if content and re.fullmatch(r"variables\.(index|data-.*)", file.name):
                     # Only into folders of our own: paths in the archive may point anywhere.
                     folder = folders.setdefault(str(file.parent), target / str(len(folders)))
                     folder.mkdir(exist_ok=True)
                     with open(folder / file.name, "wb") as copy:
-                        shutil.copyfileobj(archive.extractfile(member), copy)
+                        shutil.copyfileobj(content, copy)
     except (tarfile.TarError, EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise InputError(
             f"{path} is not a complete .tar or .tar.gz archive ({error}). Download it again, or "

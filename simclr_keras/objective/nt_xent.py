@@ -156,10 +156,10 @@ class NTXentLoss(keras.losses.Loss):
         self.temperature = temperature
         self.decoupled = decoupled
 
-    def call(self, projections_1, projections_2):
+    def call(self, projections_1: tf.Tensor, projections_2: tf.Tensor) -> tf.Tensor:
         loss = decoupled_nt_xent_loss if self.decoupled else nt_xent_loss
         return loss(projections_1, projections_2, self.temperature)
 
-    def get_config(self):
+    def get_config(self) -> dict:
         config = super().get_config()
         return {**config, "temperature": self.temperature, "decoupled": self.decoupled}

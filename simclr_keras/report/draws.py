@@ -30,9 +30,9 @@ def collect_draws(
     for step in range(steps):
         height, width = shapes[step % len(shapes)]
         positions = tf.range(batch_size, dtype=tf.int64)
-        for drawn in augmenter.draw((seed, step), positions, height, width):
-            boxes = drawn.boxes.numpy()
-            found = {name: value.numpy() for name, value in drawn._asdict().items()}
+        for parameters in augmenter.draw((seed, step), positions, height, width):
+            found = {name: value.numpy() for name, value in parameters._asdict().items()}
+            boxes = found["boxes"]
             found.update(
                 {
                     "crop area (redrawn if it does not fit)": boxes[:, 2]

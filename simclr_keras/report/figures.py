@@ -146,8 +146,14 @@ def save_learning_curve(
         mean = 100 * np.array([row["mean"] for row in rows])
         deviation = 100 * np.array([row["deviation"] for row in rows])
         (line,) = axis.plot(numbers, mean, marker="o", markersize=4, label=name)
-        band = {"color": line.get_color(), "alpha": 0.2, "linewidth": 0}
-        axis.fill_between(numbers, mean - deviation, mean + deviation, **band)
+        axis.fill_between(
+            numbers,
+            mean - deviation,
+            mean + deviation,
+            color=line.get_color(),
+            alpha=0.2,
+            linewidth=0,
+        )
     if linear_accuracy is not None:
         label = f"linear evaluation, all {images:,} labels"
         axis.axhline(

@@ -80,7 +80,7 @@ def save_views(
     """
     folder = pathlib.Path(folder)
     views = (view.numpy() for view in augmenter(batch, seed=(seed, 0)))
-    shapes = [image.shape[:2] for image in images]
+    shapes = [(image.shape[0], image.shape[1]) for image in images]
     draws = collect_draws(augmenter, seed, batch_size, shapes)
     return {
         "views": save_view_pairs(folder / "views.png", images, *views),

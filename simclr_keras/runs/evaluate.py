@@ -19,9 +19,10 @@ from ..files import write_json
 from ..report.figures import save_learning_curve
 from ..seeds import seed_of_32_bits
 from .config import EvaluateConfig, PretrainConfig
+from .directory import RunDirectory
 from .results import check_results, record_result
 from .run_source import run_source
-from .trained_encoder import TrainedEncoder, trained_encoder
+from .trained_encoder import trained_encoder
 
 _SGD_EPOCHS = 90
 _KNN_NEIGHBOURS = 200  # k of the accuracy reported first; never chosen on test images
@@ -74,7 +75,7 @@ def evaluate(config: EvaluateConfig) -> dict:
     trained = trained_encoder(config)
     if trained.directory:
         check_results(trained.directory)
-    dataset = config.dataset or (trained.config and trained.config.dataset)
+    dataset = config.dataset or (trained.config.dataset if trained.config else None)
     if dataset is None:
         raise InputError(
             "`official` needs a labelled dataset to evaluate on: name one with `dataset`. "
@@ -108,7 +109,7 @@ def evaluate(config: EvaluateConfig) -> dict:
         random_encoder = keras.models.clone_model(trained.encoder)
         results["random_encoder"] = _measure(random_encoder, data, config)
     if trained.directory:
-        _write(trained, results)
+        _write(trained.directory, results)
     return results
 
 
@@ -178,8 +179,7 @@ def _measure_knn(train_features, train_labels, test_features, test_labels, class
     }
 
 
-def _write(trained: TrainedEncoder, results: dict) -> None:
-    directory = trained.directory
+def _write(directory: RunDirectory, results: dict) -> None:
     if "learning_curve" in results:
         curves = {"SimCLR": results["learning_curve"]}
         if "random_encoder" in results:

@@ -48,7 +48,7 @@ def export(config: ExportConfig) -> pathlib.Path:
 
 
 def _export_classifier(config: ExportConfig, common: dict) -> pathlib.Path:
-    directory = RunDirectory(config.run)
+    directory = RunDirectory(config.run)  # type: ignore[arg-type]  # not None: `ExportConfig`
     saved, pretraining = find_classifier(directory, config.classifier), directory.read_config()
     return export_classifier(
         saved.load(),

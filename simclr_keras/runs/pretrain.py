@@ -114,7 +114,7 @@ def pretrain(config: PretrainConfig) -> PretrainResult:
         directory.begin(config)
     elsewhere = None if chief else tempfile.TemporaryDirectory(prefix="simclr_keras_worker_")
     checkpoints = Checkpoints(
-        model, directory.checkpoints, write_to=elsewhere and elsewhere.name
+        model, directory.checkpoints, write_to=elsewhere.name if elsewhere else None
     )
     first_step = checkpoints.restore()
     check_agreement(strategy, deciding_settings(config), len(source), first_step)

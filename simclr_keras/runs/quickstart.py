@@ -94,7 +94,10 @@ def compare_few_labels(directory: RunDirectory) -> list[dict]:
     kinds = {
         "simclr": [extract_features(encoder, b)[0] for b in batches],
         "random_encoder": [extract_features(random_encoder, b)[0] for b in batches],
-        "pixels": [to_unit_range(s.images).numpy().reshape(len(s), -1) for s in sources],
+        "pixels": [
+            to_unit_range(s.load(np.arange(len(s)))).numpy().reshape(len(s), -1)
+            for s in sources
+        ],
     }
     rows = []
     for per_class in LABELS_PER_CLASS:

@@ -52,7 +52,7 @@ def trained_encoder(config: TrainedConfig) -> TrainedEncoder:
                 "official_checkpoint": pathlib.Path(config.official).name,
             },
         )
-    directory = RunDirectory(config.run)
+    directory = RunDirectory(config.run)  # type: ignore[arg-type]  # not None: `TrainedConfig`
     encoder, pretraining = directory.load_encoder(), directory.read_config()
     origin = {"encoder": pretraining.encoder, "training_run": dataclasses.asdict(pretraining)}
     return TrainedEncoder(encoder, pretraining.image_size, origin, directory, pretraining)

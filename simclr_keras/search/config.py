@@ -25,7 +25,7 @@ class EmbedConfig(Settings):
     """
 
     model: str = setting(MISSING, "An exported model, or one version of it.", argument="MODEL")
-    images: list[str] = setting(
+    images: list[str] | str = setting(
         MISSING,
         "A folder (searched recursively), images, a .txt file with one path per line, or a "
         "dataset's name: `digits` or one of TFDS.",

@@ -87,7 +87,7 @@ def embed(
     check_suffix(output, "`output`")
     metadata, dimension = read_metadata(config.model), embedding_dimension(config.model)
     version = find_version(config.model)
-    source, names = _find(config)
+    source, names = _find(config.images, config.split, config.data_dir)
     if source.channels != metadata["channels"]:
         raise InputError(
             f"{config.model} takes images of {metadata['channels']} channels. "
@@ -120,12 +120,13 @@ def embed(
     return EmbedResult(output, count, dimension, reasons)
 
 
-def _find(config: EmbedConfig) -> tuple[ImageSource, Sequence[str]]:
+def _find(
+    images: str | os.PathLike | Sequence[str], split: str | None, data_dir: str | None
+) -> tuple[ImageSource, Sequence[str]]:
     """The images, and the name of each in the output."""
-    images, split = config.images, config.split
     if not isinstance(images, (str, os.PathLike)):
         if len(images) == 1:  # the command line passes a folder as a list of one
-            return _find(dataclasses.replace(config, images=images[0]))
+            return _find(images[0], split, data_dir)
         return _files([os.fspath(image) for image in images], "")
     path = pathlib.Path(images).expanduser()
     if not path.exists():  # a dataset's name; otherwise load_source says what is wrong
@@ -133,7 +134,7 @@ def _find(config: EmbedConfig) -> tuple[ImageSource, Sequence[str]]:
         source = load_source(
             str(images),
             split or "train",
-            config.data_dir,
+            data_dir,
             hold_out=split == "test",
             labelled=False,
         )

@@ -72,7 +72,10 @@ class _Npz:
 
     def __init__(self, file: pathlib.Path):
         file.touch()  # a folder that is not writable fails now, not at the end
-        self.file, self.unreadable, self.paths, self.vectors = file, [], [], []
+        self.file = file
+        self.unreadable: list[str] = []
+        self.paths: list[str] = []
+        self.vectors: list[np.ndarray] = []
 
     def add(self, paths, vectors):
         self.paths.extend(paths)
@@ -92,8 +95,10 @@ class _Parquet:
 
     def __init__(self, file: pathlib.Path):
         file.touch()
-        self.file, self.unreadable, self.writer = file, [], None
-        self.paths, self.vectors = [], []
+        self.file, self.writer = file, None
+        self.unreadable: list[str] = []
+        self.paths: list[str] = []
+        self.vectors: list[np.ndarray] = []
 
     def add(self, paths, vectors):
         self.paths.extend(paths)

@@ -43,13 +43,14 @@ def search(config: SearchConfig) -> dict:
 
 
 def _neighbours(config: SearchConfig) -> dict:
-    embeddings, queries = config.embeddings, config.queries
+    embeddings, queries = config.embeddings, config.queries or []
     info = read_info(embeddings)
     place_of = {path: place for place, path in enumerate(info.paths)}
     known = [place_of.get(query) for query in queries]
     vectors = _query_vectors(config, info, known)
     places, cosines = nearest(vectors, read_blocks(embeddings), config.neighbours + 1)
-    rows, pictures = [], _Pictures(info, config.images)
+    rows: list[dict] = []
+    pictures = _Pictures(info, config.images)
     for query, itself, found, similar in zip(queries, known, places, cosines):
         matches = [(p, c) for p, c in zip(found, similar) if p != itself][: config.neighbours]
         rows.append(
@@ -109,8 +110,8 @@ def _duplicates(config: SearchConfig) -> dict:
 
 def _query_vectors(config: SearchConfig, info: EmbeddingsInfo, known) -> np.ndarray:
     """float32 `(M, D)`: rows of the file, and new images embedded with its model."""
-    embeddings, queries = config.embeddings, config.queries
-    vectors = [None] * len(queries)
+    embeddings, queries = config.embeddings, config.queries or []
+    vectors: list = [None] * len(queries)
     if any(place is not None for place in known):
         start = 0
         for block in read_blocks(embeddings):
@@ -147,7 +148,7 @@ class _Pictures:
     def __init__(self, info: EmbeddingsInfo, images: str | None):
         self.is_of_files = bool(info.root or images)
         self.root = images or info.root
-        self.known = {}
+        self.known: dict[str, bytes | None] = {}
 
     def of(self, name: str, is_file: bool = False) -> bytes | None:
         """The JPEG of an embedded image (or of an image file); `None` if it cannot be read."""

@@ -3,6 +3,7 @@
 import os
 
 import keras
+import tensorflow as tf
 
 from ..errors import InputError
 from ..keras_versions import track_variables
@@ -65,13 +66,13 @@ class ExportedEncoder(keras.layers.Layer):
             )
         track_variables(self, trainable_variables, others)
 
-    def call(self, images, training=False):
+    def call(self, images: tf.Tensor, training: bool = False) -> tf.Tensor:
         return self._exported.value(images, training=bool(training) and self.trainable)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: tuple) -> tuple:
         return (input_shape[0], self._dimension)
 
-    def get_config(self):
+    def get_config(self) -> dict:
         return {**super().get_config(), "model_path": self.model_path}
 
 

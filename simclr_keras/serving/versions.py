@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import pathlib
+import typing
 from collections.abc import Iterator
 
 import tensorflow as tf
@@ -33,7 +34,7 @@ def new_version(path: pathlib.Path, version: int | None) -> Iterator[tuple[pathl
     """
     if version is not None and (path / str(version)).exists():
         raise InputError(_exists(path, version))
-    finished = []
+    finished: list[pathlib.Path] = []
     with unfinished_folder(path) as unfinished:
         yield unfinished, finished
         while not finished:
@@ -113,7 +114,7 @@ def embedding_dimension(path: str | os.PathLike) -> int:
     return metadata["embedding_dimension"]
 
 
-def load_exported(path: str | os.PathLike):
+def load_exported(path: str | os.PathLike) -> typing.Any:
     """Loads an exported encoder for embedding or fine-tuning.
 
     Args:

@@ -49,7 +49,7 @@ class LARS(VersionedOptimizer):
 
     def __init__(
         self,
-        learning_rate=1.0,
+        learning_rate: float | keras.optimizers.schedules.LearningRateSchedule = 1.0,
         momentum: float = 0.9,
         weight_decay: float = 0.0,
         trust_coefficient: float = 0.001,
@@ -75,7 +75,7 @@ class LARS(VersionedOptimizer):
         self.trust_coefficient = trust_coefficient
         self.min_rank = min_rank
 
-    def update(self, gradient, variable, learning_rate, momentum):
+    def update(self, gradient, variable, learning_rate, momentum) -> None:
         gradient = tf.cast(gradient, variable.dtype)
         if len(variable.shape) >= self.min_rank:
             gradient = gradient + self.weight_decay * variable
@@ -88,7 +88,7 @@ class LARS(VersionedOptimizer):
         momentum.assign(velocity)
         variable.assign_sub(velocity)
 
-    def get_config(self):
+    def get_config(self) -> dict:
         config = super().get_config()
         config.update(
             momentum=self.momentum,

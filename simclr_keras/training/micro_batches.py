@@ -236,9 +236,9 @@ def _states(model) -> tuple[list[tf.Variable], list[tf.Variable]]:
     }
     states = {id(v): v for x in layers for v in tensorflow_variables(x.non_trainable_variables)}
     states.update({id(v): v for network in networks for v in random_states(network)})
-    states = [state for key, state in states.items() if key not in frozen]
-    averages = [state for state in states if state.dtype.is_floating]
-    return averages, [state for state in states if not state.dtype.is_floating]
+    thawed = [state for key, state in states.items() if key not in frozen]
+    averages = [state for state in thawed if state.dtype.is_floating]
+    return averages, [state for state in thawed if not state.dtype.is_floating]
 
 
 def _blocks(rows, number, size: int):

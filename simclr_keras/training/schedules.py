@@ -63,7 +63,7 @@ class WarmupCosine(keras.optimizers.schedules.LearningRateSchedule):
         cosine = (1.0 + tf.cos(math.pi * progress)) / 2.0
         return self.peak_learning_rate * tf.where(step < self.warmup_steps, warmup, cosine)
 
-    def get_config(self):
+    def get_config(self) -> dict:
         return {
             "peak_learning_rate": self.peak_learning_rate,
             "total_steps": self.total_steps,

@@ -131,7 +131,13 @@ class SimCLR(VersionedModel):
         self._means = [keras.metrics.Mean(name=name, dtype="float32") for name in names]
         self.built = True
 
-    def compile(self, optimizer="rmsprop", *, jit_compile: bool = False, **kwargs):
+    def compile(
+        self,
+        optimizer: str | keras.optimizers.Optimizer = "rmsprop",
+        *,
+        jit_compile: bool = False,
+        **kwargs,
+    ) -> None:
         """Configures training; takes the arguments of `keras.Model.compile` except the loss.
 
         Args:
@@ -159,11 +165,11 @@ class SimCLR(VersionedModel):
     def metrics(self):
         return self._means
 
-    def call(self, images, training=False):
+    def call(self, images: tf.Tensor, training: bool = False) -> tf.Tensor:
         features = self.encoder(to_unit_range(images), training=training)
         return tf.cast(features, tf.float32)
 
-    def train_step(self, data):
+    def train_step(self, data) -> dict:
         images, labels, _ = keras.utils.unpack_x_y_sample_weight(data)
         of_batch = self.micro_batch_size is None
         gradients_of = whole_batch_gradients if of_batch else micro_batch_gradients
@@ -172,7 +178,7 @@ class SimCLR(VersionedModel):
         self.step.assign_add(1)
         return self._log(logs)
 
-    def test_step(self, data):
+    def test_step(self, data) -> dict:
         images, labels, _ = keras.utils.unpack_x_y_sample_weight(data)
         seen = self._images_seen()
         _, logs = contrast_batch(
@@ -193,7 +199,7 @@ class SimCLR(VersionedModel):
             metric.update_state(value, sample_weight=share)
         return self.logs_of_replica({metric.name: metric.result() for metric in self._means})
 
-    def get_config(self):
+    def get_config(self) -> dict:
         config = super().get_config()
         serialize = keras.saving.serialize_keras_object
         config.update(
@@ -224,10 +230,10 @@ def _check_micro_batches(size, *networks) -> None:
         raise ValueError(
             f"`micro_batch_size` must be positive. Received: micro_batch_size={size}"
         )
-    networks = [network for network in networks if network is not None]
-    for network in networks:
+    used = [network for network in networks if network is not None]
+    for network in used:
         random_states(network)  # generators are created here, not inside a step
-    random = [x.name for network in networks for x in unrepeatable_layers(network)]
+    random = [x.name for network in used for x in unrepeatable_layers(network)]
     if random:
         raise ValueError(
             "`micro_batch_size` needs two identical forward passes, but on Keras 2.15 these random "

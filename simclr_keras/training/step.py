@@ -106,15 +106,11 @@ def contrast_pairs(
         projections_2: `(n, K)`.
     """
     loss = loss or NTXentLoss(temperature)
-    streams = isinstance(loss, NTXentLoss)
-    pairs = contrast(
-        projections_1,
-        projections_2,
-        loss.temperature if streams else temperature,
-        decoupled=streams and loss.decoupled,
-        across_replicas=True,
-    )
-    if streams:
+    decoupled = False
+    if isinstance(loss, NTXentLoss):
+        temperature, decoupled = loss.temperature, loss.decoupled
+    pairs = contrast(projections_1, projections_2, temperature, decoupled, across_replicas=True)
+    if isinstance(loss, NTXentLoss):
         return pairs
     # `call` of a Keras loss returns one value per pair, not their mean.
     values = loss.call if isinstance(loss, keras.losses.Loss) else loss

@@ -191,8 +191,8 @@ def verify_replicas(config: VerifyConfig) -> ReplicaReport:
     )
     if report.passed and not report.is_blurred:
         return report
-    for model in models:
-        model.set_weights(start)
+    for trainable in models:
+        trainable.set_weights(start)
     images = tf.cast(images[:batch_size], tf.float32) / 255.0
     findings = compare_layers(strategies, [model.model.encoder for model in models], images)
     if not report.passed and not findings:
@@ -208,7 +208,8 @@ class _Trainable:
 
     def __init__(self, model: SimCLR):
         self.model = model
-        self._networks = (model.encoder, model.projection_head, model.probe)
+        networks = (model.encoder, model.projection_head, model.probe)
+        self._networks = [network for network in networks if network is not None]
         state = (*optimizer_variables(model.optimizer), model.step)
         self._before = [(v, v.read_value().numpy()) for v in state]
 

@@ -1,6 +1,7 @@
 """`SimCLRAugmenter`: the paper's augmentation policy as a Keras layer."""
 
 import logging
+import typing
 
 import keras
 import tensorflow as tf
@@ -9,6 +10,9 @@ from ..data.images import to_unit_range
 from . import crops
 from .parameters import ViewParameters, ViewPolicy
 from .pipeline import pipeline_of
+
+# (run seed, step), in any of the forms that `SimCLRAugmenter` takes.
+Seed: typing.TypeAlias = "tuple | list | tf.Tensor | None"
 
 
 @keras.saving.register_keras_serializable(package="simclr_keras")
@@ -104,14 +108,14 @@ class SimCLRAugmenter(keras.layers.Layer):
         self.color_jitter_strength = color_jitter_strength
         self.blur = blur
         self.flip = flip
-        self.crop_area = tuple(crop_area)
-        self.crop_aspect = tuple(crop_aspect)
+        self.crop_area = _pair(crop_area)
+        self.crop_aspect = _pair(crop_aspect)
         self.color_jitter = tuple(color_jitter)
         self.color_jitter_probability = color_jitter_probability
         self.brightness = brightness
         self.grayscale_probability = grayscale_probability
         self.blur_probability = blur_probability
-        self.blur_sigma = tuple(blur_sigma)
+        self.blur_sigma = _pair(blur_sigma)
         self.interpolation = interpolation
         self.extra_layers = list(extra_layers)
         self._check_arguments()
@@ -150,15 +154,16 @@ class SimCLRAugmenter(keras.layers.Layer):
             "color_jitter",
             "four numbers of 0 or more, for brightness, contrast, saturation and hue",
         )
-        kinds = ("multiplicative", "additive")
-        check(self.brightness in kinds, "brightness", f"one of {kinds}")
-        kinds = tuple(crops.INTERPOLATIONS)
-        check(self.interpolation in kinds, "interpolation", f"one of {kinds}")
+        for name, kinds in (
+            ("brightness", ("multiplicative", "additive")),
+            ("interpolation", tuple(crops.INTERPOLATIONS)),
+        ):
+            check(getattr(self, name) in kinds, name, f"one of {kinds}")
         for name in ("color_jitter", "grayscale", "blur"):
             name += "_probability"
             check(0 <= getattr(self, name) <= 1, name, "in [0, 1]")
 
-    def build(self, input_shape=None):
+    def build(self, input_shape: tuple | None = None) -> None:
         self.built = True
 
     def __call__(self, images, seed=None, first_position=0):
@@ -167,10 +172,14 @@ class SimCLRAugmenter(keras.layers.Layer):
             images, seed=_as_seed(seed), first_position=tf.cast(first_position, tf.int64)
         )
 
-    def call(self, images, seed=None, first_position=0):
+    def call(
+        self, images: tf.Tensor, seed: Seed = None, first_position: int | tf.Tensor = 0
+    ) -> tuple[tf.Tensor, ...]:
         return self._views(images, seed, first_position, 2)
 
-    def one_view(self, images, seed=None, first_position=0) -> tf.Tensor:
+    def one_view(
+        self, images: tf.Tensor, seed: Seed = None, first_position: int | tf.Tensor = 0
+    ) -> tf.Tensor:
         """`view_1` alone, at half the cost, for supervised training.
 
         Args:
@@ -201,8 +210,8 @@ class SimCLRAugmenter(keras.layers.Layer):
         return tuple(self._with_extra_layers(view) for view in views)
 
     def draw(
-        self, seed, positions: tf.Tensor, height: tf.Tensor, width: tf.Tensor
-    ) -> tuple[ViewParameters, ViewParameters]:
+        self, seed: Seed, positions: tf.Tensor, height: tf.Tensor, width: tf.Tensor
+    ) -> tuple[ViewParameters, ...]:
         """Draws the parameters of both views of each image.
 
         Args:
@@ -231,7 +240,7 @@ class SimCLRAugmenter(keras.layers.Layer):
                 channels,
             )
 
-    def get_config(self):
+    def get_config(self) -> dict:
         config = super().get_config()
         config.update(
             image_size=self.image_size,
@@ -263,6 +272,12 @@ class SimCLRAugmenter(keras.layers.Layer):
             for layer in config["extra_layers"]
         ]
         return cls(**config)
+
+
+def _pair(values) -> tuple[float, float]:
+    """Two numbers as a tuple; saved models have lists."""
+    low, high = values
+    return low, high
 
 
 def _as_seed(seed) -> tf.Tensor:

@@ -19,7 +19,7 @@ class ViewPolicy:
     crop_aspect: tuple[float, float]
     interpolation: str
     flip_probability: float
-    jitter_limits: tuple[float, float, float, float]  # of brightness, contrast, saturation, hue
+    jitter_limits: tuple[float, ...]  # of brightness, contrast, saturation, hue
     jitter_probability: float
     additive_brightness: bool
     grayscale_probability: float
