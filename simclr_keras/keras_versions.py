@@ -191,7 +191,7 @@ class VersionedOptimizer(keras.optimizers.Optimizer):
 
 
 def is_graph(model: keras.Model) -> bool:
-    """Whether Keras knows the layers' connections: functional and built sequential models."""
+    """Whether Keras knows the layers' connections: functional and sequential models."""
     return isinstance(model, keras.Sequential) or bool(getattr(model, "inputs", None))
 
 

@@ -46,7 +46,8 @@ class TrainingSettings(Settings):
 
     epochs: int | None = setting(
         None,
-        "Passes over the images. Default: the paper's, but at least 400 steps.",
+        "Passes over the images. Default: 60 to fine-tune (30 from 50,000 labels on), 100 to "
+        "distill, but at least 400 steps.",
         AT_LEAST_1,
     )
     steps: int | None = setting(None, "Number of steps, instead of `epochs`.", AT_LEAST_1)

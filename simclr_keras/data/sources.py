@@ -135,7 +135,7 @@ class ImageSource(abc.ABC):
         return int(np.median(sides)) if sides else None
 
     def find_unreadable(self) -> list[tuple[str, str]]:
-        """Decodes every file in full, to find the cause of a failure.
+        """Decodes every file in full, to find the cause of a failure; only files are checked.
 
         Returns:
             (path, reason) of each file that cannot be read, in the source's order.

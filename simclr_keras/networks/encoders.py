@@ -69,7 +69,8 @@ def build_encoder(
         name: `"simclr_resnet18"`, 34, 50, 101, 152 or 200; an image model of
             keras.applications by its function name in lower case (`"resnet50"`,
             `"efficientnetb0"`); `"keras_cv:<preset>"`, which downloads the preset; or any
-            `keras.Model` that returns `(N, D)`, which only gets synchronised batch norm.
+            `keras.Model` that returns `(N, D)`, whose batch norms are synchronised and whose
+            strided 1x1 convolutions are replaced by equal ones with right gradients on CPUs.
         image_size: Height and width of the images in pixels. The SimCLR ResNets also accept
             any other size.
         channels: Image channels C.

@@ -42,7 +42,8 @@ def simclr_resnet(
     Args:
         depth: 18, 34, 50, 101, 152 or 200.
         channels: Image channels C.
-        width_multiplier: Factor on the number of filters of every convolution, at least 1/64.
+        width_multiplier: Factor on the number of filters of every convolution; 64 times it must
+            round to 1 or more.
         small_image_stem: A 3x3 convolution of stride 1 and no pooling instead of the 7x7 of
             stride 2 with pooling, for images of about 32 pixels (Appendix B.9 of the paper).
         selective_kernel_ratio: 0 for the plain network. Above 0 (0.0625 in SimCLR v2) the 3x3

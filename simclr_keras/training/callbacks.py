@@ -40,7 +40,8 @@ class CollapseWarning(keras.callbacks.Callback):
     The loss alone does not show this: it is near ln(2N - 1) for the first hundred steps of many
     runs that later learn, and always at a high temperature. A run is reported when, for
     `patience_steps` steps after the warm-up, a view's partner was its nearest candidate at most
-    twice as often as by guessing (1 in 2N - 1), and the loss fell by less than a thousandth.
+    twice as often as by guessing (1 in 2N - 1; at most 10 points more often in small batches), and
+    the loss fell by less than a thousandth.
 
     Args:
         batch_size: N, images per step over all replicas.

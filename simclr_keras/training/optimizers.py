@@ -1,4 +1,4 @@
-"""`make_optimizer`: creates optimizers by name; all of them decay kernels only."""
+"""`make_optimizer`: creates optimizers by name; none of them decays biases and batch norm."""
 
 import keras
 

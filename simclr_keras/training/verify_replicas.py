@@ -116,7 +116,7 @@ def verify_replicas(config: VerifyConfig) -> ReplicaReport:
     magnify this: the gradient of keras.applications' ResNet-50 changes by several per cent when
     its weights change by a rounding error. So one replica is also trained from weights that
     differ by a rounding error. The default learning rate is the first of 1e-3, 1e-4, 1e-6 and
-    1e-8 at which these two runs differ by less than an eighth of the tolerance. If there is
+    1e-8 at which these two runs differ by at most an eighth of the tolerance. If there is
     none, N replicas pass if no layer is at fault and they differ from one replica by at most
     eight times the effect of rounding.
 
