@@ -47,6 +47,8 @@ def pytest_addoption(parser):
 
 
 def pytest_collection_modifyitems(config, items):
+    # Longest first: a test of minutes at the end would leave the other processes idle.
+    items.sort(key=lambda item: "slow" not in item.keywords)
     if not config.getoption("--runslow"):
         skip = pytest.mark.skip(reason="slow: run with --runslow")
         for item in items:
