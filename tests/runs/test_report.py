@@ -28,7 +28,6 @@ def test_pictures_of_a_folder(image_folder, tmp_path, untrained_run, crop):
 
 def test_pictures_show_what_was_trained_on(tmp_path, monkeypatch):
     """The views on the sheet are those that the first step drew."""
-    from simclr_keras.runs import report as module
     from simclr_keras.views.augmenter import SimCLRAugmenter
 
     run, trained, shown = tmp_path / "run", [], []
@@ -45,7 +44,9 @@ def test_pictures_show_what_was_trained_on(tmp_path, monkeypatch):
         patch.setattr(SimCLRAugmenter, "call", spy)
         settings = {**SMALL_NETWORK, "image_size": 16, "batch_size": 4, "steps": 2}
         pretrain(PretrainConfig(dataset="digits", run_dir=str(run), probe=True, **settings))
-    monkeypatch.setattr(module, "save_view_pairs", lambda *a: shown.append(a) or a[0])
+    monkeypatch.setattr(
+        "simclr_keras.report.views.save_view_pairs", lambda *a: shown.append(a) or a[0]
+    )
     report(run)
     (first,) = (views for step, views in trained if step == 0)
     _, images, view_1, view_2 = shown[0]
