@@ -9,8 +9,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from ..data.datasets import evaluation_dataset
 from ..data.sources import ImageSource
 from ..errors import InputError, RunFailure
+from ..evaluation.metrics import classification_metrics
 from ..keras_versions import apply_gradients, build_optimizer, layers_of, scaled
 from ..training.lars import LARS
 from ..training.optimizers import make_optimizer
@@ -149,6 +151,26 @@ def accuracy(logits_of: Callable, batches: tf.data.Dataset) -> float:
     """
     hits = [np.argmax(logits_of(images), axis=1) == labels for images, labels in batches]
     return float(np.concatenate(hits).mean())
+
+
+def measure(classifier: keras.Model, test: ImageSource | None, image_size: int) -> dict:
+    """Measures the accuracy on the test part, each image once.
+
+    Returns:
+        `test_images`, `test_accuracy` and, as `test`, the `classification_metrics`; the last two
+        are `None` without a test part.
+    """
+    if test is None:
+        return {"test_images": 0, "test_accuracy": None, "test": None}
+    logits_of = traced(classifier, image_size)
+    batches = evaluation_dataset(test, image_size, 256)
+    logits, labels = zip(*((logits_of(images), labels) for images, labels in batches))
+    metrics = classification_metrics(
+        np.concatenate(logits),
+        np.concatenate(labels),
+        class_names=(*test.class_names, "unknown to the classifier"),
+    )
+    return {"test_images": len(test), "test_accuracy": metrics["top_1"], "test": metrics}
 
 
 def traced(classifier: keras.Model, image_size: int) -> Callable:

@@ -9,12 +9,13 @@ import numpy as np
 from ..classifiers.distill import distill
 from ..classifiers.fine_tune import build_classifier
 from ..classifiers.labels import read_labels
+from ..classifiers.training import measure
 from ..networks.encoders import build_encoder
 from ..seeds import seed_of_32_bits
 from .classifier_config import DistillConfig
 from .classifiers import SavedClassifier, find_classifier
 from .directory import RunDirectory
-from .labelled_data import data_sets, measure, test_part, training_part
+from .labelled_data import data_sets, test_part, training_part
 from .results import check_results, record_result
 
 _LOGGER = logging.getLogger("simclr_keras")

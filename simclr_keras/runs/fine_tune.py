@@ -5,6 +5,7 @@ import logging
 import keras
 
 from ..classifiers.fine_tune import fine_tune
+from ..classifiers.training import measure
 from ..networks.projection_head import ProjectionHead
 from ..seeds import seed_of_32_bits
 from .classifier_config import FineTuneConfig
@@ -13,7 +14,6 @@ from .directory import RunDirectory
 from .labelled_data import (
     chosen_labels,
     data_sets,
-    measure,
     test_part,
     training_part,
 )

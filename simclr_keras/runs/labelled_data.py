@@ -1,14 +1,11 @@
 """The images that a run's classifiers learn from and are measured on."""
 
-import keras
 import numpy as np
 
 from ..classifiers.labels import LabelList, choose_labels, read_labels
-from ..classifiers.training import traced
-from ..data.datasets import evaluation_dataset, is_same_data
+from ..data.datasets import is_same_data
 from ..data.sources import ImageSource
 from ..errors import InputError
-from ..evaluation.metrics import classification_metrics
 from .classifier_config import ClassifierConfig, FineTuneConfig
 from .config import PretrainConfig
 from .run_source import run_source
@@ -92,23 +89,3 @@ def _part(
         hold_out=is_same_data(*names.values()),
         **options,
     )
-
-
-def measure(classifier: keras.Model, test: ImageSource | None, image_size: int) -> dict:
-    """Measures the accuracy on the test part, each image once.
-
-    Returns:
-        `test_images`, `test_accuracy` and, as `test`, the `classification_metrics`; the last two
-        are `None` without a test part.
-    """
-    if test is None:
-        return {"test_images": 0, "test_accuracy": None, "test": None}
-    logits_of = traced(classifier, image_size)
-    batches = evaluation_dataset(test, image_size, 256)
-    logits, labels = zip(*((logits_of(images), labels) for images, labels in batches))
-    metrics = classification_metrics(
-        np.concatenate(logits),
-        np.concatenate(labels),
-        class_names=(*test.class_names, "unknown to the classifier"),
-    )
-    return {"test_images": len(test), "test_accuracy": metrics["top_1"], "test": metrics}

@@ -195,7 +195,8 @@ def test_labels_of_a_list_for_images_without_any(image_folder, tmp_path, untrain
 
 
 def _measured_with(weights, config, run, folder):
-    from simclr_keras.runs.labelled_data import measure, test_part
+    from simclr_keras.classifiers.training import measure
+    from simclr_keras.runs.labelled_data import test_part
 
     directory = RunDirectory(run)
     classifier = find_classifier(directory, None).load()
