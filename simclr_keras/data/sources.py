@@ -39,12 +39,26 @@ class ImageSource(abc.ABC):
         Random access by index, as in https://github.com/google/grain, data sources.
     """
 
-    def __init__(self, labels: npt.ArrayLike, class_names: Sequence[str], name: str):
+    def __init__(
+        self,
+        count: int,
+        labels: npt.ArrayLike | None,
+        class_names: Sequence[str] | None,
+        name: str,
+    ):
+        labels = np.asarray(np.full(count, -1) if labels is None else labels)
+        if labels.shape != (count,):
+            raise ValueError(
+                f"`labels` must have the shape ({count},), one for each image. "
+                f"Received: labels.shape={labels.shape}"
+            )
+        if class_names is None:
+            class_names = [str(k) for k in range(int(labels.max(initial=-1)) + 1)]
         self.name = name
-        self.labels = np.asarray(labels, np.int64)
+        self.labels = labels.astype(np.int64)
         self.class_names = tuple(class_names)
-        self.places = np.arange(len(self.labels))
-        self._tensor = None
+        self.places = np.arange(count)
+        self._tensor: tf.Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -94,7 +108,6 @@ class ImageSource(abc.ABC):
         other.labels, other.class_names = np.asarray(labels, np.int64), tuple(class_names)
         return other
 
-    @abc.abstractmethod
     def read(self, index: tf.Tensor) -> tf.Tensor:
         """One image as stored; for use in `tf.data`.
 
@@ -104,6 +117,7 @@ class ImageSource(abc.ABC):
         Returns:
             The encoded image, a string scalar; for an array source, `index.shape + (H, W, C)`.
         """
+        return tf.gather(self._in_memory(), index)
 
     def load(self, index: tf.Tensor, least_side: int | None = None) -> tf.Tensor:
         """One image, decoded; for use in `tf.data`.
@@ -201,15 +215,7 @@ class ArraySource(ImageSource):
                 "`images` must be uint8 in 0-255 or floating-point in 0-1. "
                 f"Received: images.dtype={images.dtype}"
             )
-        labels = np.asarray(np.full(len(images), -1) if labels is None else labels)
-        if labels.shape != (len(images),):
-            raise ValueError(
-                f"`labels` must have the shape ({len(images)},), one for each image. "
-                f"Received: labels.shape={labels.shape}"
-            )
-        if class_names is None:
-            class_names = [str(k) for k in range(int(labels.max(initial=-1)) + 1)]
-        super().__init__(labels, class_names, name)
+        super().__init__(len(images), labels, class_names, name)
         self.images = images
 
     @property
@@ -219,9 +225,6 @@ class ArraySource(ImageSource):
     @property
     def channels(self) -> int:
         return self.images.shape[-1]
-
-    def read(self, index: tf.Tensor) -> tf.Tensor:
-        return tf.gather(self._in_memory(), index)
 
     def load(self, index: tf.Tensor, least_side: int | None = None) -> tf.Tensor:
         return self.read(index)
@@ -245,6 +248,9 @@ class EncodedSource(ImageSource):
         class_names: A name for each label. Defaults to none.
         name: The name used in messages.
 
+    Raises:
+        ValueError: If there is not one label for each image.
+
     Example:
         >>> import simclr_keras as sk
         >>> import tensorflow as tf
@@ -263,12 +269,8 @@ class EncodedSource(ImageSource):
         class_names: Sequence[str] = (),
         name: str = "encoded images",
     ):
-        labels = np.full(len(encoded), -1) if labels is None else labels
-        super().__init__(labels, class_names, name)
+        super().__init__(len(encoded), labels, class_names, name)
         self.encoded = np.asarray(encoded, object)  # NumPy's bytes dtype strips trailing zeros
-
-    def read(self, index: tf.Tensor) -> tf.Tensor:
-        return tf.gather(self._in_memory(), index)
 
     def _keep(self, indices):
         self.encoded = self.encoded[indices]
@@ -286,6 +288,9 @@ class FileSource(ImageSource):
         class_names: A name for each label. Defaults to none.
         root: The folder that `paths` are relative to. Defaults to the current one.
         name: The name used in messages. Defaults to `root`.
+
+    Raises:
+        ValueError: If there is not one label for each image.
 
     Example:
         >>> import simclr_keras as sk
@@ -305,8 +310,7 @@ class FileSource(ImageSource):
         root: str = "",
         name: str | None = None,
     ):
-        labels = np.full(len(paths), -1) if labels is None else labels
-        super().__init__(labels, class_names, name or root or "files")
+        super().__init__(len(paths), labels, class_names, name or root or "files")
         self.paths, self.root = tuple(paths), root
 
     def file(self, index: int) -> str:
@@ -314,7 +318,7 @@ class FileSource(ImageSource):
         return os.path.join(self.root, self.paths[index])
 
     def read(self, index: tf.Tensor) -> tf.Tensor:
-        return tf.io.read_file(tf.gather(self._in_memory(), index))
+        return tf.io.read_file(super().read(index))
 
     def find_unreadable(self) -> list[tuple[str, str]]:
         files = map(self.file, range(len(self)))

@@ -78,6 +78,9 @@ def test_arrays_are_checked():
         ArraySource(np.zeros((2, 3, 4), "uint8"))
     with pytest.raises(ValueError, match=r"shape \(2,\).*labels.shape=\(3,\)"):
         ArraySource(np.zeros((2, 4, 4, 3), "uint8"), [1, 2, 3])
+    for kind in (EncodedSource, FileSource):
+        with pytest.raises(ValueError, match=r"shape \(2,\).*labels.shape=\(1,\)"):
+            kind(["a", "b"], [0])
     with pytest.raises(ValueError, match="images.dtype=int64"):
         ArraySource(np.zeros((2, 4, 4, 3), "int64"))
 
