@@ -8,6 +8,7 @@ import tensorflow as tf
 from ..views.augmenter import SimCLRAugmenter
 
 _DRAWS = 20_000
+_AREA = "crop area (redrawn if too large)"
 _FACTORS = ("brightness", "contrast", "saturation", "hue")
 
 
@@ -35,9 +36,7 @@ def collect_draws(
             boxes = found["boxes"]
             found.update(
                 {
-                    "crop area (redrawn if it does not fit)": boxes[:, 2]
-                    * boxes[:, 3]
-                    / (height * width),
+                    _AREA: boxes[:, 2] * boxes[:, 3] / (height * width),
                     "log of crop aspect": np.log(boxes[:, 3] / boxes[:, 2]),
                     "place from top": boxes[:, 0] / np.maximum(1, height - boxes[:, 2]),
                     "place from left": boxes[:, 1] / np.maximum(1, width - boxes[:, 3]),
@@ -52,7 +51,7 @@ def collect_draws(
     drawn["sigma"] = found["sigma"][blurred]
     limits = policy.jitter_limits
     intended = {
-        "crop area (redrawn if it does not fit)": policy.crop_area,
+        _AREA: policy.crop_area,
         "log of crop aspect": tuple(np.log(policy.crop_aspect)),
         **{n: (max(0.0, 1 - x), 1 + x) for n, x in zip(_FACTORS, limits[:3]) if x},
         "sigma": policy.blur_sigma,
