@@ -1,6 +1,7 @@
 """`distill`: trains a student on a teacher's predictions for unlabelled images."""
 
 import logging
+import os
 import typing
 
 import keras
@@ -22,7 +23,7 @@ _LOGGER = logging.getLogger("simclr_keras")
 _EPOCHS = 100  # 400 in the paper; 100 is the default of pretraining
 
 
-def distillation_loss(
+def distillation_losses(
     teacher_logits: tf.Tensor,
     student_logits: tf.Tensor,
     temperature: float,
@@ -59,7 +60,7 @@ def distillation_loss(
             of the batch, as if it were the whole set.
 
     Returns:
-        float32 scalar.
+        float32 `(N,)`: a term for each image, whose mean is the loss.
 
     Reference:
         Chen et al. 2020, https://arxiv.org/abs/2006.10029, Section 2.3.
@@ -69,16 +70,13 @@ def distillation_loss(
     losses = tf.nn.softmax_cross_entropy_with_logits(
         tf.nn.softmax(teacher_logits / temperature), student_logits / temperature
     )
-    loss = (1.0 - label_weight) * tf.reduce_mean(losses)
+    losses *= 1.0 - label_weight
     if labels is None or not label_weight:
-        return loss
+        return losses
     known = tf.cast(labels >= 0, tf.float32)
-    losses = tf.nn.sparse_softmax_cross_entropy_with_logits(
-        tf.maximum(labels, 0), student_logits
-    )
+    true = tf.nn.sparse_softmax_cross_entropy_with_logits(tf.maximum(labels, 0), student_logits)
     share = tf.reduce_mean(known) if labelled_share is None else labelled_share
-    labelled = tf.math.divide_no_nan(tf.reduce_mean(losses * known), share)
-    return loss + label_weight * labelled
+    return losses + label_weight * tf.math.divide_no_nan(true * known, share)
 
 
 def distill(
@@ -89,13 +87,14 @@ def distill(
     temperature: float = 0.1,
     label_weight: float = 0.0,
     image_size: int | None = None,
+    checkpoints_in: str | os.PathLike | None = None,
     **settings: typing.Any,
 ) -> TrainedClassifier:
     """Trains a student to match a teacher's predictions on images that need no labels.
 
     This is self-training if both have the same architecture, and compression if the student is
     smaller. Both see the same view of each image (crop and flip); the teacher runs in inference
-    mode. See `distillation_loss` for the formula.
+    mode. See `distillation_losses` for the formula.
 
     Args:
         teacher: Model from images in [0, 1] to logits `(N, C)`, such as one from `fine_tune`.
@@ -109,6 +108,8 @@ def distill(
             mean over all labelled images, however few there are.
         image_size: Height and width of the views in pixels. Defaults to the student's input
             size, or the images' height.
+        checkpoints_in: Folder to write checkpoints into; the same call continues from there.
+            Defaults to none.
         **settings: Fields of `TrainingSettings`, as in `fine_tune`.
 
     Returns:
@@ -155,8 +156,8 @@ def distill(
 
     share = float(np.mean(source.labels >= 0))
 
-    def loss_of(views, logits, labels):
-        return distillation_loss(
+    def losses_of(views, logits, labels):
+        return distillation_losses(
             teacher(views, training=False), logits, temperature, labels, label_weight, share
         )
 
@@ -174,4 +175,12 @@ def distill(
         len(source),
         *plan,
     )
-    return train_classifier(copy_of(student), source, loss_of, plan, training, image_size)
+    return train_classifier(
+        copy_of(student),
+        source,
+        losses_of,
+        plan,
+        training,
+        image_size,
+        checkpoints_in=checkpoints_in,
+    )

@@ -1,6 +1,7 @@
 """`fine_tune`: trains a whole pretrained network and a new classifier on few labels."""
 
 import logging
+import os
 import typing
 
 import keras
@@ -37,6 +38,7 @@ def fine_tune(
     validation_fraction: float = 0.1,
     num_classes: int | None = None,
     image_size: int | None = None,
+    checkpoints_in: str | os.PathLike | None = None,
     **settings: typing.Any,
 ) -> TrainedClassifier:
     """Fine-tunes a pretrained encoder and a new classifier on labelled images.
@@ -66,6 +68,8 @@ def fine_tune(
         num_classes: C. Defaults to the source's number of classes, or the largest label + 1.
         image_size: Height and width of the views in pixels. Defaults to the encoder's input
             size, or the images' height.
+        checkpoints_in: Folder to write checkpoints into; the same call continues from there.
+            Defaults to none.
         **settings: Fields of `TrainingSettings`: `epochs`, `steps`, `batch_size`, `optimizer`
             (`"auto"`, `"lars"`, `"adamw"`, `"sgd"`), `learning_rate`, `weight_decay`,
             `crop_area_min`, `flip`, `seed`.
@@ -132,7 +136,14 @@ def fine_tune(
         *plan,
     )
     return train_classifier(
-        classifier, source, _cross_entropy, plan, training, image_size, validation
+        classifier,
+        source,
+        _cross_entropies,
+        plan,
+        training,
+        image_size,
+        validation,
+        checkpoints_in,
     )
 
 
@@ -196,6 +207,5 @@ def _validation_part(labels: np.ndarray, fraction: float, seed: int) -> np.ndarr
     return choose_labels(labels, label_fraction=fraction, seed=seed)
 
 
-def _cross_entropy(views, logits, labels):
-    losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
-    return tf.reduce_mean(losses)
+def _cross_entropies(views, logits, labels):
+    return tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)

@@ -15,7 +15,7 @@ from ..settings import (
     Settings,
     setting,
 )
-from ..training.defaults import default_learning_rate
+from ..training.defaults import OptimizerName, default_learning_rate
 
 # A LARS step is a thousandth of a weight's norm times the learning rate, so with fewer steps it
 # barely changes a network. The paper's own runs have 750 (1 % of ImageNet) or more.
@@ -30,7 +30,7 @@ class TrainingPlan(typing.NamedTuple):
 
     steps: int
     batch_size: int
-    optimizer: str
+    optimizer: OptimizerName
     learning_rate: float
 
 

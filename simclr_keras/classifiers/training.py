@@ -1,7 +1,10 @@
 """Trains a classifier on one view of each image, for fine-tuning and distillation."""
 
+import functools
+import io
+import json
 import logging
-import math
+import os
 import typing
 from collections.abc import Callable
 
@@ -11,14 +14,15 @@ import tensorflow as tf
 
 from ..data.datasets import evaluation_dataset
 from ..data.sources import ImageSource
-from ..errors import InputError, RunFailure
+from ..distribution.strategy import check_divides
+from ..errors import InputError
 from ..evaluation.metrics import classification_metrics
-from ..keras_versions import apply_gradients, build_optimizer, layers_of, scaled
-from ..training.lars import LARS
-from ..training.optimizers import make_optimizer
+from ..training.callbacks import SaveCheckpoints, StopOnNonFiniteLoss
+from ..training.checkpoints import Checkpoints
+from ..training.classifier import ClassifierTraining
+from ..training.loop import fit_in_intervals
 from ..training.schedules import WarmupCosine
-from ..views.augmenter import SimCLRAugmenter
-from ..views.cutting import single_view_batches
+from ..views.cutting import single_view_augmenter, single_view_batches
 from .settings import TrainingPlan, TrainingSettings
 
 _LOGGER = logging.getLogger("simclr_keras")
@@ -76,70 +80,149 @@ def copy_of(network: keras.Model) -> keras.Model:
 
 
 def train_classifier(
-    model: keras.Model,
+    classifier: keras.Model,
     source: ImageSource,
-    loss_of: Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tf.Tensor],
+    losses_of: Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tf.Tensor],
     plan: TrainingPlan,
     settings: TrainingSettings,
     image_size: int,
     validation: tuple[tf.data.Dataset, int] | None = None,
+    checkpoints_in: str | os.PathLike | None = None,
 ) -> TrainedClassifier:
     """Trains a classifier in place: crop and flip only, batch norm in training mode.
 
+    It trains under the current `tf.distribute` strategy; the classifier must be made in its scope.
+
     Args:
-        model: Images in [0, 1] to logits `(N, C)`. Its last layer is the classifier, whose
-            steps LARS does not scale, as in the original release.
-        source: The images to train on.
-        loss_of: (views, logits, labels) -> loss of the batch, a scalar.
-        plan: Steps, batch size, optimizer, learning rate.
+        classifier: Model from images in [0, 1] to logits `(N, C)`.
+        source: Images to train on.
+        losses_of: (views, logits, labels) -> losses `(n,)`, one for each image.
+        plan: Steps, batch size, optimizer and learning rate.
         settings: Weight decay, crops and seed.
         image_size: Height and width of the views.
-        validation: Labelled batches to choose the best weights on, and the number of
-            evaluations without improvement after which to stop.
+        validation: Labelled batches to choose the best weights on, and the number of evaluations
+            without improvement after which to stop.
+        checkpoints_in: Folder of checkpoints; training continues from the last one there.
 
     Returns:
         A `TrainedClassifier`.
 
     Raises:
-        RunFailure: If the loss is not finite.
+        InputError: If the batch does not divide over the replicas.
+        RunFailure: If the loss is not finite, or a checkpoint does not fit.
     """
-    trainer = _Trainer(model, loss_of, plan, settings, image_size)
-    batches = iter(trainer.batches(source))
-    interval, patience = max(1, plan.steps // _ROWS), 0
-    history: list[dict] = []
-    best: tuple[float, int, list] | None = None
-    step = 0
-    while step < plan.steps:
-        count = min(interval, plan.steps - step)
-        measured = [
-            trainer.step(*next(batches), tf.constant(s)) for s in range(step, step + count)
-        ]
-        step += count
-        losses, hits, known = np.mean(np.array(measured), axis=0)
-        if not math.isfinite(losses):
-            raise RunFailure(
-                f"The loss is {losses} before step {step}. Lower `learning_rate`. Received: "
-                f"{plan.optimizer} with a learning rate of {plan.learning_rate:g}"
-            )
+    strategy = tf.distribute.get_strategy()
+    check_divides(plan.batch_size, strategy)
+    area = (settings.crop_area_min or 0.08, 1.0)
+    augmenter = single_view_augmenter(image_size, settings.flip is not False, area)
+    schedule = WarmupCosine(plan.learning_rate, plan.steps)
+    model = ClassifierTraining(classifier, augmenter, losses_of, seed=settings.seed)
+    model.compile_with(plan.optimizer, schedule, settings.weight_decay)
+    record = TrainingRecord()
+    progress = RecordProgress(record, schedule, traced(classifier, image_size), validation)
+    callbacks = [
+        StopOnNonFiniteLoss(f"Lower `learning_rate`. Received: {_plan_text(plan)}"),
+        progress,
+    ]
+    if checkpoints_in is not None:
+        checkpoints = Checkpoints(model, checkpoints_in, record=record)
+        checkpoints.restore()
+        callbacks.append(SaveCheckpoints(checkpoints))
+    if not record.is_over:
+        fit_in_intervals(
+            model,
+            source,
+            functools.partial(
+                single_view_batches, source, augmenter, plan.batch_size, settings.seed
+            ),
+            plan.batch_size,
+            plan.steps,
+            max(1, plan.steps // _ROWS),
+            callbacks,
+        )
+    best_step = model.steps_made
+    if record.best is not None:
+        _, best_step, weights = record.best
+        classifier.set_weights(weights)
+    return TrainedClassifier(classifier, record.rows, best_step, plan)
+
+
+def _plan_text(plan: TrainingPlan) -> str:
+    return f"{plan.optimizer} with a learning rate of {plan.learning_rate:g}"
+
+
+class TrainingRecord(tf.train.experimental.PythonState):
+    """The history of a training and its best weights, saved with its checkpoints.
+
+    Attributes:
+        rows: A dict for each interval; see `TrainedClassifier`.
+        best: (validation accuracy, step, weights), or `None` without validation.
+        since_best: Evaluations since the best one.
+        is_over: Whether training stopped early.
+    """
+
+    def __init__(self):
+        self.rows: list[dict] = []
+        self.best: tuple[float, int, list[np.ndarray]] | None = None
+        self.since_best = 0
+        self.is_over = False
+
+    def serialize(self) -> bytes:
+        accuracy, step, weights = self.best or (None, None, [])
+        values = {
+            "rows": self.rows,
+            "best": [accuracy, step],
+            "since_best": self.since_best,
+            "is_over": self.is_over,
+        }
+        file = io.BytesIO()
+        np.savez(file, json.dumps(values), *weights)
+        return file.getvalue()
+
+    def deserialize(self, string_value: bytes) -> None:
+        values, *weights = np.load(io.BytesIO(string_value)).values()
+        found = json.loads(str(values))
+        self.rows, self.since_best, self.is_over = (
+            found[name] for name in ("rows", "since_best", "is_over")
+        )
+        self.best = (*found["best"], weights) if weights else None
+
+
+class RecordProgress(keras.callbacks.Callback):
+    """At the end of each interval, records and logs a row; stops when validation has stalled.
+
+    Args:
+        record: Where to.
+        schedule: Learning rate as a function of the step.
+        logits_of: See `traced`.
+        validation: See `train_classifier`.
+    """
+
+    def __init__(self, record: TrainingRecord, schedule, logits_of, validation=None):
+        super().__init__()
+        self._record, self._schedule = record, schedule
+        self._logits_of, self._validation = logits_of, validation
+
+    def on_epoch_end(self, epoch, logs=None):
+        record, step = self._record, self.model.steps_made
         row = {
             "step": step,
-            "learning_rate": float(trainer.schedule(step - 1)),
-            "loss": float(losses),
-            "accuracy": float(hits / known) if known else None,
+            "learning_rate": float(self._schedule(step - 1)),
+            "loss": float(logs["loss"]),
+            "accuracy": float(logs["accuracy"]) if self.model.saw_labels else None,
         }
-        history.append(row)
-        if validation is not None:
-            reached = row["validation_accuracy"] = accuracy(trainer.logits, validation[0])
-            patience += 1
+        record.rows.append(row)
+        if self._validation is not None:
+            batches, patience = self._validation
+            reached = row["validation_accuracy"] = accuracy(self._logits_of, batches)
+            record.since_best += 1
             # Ties go to the later step, which has the lower learning rate.
-            if best is None or reached >= best[0]:
-                best, patience = (reached, step, model.get_weights()), 0
+            if record.best is None or reached >= record.best[0]:
+                record.best = reached, step, self.model.classifier.get_weights()
+                record.since_best = 0
+            if record.since_best >= patience:
+                record.is_over = self.model.stop_training = True
         _LOGGER.info("  ".join(_text(name, value) for name, value in row.items()))
-        if validation is not None and patience >= validation[1]:
-            break
-    if best is not None:
-        model.set_weights(best[2])
-    return TrainedClassifier(model, history, best[1] if best else step, plan)
 
 
 def accuracy(logits_of: Callable, batches: tf.data.Dataset) -> float:
@@ -183,70 +266,3 @@ def traced(classifier: keras.Model, image_size: int) -> Callable:
 
 def _text(name: str, value) -> str:
     return f"{name.replace('_', ' ')} {value:.4g}" if value is not None else f"{name} -"
-
-
-class _Trainer:
-    """The traced training step and its batches."""
-
-    def __init__(self, model, loss_of, plan, settings, image_size):
-        self._model, self._loss_of, self._plan = model, loss_of, plan
-        self._seed = settings.seed
-        self.schedule = WarmupCosine(plan.learning_rate, plan.steps)
-        least = settings.crop_area_min
-        self._augmenter = SimCLRAugmenter(
-            image_size,
-            color_jitter_strength=0.0,
-            grayscale_probability=0.0,
-            blur=False,
-            flip=settings.flip is not False,
-            **({"crop_area": (least, 1.0)} if least else {}),
-        )
-        self._parts = self._optimizers(settings.weight_decay)
-        for optimizer, variables in self._parts:
-            build_optimizer(optimizer, variables)
-        self.step = tf.function(self._step, autograph=False)
-        self.logits = traced(model, image_size)
-
-    def batches(self, source: ImageSource) -> tf.data.Dataset:
-        """Batches of (images, labels), one for each step."""
-        return single_view_batches(
-            source, self._augmenter, self._plan.batch_size, self._plan.steps, self._seed
-        )
-
-    def _optimizers(self, weight_decay: float) -> list[tuple]:
-        name, variables = self._plan.optimizer, self._model.trainable_variables
-        is_float16 = any(layer.compute_dtype == "float16" for layer in layers_of(self._model))
-        if name == "lars":
-            if is_float16:
-                raise InputError(
-                    "LARS has a separate optimizer for the classifier and cannot scale the loss for "
-                    "float16. Use float32, bfloat16, or another optimizer. Received: optimizer=lars"
-                )
-            last = {id(v) for v in self._model.layers[-1].trainable_variables}
-            network = [v for v in variables if id(v) not in last]
-            classifier = [v for v in variables if id(v) in last]
-            plain = LARS(self.schedule, weight_decay=0.0, min_rank=3)
-            return [
-                (LARS(self.schedule, weight_decay=weight_decay), network),
-                (plain, classifier),
-            ]
-        optimizer = make_optimizer(name, self.schedule, weight_decay, variables)
-        if is_float16:
-            optimizer = keras.mixed_precision.LossScaleOptimizer(optimizer)
-        return [(optimizer, variables)]
-
-    def _step(self, images, labels, step):
-        view = self._augmenter.one_view(images, seed=(self._seed, step))
-        variables = [v for _, part in self._parts for v in part]
-        with tf.GradientTape() as tape:
-            logits = tf.cast(self._model(view, training=True), tf.float32)
-            loss = self._loss_of(view, logits, labels)
-            penalties = tf.add_n([0.0, *(tf.cast(x, tf.float32) for x in self._model.losses)])
-            to_minimise = scaled(self._parts[0][0], loss + penalties)
-        gradients = tape.gradient(to_minimise, variables)
-        for optimizer, part in self._parts:
-            apply_gradients(optimizer, gradients[: len(part)], part)
-            gradients = gradients[len(part) :]
-        known = tf.cast(labels >= 0, tf.float32)
-        hits = tf.cast(tf.argmax(logits, axis=1) == labels, tf.float32)
-        return tf.stack([loss + penalties, tf.reduce_mean(hits * known), tf.reduce_mean(known)])

@@ -1,20 +1,20 @@
 """`SGDLinearProbe`: linear evaluation on random crops, the paper's protocol."""
 
+import functools
 import logging
-import math
 
 import keras
 import numpy as np
 import tensorflow as tf
 
 from ..data.sources import ImageSource, as_source
-from ..errors import RunFailure
-from ..keras_versions import apply_gradients, build_optimizer
 from ..seeds import check_seed
+from ..training.callbacks import StopOnNonFiniteLoss
+from ..training.classifier import ClassifierTraining
 from ..training.defaults import scale_learning_rate
+from ..training.loop import fit_in_intervals
 from ..training.schedules import WarmupCosine
-from ..views.augmenter import SimCLRAugmenter
-from ..views.cutting import single_view_batches
+from ..views.cutting import single_view_augmenter, single_view_batches
 from .linear_probe import check_labels
 
 _LOGGER = logging.getLogger("simclr_keras")
@@ -87,14 +87,7 @@ class SGDLinearProbe:
         self.batch_size = batch_size
         self.learning_rate = learning_rate
         self.seed = check_seed(seed)
-        self._augmenter = SimCLRAugmenter(
-            image_size,
-            color_jitter_strength=0.0,
-            grayscale_probability=0.0,
-            blur=False,
-            flip=flip,
-            crop_area=crop_area,
-        )
+        self._augmenter = single_view_augmenter(image_size, flip, crop_area)
 
     def fit(
         self,
@@ -124,22 +117,41 @@ class SGDLinearProbe:
         steps = self.epochs * steps_per_epoch
         rate = scale_learning_rate(self.learning_rate, batch_size, "linear")
         # The problem is convex, so the initial weights do not matter.
-        classifier = keras.layers.Dense(
+        features = keras.Input((self.encoder.output_shape[-1],))
+        logits = keras.layers.Dense(
             len(self.classes_), kernel_initializer="zeros", dtype="float32"
+        )(features)
+        classifier = keras.Model(features, logits)
+        model = ClassifierTraining(
+            classifier,
+            self._augmenter,
+            lambda view, logits, labels: tf.nn.sparse_softmax_cross_entropy_with_logits(
+                labels, logits
+            ),
+            inputs_of=lambda view: tf.cast(self.encoder(view, training=False), tf.float32),
+            seed=self.seed,
         )
-        classifier.build((None, self.encoder.output_shape[-1]))
-        optimizer = keras.optimizers.SGD(WarmupCosine(rate, steps), momentum=0.9, nesterov=True)
-        build_optimizer(optimizer, classifier.trainable_variables)
-        step_of = tf.function(
-            lambda *batch: self._step(classifier, optimizer, *batch), autograph=False
+        model.compile_with("sgd", WarmupCosine(rate, steps))
+        names = [str(label) for label in self.classes_]
+        columns = source.with_labels(np.searchsorted(self.classes_, source.labels), names)
+        advice = (
+            f"Its learning rate of {self.learning_rate:g} * B / 256 is too high for these features. "
+            "Use the L-BFGS protocol or a smaller batch."
         )
-        batches = single_view_batches(source, self._augmenter, batch_size, steps, self.seed)
-        losses = []
-        for step, (batch, known) in enumerate(batches):
-            losses.append(step_of(batch, known, tf.constant(step, tf.int64)))
-            if (step + 1) % (steps_per_epoch * max(1, self.epochs // _REPORTS)) == 0:
-                self._report((step + 1) // steps_per_epoch, np.mean(losses))
-                losses = []
+        fit_in_intervals(
+            model,
+            source,
+            functools.partial(
+                single_view_batches, columns, self._augmenter, batch_size, self.seed
+            ),
+            batch_size,
+            steps,
+            steps_per_epoch * max(1, self.epochs // _REPORTS),
+            [
+                StopOnNonFiniteLoss(advice, "The loss of linear evaluation by SGD"),
+                _LogEpochs(self.epochs, steps_per_epoch),
+            ],
+        )
         self._weights, self._bias = classifier.get_weights()
         return self
 
@@ -155,24 +167,18 @@ class SGDLinearProbe:
         """Share of features `(N, D)` whose label `(N,)` is predicted."""
         return float((self.predict(features) == np.asarray(labels)).mean())
 
-    def _step(self, classifier, optimizer, images, labels, step) -> tf.Tensor:
-        view = self._augmenter.one_view(images, seed=(self.seed, step))
-        features = tf.cast(self.encoder(view, training=False), tf.float32)
-        columns = tf.searchsorted(tf.constant(self.classes_), labels)
-        variables = classifier.trainable_variables
-        with tf.GradientTape() as tape:  # starts after the encoder, which gets no gradient
-            losses = tf.nn.sparse_softmax_cross_entropy_with_logits(
-                columns, classifier(features)
-            )
-            loss = tf.reduce_mean(losses)
-        apply_gradients(optimizer, tape.gradient(loss, variables), variables)
-        return loss
 
-    def _report(self, epoch: int, loss: float) -> None:
-        if not math.isfinite(loss):
-            raise RunFailure(
-                f"The loss of linear evaluation by SGD is {loss} at epoch {epoch}: its learning "
-                f"rate of {self.learning_rate:g} * B / 256 is too high for these features. Use "
-                "the L-BFGS protocol or a smaller batch."
-            )
-        _LOGGER.info("Linear evaluation, epoch %d of %d: loss %.4f", epoch, self.epochs, loss)
+class _LogEpochs(keras.callbacks.Callback):
+    """Logs the loss of each interval."""
+
+    def __init__(self, epochs: int, steps_per_epoch: int):
+        super().__init__()
+        self._epochs, self._steps_per_epoch = epochs, steps_per_epoch
+
+    def on_epoch_end(self, epoch, logs=None):
+        _LOGGER.info(
+            "Linear evaluation, epoch %d of %d: loss %.4f",
+            self.model.steps_made // self._steps_per_epoch,
+            self._epochs,
+            logs["loss"],
+        )

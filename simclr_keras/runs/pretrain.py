@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import functools
 import logging
 import tempfile
 
@@ -10,14 +11,12 @@ import tensorflow as tf
 
 from ..data.datasets import check_batch, pretraining_dataset
 from ..data.sources import ImageSource
-from ..distribution.strategy import check_divides, choose_strategy, distribute_rows, is_chief
+from ..distribution.strategy import check_divides, choose_strategy, is_chief
 from ..distribution.workers import (
     check_agreement,
     leave_together,
-    lost_worker,
-    lost_worker_failure,
 )
-from ..errors import InputError, RunFailure
+from ..errors import InputError
 from ..networks.encoders import build_encoder
 from ..networks.normalization import replace_batch_norm
 from ..networks.projection_head import ProjectionHead
@@ -31,6 +30,7 @@ from ..training.callbacks import (
 )
 from ..training.checkpoints import Checkpoints
 from ..training.defaults import LEARNING_RATES, WEIGHT_DECAYS, default_learning_rate
+from ..training.loop import fit_in_intervals
 from ..training.optimizers import make_optimizer
 from ..training.schedules import WarmupCosine
 from ..training.simclr import SimCLR
@@ -121,7 +121,10 @@ def pretrain(config: PretrainConfig) -> PretrainResult:
     _log_start(config, source, total_steps, first_step, schedule, strategy)
     interval = min(config.checkpoint_every or min(max(steps_per_epoch, 50), 500), total_steps)
     callbacks = [
-        StopOnNonFiniteLoss(),
+        StopOnNonFiniteLoss(
+            "Lower `learning_rate`, or raise `temperature`; with `mixed_precision=float16` try "
+            "bfloat16."
+        ),
         CollapseWarning(config.batch_size, schedule.warmup_steps),
     ]
     if chief:
@@ -136,18 +139,22 @@ def pretrain(config: PretrainConfig) -> PretrainResult:
             )
         ]
     callbacks += [SaveCheckpoints(checkpoints)]
-    loss = None
-    # One call of `fit` for all whole intervals, a second for the remaining steps.
-    for steps in (interval, total_steps % interval):
-        done = model.steps_made
-        count = (total_steps - done) // steps if steps else 0
-        if count:
-            loss = _fit(model, config, source, callbacks, done, steps, count)
+    logs = fit_in_intervals(
+        model,
+        source,
+        functools.partial(training_batches, config, source, model.augmenter),
+        config.batch_size,
+        total_steps,
+        interval,
+        callbacks,
+    )
     networks = _for_inference(config, model, source)  # reads variables of all workers
     if chief:
         directory.save_networks(*networks)
     leave_together(strategy, chief)
-    return PretrainResult(config.run_dir, total_steps, first_step, loss)
+    return PretrainResult(
+        config.run_dir, total_steps, first_step, logs["loss"] if logs else None
+    )
 
 
 def learning_rate_schedule(config: PretrainConfig, total_steps: int) -> WarmupCosine:
@@ -246,47 +253,6 @@ def _optimizer(config: PretrainConfig, schedule: WarmupCosine, variables):
     decay = config.weight_decay
     decay = WEIGHT_DECAYS[config.optimizer] if decay is None else decay
     return make_optimizer(config.optimizer, schedule, decay, variables)
-
-
-def _fit(model, config, source, callbacks, first_step, steps, count) -> float:
-    """`count` intervals of `steps` steps each; returns the loss of the last."""
-
-    def dataset_of(first_position, rows):
-        return training_batches(
-            config,
-            source,
-            model.augmenter,
-            first_step,
-            first_step + steps * count,
-            first_position=first_position,
-            rows=rows,
-        )
-
-    # `fit` would shard by file or element; these batches are global and split by rows.
-    dataset = distribute_rows(model.distribute_strategy, config.batch_size, dataset_of)
-    try:
-        history = model.fit(
-            dataset,
-            epochs=count,
-            steps_per_epoch=steps,
-            callbacks=callbacks,
-            verbose=0,
-            shuffle=False,
-        )
-    except tf.errors.OpError as error:
-        if lost_worker(model.distribute_strategy, error):
-            raise lost_worker_failure(f"after step {model.steps_made}", error) from error
-        if not isinstance(error, (tf.errors.InvalidArgumentError, tf.errors.NotFoundError)):
-            raise
-        broken = source.find_unreadable()
-        if not broken:
-            raise
-        path, reason = broken[0]
-        raise RunFailure(
-            f"{len(broken)} of {len(source)} images cannot be read, for example {path} ({reason}). "
-            "Remove them, or set `skip_unreadable`, and begin a new run."
-        ) from error
-    return history.history["loss"][-1]
 
 
 def _for_inference(

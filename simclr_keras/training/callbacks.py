@@ -21,17 +21,23 @@ _LOGGER = logging.getLogger("simclr_keras")
 class StopOnNonFiniteLoss(keras.callbacks.Callback):
     """Stops the run at the first NaN or infinite loss and names the step.
 
+    Args:
+        advice: What to do then.
+        name: What to call the loss.
+
     Raises:
         RunFailure: At that step; the last checkpoint is from before it.
     """
 
+    def __init__(self, advice: str, name: str = "The loss"):
+        super().__init__()
+        self._advice, self._name = advice, name
+
     def on_train_batch_end(self, batch, logs=None):
         loss = (logs or {}).get("loss", 0.0)
         if not math.isfinite(loss):
-            raise RunFailure(
-                f"The loss is {loss} at step {self.model.steps_made}. Lower `learning_rate`, or "
-                "raise `temperature`; with `mixed_precision=float16` try bfloat16."
-            )
+            step = self.model.steps_made
+            raise RunFailure(f"{self._name} is {loss} at step {step}. {self._advice}")
 
 
 class CollapseWarning(keras.callbacks.Callback):

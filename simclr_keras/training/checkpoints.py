@@ -5,43 +5,39 @@ the position in the learning-rate schedule. Data order and views need no state: 
 functions of the step.
 """
 
-import pathlib
+import os
 
 import tensorflow as tf
 
 from ..errors import RunFailure
-from ..keras_versions import optimizer_state, tensorflow_variables
-from .simclr import SimCLR
+from .step_model import StepModel
 
 
 class Checkpoints:
     """The most recent checkpoints of a run.
 
     Args:
-        model: A compiled `SimCLR`.
+        model: A compiled model.
         directory: Folder of the checkpoints; created when the first is written.
         write_to: Another folder to write to. All workers must save, because saving may sum
             variables over them, but only the chief writes the files of the run: the others
             write elsewhere.
         keep: How many to keep.
+        **state: Other objects that `tf.train.Checkpoint` tracks.
     """
 
     def __init__(
         self,
-        model: SimCLR,
-        directory: str | pathlib.Path,
-        write_to: str | pathlib.Path | None = None,
+        model: StepModel,
+        directory: str | os.PathLike,
+        write_to: str | os.PathLike | None = None,
         keep: int = 2,
+        **state,
     ):
         self._model = model
         self._directory = str(directory)
-        networks = [model.encoder, model.projection_head, model.probe]
         self._manager = tf.train.CheckpointManager(
-            tf.train.Checkpoint(
-                step=model.step,
-                networks=[tensorflow_variables(n.variables) for n in networks if n is not None],
-                optimizer=optimizer_state(model.optimizer),
-            ),
+            tf.train.Checkpoint(**model.checkpointed(), **state),
             str(write_to or directory),
             max_to_keep=keep,
         )

@@ -7,16 +7,16 @@ import tensorflow as tf
 
 from ..data.images import to_unit_range
 from ..keras_versions import (
-    VersionedModel,
     apply_gradients,
-    build_optimizer,
+    optimizer_state,
     random_states,
+    tensorflow_variables,
     unrepeatable_layers,
 )
 from ..objective import replicas
-from ..seeds import check_seed
 from .micro_batches import micro_batch_gradients
-from .step import Logged, contrast_batch, whole_batch_gradients
+from .step import contrast_batch, whole_batch_gradients
+from .step_model import StepModel
 
 # Validation has a step of its own, so that its views are the same at every evaluation. They
 # differ between batches by the position in the validation set.
@@ -24,7 +24,7 @@ _VALIDATION_STEP = -1
 
 
 @keras.saving.register_keras_serializable(package="simclr_keras")
-class SimCLR(VersionedModel):
+class SimCLR(StepModel):
     """Pretrains an encoder without labels by contrasting two views of every image.
 
     Each step draws two views of every image, sends all 2N views through the encoder f(.) and
@@ -97,7 +97,9 @@ class SimCLR(VersionedModel):
         seed: int = 0,
         **kwargs,
     ):
-        super().__init__(**kwargs)
+        names = ["loss", "contrastive_accuracy"]
+        names += ["probe_loss", "probe_accuracy"] if probe is not None else []
+        super().__init__(names, seed, **kwargs)
         output_shape = tuple(encoder.output_shape)
         if len(output_shape) != 2 or output_shape[1] is None:
             raise ValueError(
@@ -113,57 +115,9 @@ class SimCLR(VersionedModel):
         if micro_batch_size is not None:
             _check_micro_batches(micro_batch_size, augmenter, encoder, projection_head, probe)
         self.micro_batch_size = micro_batch_size
-        self.seed = check_seed(seed)
         for layer in (projection_head, probe):
             if layer is not None and not layer.built:
                 layer.build(output_shape)
-        # Batches seen; float16 may skip an optimizer step, but never a batch.
-        self.step = tf.Variable(
-            0,
-            dtype=tf.int64,
-            trainable=False,
-            aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA,
-            name="step",
-        )
-        names = ["loss", "contrastive_accuracy"]
-        names += ["probe_loss", "probe_accuracy"] if probe is not None else []
-        # float32 whatever `keras.config.floatx()` is: the counts of images must be exact.
-        self._means = [keras.metrics.Mean(name=name, dtype="float32") for name in names]
-        self.built = True
-
-    def compile(
-        self,
-        optimizer: str | keras.optimizers.Optimizer = "rmsprop",
-        *,
-        jit_compile: bool = False,
-        **kwargs,
-    ) -> None:
-        """Configures training; takes the arguments of `keras.Model.compile` except the loss.
-
-        Args:
-            optimizer: Keras optimizer; `LARS` with `WarmupCosine` in the paper.
-            jit_compile: Compile the step with XLA. Off by default: on CPUs it is slower.
-            **kwargs: Other arguments of `keras.Model.compile`.
-        """
-        count = tf.distribute.get_strategy().num_replicas_in_sync
-        count = max(count, self.distribute_strategy.num_replicas_in_sync)
-        if jit_compile and count > 1:
-            raise ValueError(
-                "`jit_compile=True` does not work with several replicas: TensorFlow cannot "
-                "compile a step whose variables live on several devices. Leave it out. "
-                f"Received: jit_compile=True with {count} replicas"
-            )
-        super().compile(optimizer=optimizer, jit_compile=jit_compile, **kwargs)
-        build_optimizer(self.optimizer, self.trainable_variables)
-
-    @property
-    def steps_made(self) -> int:
-        """Batches seen so far; `int(model.step)` does not work under several replicas."""
-        return int(self.step.read_value())
-
-    @property
-    def metrics(self):
-        return self._means
 
     def call(self, images: tf.Tensor, training: bool = False) -> tf.Tensor:
         features = self.encoder(to_unit_range(images), training=training)
@@ -176,7 +130,7 @@ class SimCLR(VersionedModel):
         gradients, logs = gradients_of(self, images, labels)
         apply_gradients(self.optimizer, gradients, self.trainable_variables)
         self.step.assign_add(1)
-        return self._log(logs)
+        return self.log(logs)
 
     def test_step(self, data) -> dict:
         images, labels, _ = keras.utils.unpack_x_y_sample_weight(data)
@@ -184,20 +138,20 @@ class SimCLR(VersionedModel):
         _, logs = contrast_batch(
             self, images, labels, _VALIDATION_STEP, training=False, seen=seen
         )
-        return self._log(logs)
+        return self.log(logs)
+
+    def checkpointed(self) -> dict:
+        networks = [self.encoder, self.projection_head, self.probe]
+        return {
+            "step": self.step,
+            "networks": [tensorflow_variables(n.variables) for n in networks if n is not None],
+            "optimizer": optimizer_state(self.optimizer),
+        }
 
     def _images_seen(self) -> tf.Tensor:
         """int64 scalar: images seen by all replicas since Keras last reset the metrics."""
         count = tf.convert_to_tensor(self._means[0].count)  # this replica's
         return tf.cast(count, tf.int64) * replicas.number_of_replicas()
-
-    def _log(self, logs: dict[str, Logged]) -> dict:
-        for metric in self._means:
-            # Every replica adds the global value, so each adds only its share of the weight.
-            value, weight = logs[metric.name]
-            share = weight / replicas.number_of_replicas()
-            metric.update_state(value, sample_weight=share)
-        return self.logs_of_replica({metric.name: metric.result() for metric in self._means})
 
     def get_config(self) -> dict:
         config = super().get_config()

@@ -116,8 +116,34 @@ class CropCutter:
         )
 
 
+def single_view_augmenter(
+    image_size: int, flip: bool, crop_area: tuple[float, float] = (0.08, 1.0)
+) -> SimCLRAugmenter:
+    """The augmentation of supervised training: crop and flip.
+
+    Args:
+        image_size: Height and width of the view.
+        flip: Flip half of the images horizontally.
+        crop_area: Minimum and maximum share of the image that a crop covers.
+    """
+    return SimCLRAugmenter(
+        image_size,
+        color_jitter_strength=0.0,
+        grayscale_probability=0.0,
+        blur=False,
+        flip=flip,
+        crop_area=crop_area,
+    )
+
+
 def single_view_batches(
-    source: ImageSource, augmenter: SimCLRAugmenter, batch_size: int, steps: int, seed: int
+    source: ImageSource,
+    augmenter: SimCLRAugmenter,
+    batch_size: int,
+    seed: int,
+    first_step: int,
+    num_steps: int,
+    **rows,
 ) -> tf.data.Dataset:
     """Supervised batches: (images, labels) of each step, for `SimCLRAugmenter.one_view`.
 
@@ -130,10 +156,11 @@ def single_view_batches(
         source,
         batch_size,
         seed=seed,
-        first_step=0,
-        num_steps=steps,
+        first_step=first_step,
+        num_steps=num_steps,
         cutter=cutter,
         with_labels=True,
+        **rows,
     )
 
 

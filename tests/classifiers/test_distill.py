@@ -7,9 +7,13 @@ import reference
 import tensorflow as tf
 
 from simclr_keras import distill
-from simclr_keras.classifiers.distill import distillation_loss
+from simclr_keras.classifiers.distill import distillation_losses
 from simclr_keras.classifiers.fine_tune import build_classifier
 from simclr_keras.errors import InputError
+
+
+def distillation_loss(*arguments, **settings):
+    return tf.reduce_mean(distillation_losses(*arguments, **settings))
 
 
 def _logits(rng, count=6, classes=4):

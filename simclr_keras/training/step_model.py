@@ -1,0 +1,81 @@
+"""`StepModel`: what `SimCLR` and the training of classifiers share as Keras models."""
+
+import keras
+import tensorflow as tf
+
+from ..keras_versions import VersionedModel, build_optimizer
+from ..objective import replicas
+from ..seeds import check_seed
+from .step import Logged
+
+
+class StepModel(VersionedModel):
+    """A model whose training step depends on (seed, step) and logs means over the global batch.
+
+    Args:
+        logged: Names of the logged numbers.
+        seed: The run's seed.
+        **kwargs: Of `keras.Model`.
+    """
+
+    def __init__(self, logged: list[str], seed: int = 0, **kwargs):
+        super().__init__(**kwargs)
+        self.seed = check_seed(seed)
+        # Batches seen; float16 may skip an optimizer step, but never a batch.
+        self.step = tf.Variable(
+            0,
+            dtype=tf.int64,
+            trainable=False,
+            aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA,
+            name="step",
+        )
+        # float32 whatever `keras.config.floatx()` is: the counts of images must be exact.
+        self._means = [keras.metrics.Mean(name=name, dtype="float32") for name in logged]
+        self.built = True
+
+    def compile(
+        self,
+        optimizer: str | keras.optimizers.Optimizer = "rmsprop",
+        *,
+        jit_compile: bool = False,
+        **kwargs,
+    ) -> None:
+        """Configures training; takes what `keras.Model.compile` takes, and no loss.
+
+        Args:
+            optimizer: Keras optimizer; `LARS` with `WarmupCosine` in the paper.
+            jit_compile: Compile the step with XLA. Off by default: on CPUs it is slower.
+            **kwargs: Of `keras.Model.compile`.
+        """
+        count = tf.distribute.get_strategy().num_replicas_in_sync
+        count = max(count, self.distribute_strategy.num_replicas_in_sync)
+        if jit_compile and count > 1:
+            raise ValueError(
+                "`jit_compile=True` does not work with several replicas: TensorFlow cannot "
+                "compile a step whose variables live on several devices. Leave it out. "
+                f"Received: jit_compile=True with {count} replicas"
+            )
+        super().compile(optimizer=optimizer, jit_compile=jit_compile, **kwargs)
+        build_optimizer(self.optimizer, self.trainable_variables)
+
+    @property
+    def steps_made(self) -> int:
+        """Batches seen so far; `int(model.step)` does not work under several replicas."""
+        return int(self.step.read_value())
+
+    @property
+    def metrics(self):
+        return self._means
+
+    def checkpointed(self) -> dict:
+        """What `tf.train.Checkpoint` must track so that training continues exactly."""
+        raise NotImplementedError
+
+    def log(self, logs: dict[str, Logged]) -> dict:
+        """Adds the numbers of a step to the means, and returns the means."""
+        for metric in self._means:
+            # Every replica adds the global value, so each adds its share of the weight.
+            value, weight = logs[metric.name]
+            share = weight / replicas.number_of_replicas()
+            metric.update_state(value, sample_weight=share)
+        return self.logs_of_replica({metric.name: metric.result() for metric in self._means})
