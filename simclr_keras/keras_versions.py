@@ -195,6 +195,14 @@ def is_graph(model: keras.Model) -> bool:
     return isinstance(model, keras.Sequential) or bool(getattr(model, "inputs", None))
 
 
+def layer_like(layer: keras.layers.Layer, **changes) -> keras.layers.Layer:
+    """A new layer with the same settings, except for `changes`, and new weights."""
+    config = layer.get_config()
+    if isinstance(layer, keras.layers.BatchNormalization):
+        config["synchronized"] = layer.synchronized  # Keras 2.15 leaves it out
+    return layer.__class__.from_config({**config, **changes})
+
+
 def clone_with(network: keras.Model, replace) -> keras.Model:
     """A copy of a functional or sequential model, with new weights and some layers replaced.
 
@@ -209,10 +217,7 @@ def clone_with(network: keras.Model, replace) -> keras.Model:
         new = replace(layer)
         if new is not None:
             return new
-        config = layer.get_config()
-        if isinstance(layer, keras.layers.BatchNormalization):
-            config["synchronized"] = layer.synchronized  # Keras 2.15 leaves it out
-        return layer.__class__.from_config(config)
+        return layer_like(layer)
 
     if not KERAS_3 or isinstance(network, keras.Sequential):
         return keras.models.clone_model(network, clone_function=clone)

@@ -4,6 +4,7 @@ import os
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
+import contextlib
 import json
 import pathlib
 import socket
@@ -166,6 +167,28 @@ def run_python():
         return result.stdout
 
     return run
+
+
+@pytest.fixture
+def interrupted_after(monkeypatch):
+    """Makes a context in which training ends, as by Ctrl-C, after so many checkpoints."""
+    from simclr_keras.training.callbacks import SaveCheckpoints
+
+    @contextlib.contextmanager
+    def interrupted(count):
+        save, saved = SaveCheckpoints.on_epoch_end, []
+
+        def save_or_stop(self, epoch, logs=None):
+            save(self, epoch, logs)
+            saved.append(epoch)
+            if len(saved) == count:
+                raise KeyboardInterrupt
+
+        with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+            patch.setattr(SaveCheckpoints, "on_epoch_end", save_or_stop)
+            yield
+
+    return interrupted
 
 
 @pytest.fixture

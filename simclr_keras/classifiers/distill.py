@@ -3,6 +3,7 @@
 import logging
 import os
 import typing
+from collections.abc import Sequence
 
 import keras
 import numpy as np
@@ -10,14 +11,11 @@ import tensorflow as tf
 
 from ..data.sources import ImageSource, as_source
 from ..errors import InputError
+from ..networks.precision import copy_of
 from ..settings import POSITIVE, SHARE_OR_NONE, check_range
+from .record import digest
 from .settings import TrainingSettings
-from .training import (
-    TrainedClassifier,
-    copy_of,
-    side_of_views,
-    train_classifier,
-)
+from .training import TrainedClassifier, side_of_views, train_classifier
 
 _LOGGER = logging.getLogger("simclr_keras")
 _EPOCHS = 100  # 400 in the paper; 100 is the default of pretraining
@@ -87,6 +85,7 @@ def distill(
     temperature: float = 0.1,
     label_weight: float = 0.0,
     image_size: int | None = None,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
     checkpoints_in: str | os.PathLike | None = None,
     **settings: typing.Any,
 ) -> TrainedClassifier:
@@ -94,7 +93,8 @@ def distill(
 
     This is self-training if both have the same architecture, and compression if the student is
     smaller. Both see the same view of each image (crop and flip); the teacher runs in inference
-    mode. See `distillation_losses` for the formula.
+    mode. See `distillation_losses` for the formula. Called in the scope of a `tf.distribute`
+    strategy, it trains on all replicas.
 
     Args:
         teacher: Model from images in [0, 1] to logits `(N, C)`, such as one from `fine_tune`.
@@ -108,8 +108,10 @@ def distill(
             mean over all labelled images, however few there are.
         image_size: Height and width of the views in pixels. Defaults to the student's input
             size, or the images' height.
-        checkpoints_in: Folder to write checkpoints into; the same call continues from there.
-            Defaults to none.
+        callbacks: Further Keras callbacks. What Keras calls an epoch is an interval of training,
+            about a twentieth of the steps; its logs are `loss`, `accuracy`.
+        checkpoints_in: Folder for checkpoints, written at each interval: the same call continues
+            from there. Defaults to none.
         **settings: Fields of `TrainingSettings`, as in `fine_tune`.
 
     Returns:
@@ -118,7 +120,8 @@ def distill(
 
     Raises:
         InputError: If teacher and student have different classes, labels are missing, or a
-            setting is out of its range.
+            setting is out of its range, the batch does not divide over the replicas, or the
+            checkpoints are those of another training.
         RunFailure: If the loss is not finite.
 
     Example:
@@ -182,5 +185,9 @@ def distill(
         plan,
         training,
         image_size,
+        callbacks=callbacks,
         checkpoints_in=checkpoints_in,
+        temperature=temperature,
+        label_weight=label_weight,
+        teacher=digest(teacher.get_weights()),
     )

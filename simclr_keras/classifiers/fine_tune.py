@@ -3,6 +3,7 @@
 import logging
 import os
 import typing
+from collections.abc import Sequence
 
 import keras
 import numpy as np
@@ -11,17 +12,13 @@ import tensorflow as tf
 from ..data.datasets import evaluation_dataset
 from ..data.sources import ImageSource, as_source
 from ..errors import InputError
+from ..networks.precision import copy_of
 from ..networks.projection_head import ProjectionHead
 from ..seeds import seed_of_32_bits
 from ..settings import PART, check_range
 from .labels import choose_labels
 from .settings import TrainingSettings
-from .training import (
-    TrainedClassifier,
-    copy_of,
-    side_of_views,
-    train_classifier,
-)
+from .training import TrainedClassifier, side_of_views, train_classifier
 
 _LOGGER = logging.getLogger("simclr_keras")
 # The paper's epochs on 1 % of ImageNet's labels (13,000), and on 10 % and all of them.
@@ -38,6 +35,7 @@ def fine_tune(
     validation_fraction: float = 0.1,
     num_classes: int | None = None,
     image_size: int | None = None,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
     checkpoints_in: str | os.PathLike | None = None,
     **settings: typing.Any,
 ) -> TrainedClassifier:
@@ -54,6 +52,8 @@ def fine_tune(
     images are kept. If a class has too few images to hold one out, nothing is held out and the
     last weights are kept.
 
+    Called in the scope of a `tf.distribute` strategy, it trains on all replicas.
+
     Args:
         encoder: Functional `keras.Model` from images in [0, 1] to features; it is not
             modified. A freshly built one gives the supervised baseline.
@@ -68,11 +68,13 @@ def fine_tune(
         num_classes: C. Defaults to the source's number of classes, or the largest label + 1.
         image_size: Height and width of the views in pixels. Defaults to the encoder's input
             size, or the images' height.
-        checkpoints_in: Folder to write checkpoints into; the same call continues from there.
-            Defaults to none.
+        callbacks: Further Keras callbacks. What Keras calls an epoch is an interval of training,
+            about a twentieth of the steps; its logs are `loss`, `accuracy` and `validation_accuracy`.
+        checkpoints_in: Folder for checkpoints, written at each interval: the same call continues
+            from there. Defaults to none.
         **settings: Fields of `TrainingSettings`: `epochs`, `steps`, `batch_size`, `optimizer`
             (`"auto"`, `"lars"`, `"adamw"`, `"sgd"`), `learning_rate`, `weight_decay`,
-            `crop_area_min`, `flip`, `seed`.
+            `crop_area_min`, `flip`, `mixed_precision`, `seed`.
 
     Returns:
         The named tuple `(classifier, history, best_step, plan)`; the classifier maps images in
@@ -80,7 +82,8 @@ def fine_tune(
 
     Raises:
         InputError: If there are no labels or fewer than two classes, or a setting is out of
-            its range.
+            its range, the batch does not divide over the replicas, or the checkpoints are those
+            of another training.
         RunFailure: If the loss is not finite.
 
     Example:
@@ -143,6 +146,7 @@ def fine_tune(
         training,
         image_size,
         validation,
+        callbacks,
         checkpoints_in,
     )
 

@@ -12,6 +12,7 @@ from ..settings import (
     POSITIVE,
     SEED,
     SHARE,
+    MixedPrecision,
     Settings,
     setting,
 )
@@ -36,7 +37,7 @@ class TrainingPlan(typing.NamedTuple):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TrainingSettings(Settings):
-    """Length, batch, optimizer and crops of a classifier's training.
+    """Length, batch, optimizer, crops and precision of a classifier's training.
 
     Settings that are `None` are chosen for the number of images: see `plan`.
 
@@ -56,7 +57,7 @@ class TrainingSettings(Settings):
         None, "Images per step. Default: a quarter of the images, from 16 to 1024.", AT_LEAST_2
     )
     optimizer: Literal["auto", "lars", "adamw", "sgd"] = setting(
-        "auto", "auto: lars for at least 500 steps of 1024 images, else adamw."
+        "auto", "auto: lars for at least 500 steps of 1024 images, else adamw (as in float16)."
     )
     learning_rate: float | None = setting(
         None,
@@ -72,6 +73,9 @@ class TrainingSettings(Settings):
         SHARE,
     )
     flip: bool | None = setting(None, "Mirror half of the images. Default: as in pretraining.")
+    mixed_precision: MixedPrecision = setting(
+        "none", "Mixed-precision dtype of the network in training."
+    )
     seed: int = setting(0, "Determines the choice of labels, their order and all crops.", SEED)
 
     def plan(self, command: str, images: int, epochs: int) -> TrainingPlan:
@@ -80,7 +84,8 @@ class TrainingSettings(Settings):
         The batch size is the largest power of two up to a quarter of the images, between 16 and
         the paper's 1024. The steps are those of `epochs` passes, but at least 400: with 100
         images, 60 passes would be 360 steps of 16. LARS needs many steps on large batches to
-        make progress; with fewer than 500 steps of 1024 images, `"auto"` chooses AdamW.
+        make progress; with fewer than 500 steps of 1024 images, or in float16, whose loss scaling
+        takes one optimizer for all layers, `"auto"` chooses AdamW.
 
         Args:
             command: `"fine-tune"` or `"distill"`.
@@ -99,6 +104,7 @@ class TrainingSettings(Settings):
         optimizer = self.optimizer
         if optimizer == "auto":
             is_papers = batch_size >= _LARGEST_BATCH and steps >= _LEAST_LARS_STEPS
-            optimizer = "lars" if is_papers else "adamw"
+            takes_lars = is_papers and self.mixed_precision != "float16"
+            optimizer = "lars" if takes_lars else "adamw"
         rate = self.learning_rate or default_learning_rate(command, optimizer, batch_size)
         return TrainingPlan(steps, batch_size, optimizer, rate)

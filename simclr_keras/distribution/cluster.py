@@ -9,6 +9,7 @@ from typing import Literal, NamedTuple
 from ..errors import InputError
 
 StrategyName = Literal["auto", "one", "mirrored", "multi-worker", "tpu"]
+LocalStrategyName = Literal["auto", "one", "mirrored", "tpu"]  # of a single process
 _SLURM_FIRST_PORT = 20000  # plus a number from the job ID, so that jobs on one node differ
 
 

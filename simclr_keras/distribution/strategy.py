@@ -1,5 +1,6 @@
 """Chooses a `tf.distribute` strategy by name, and the rows that each of its workers reads."""
 
+import functools
 import os
 from collections.abc import Callable
 
@@ -7,7 +8,7 @@ import tensorflow as tf
 
 from ..errors import InputError
 from ..settings import check_choice, choices_of
-from .cluster import StrategyName, find_cluster, tf_config
+from .cluster import LocalStrategyName, StrategyName, find_cluster, tf_config
 
 
 def choose_strategy(name: StrategyName = "auto") -> tf.distribute.Strategy:
@@ -47,8 +48,26 @@ def choose_strategy(name: StrategyName = "auto") -> tf.distribute.Strategy:
     gpus = tf.config.list_logical_devices("GPU")
     if name == "mirrored" or (name == "auto" and len(gpus) > 1):
         devices = gpus or tf.config.list_logical_devices("CPU")
-        return tf.distribute.MirroredStrategy([device.name for device in devices])
+        return _mirrored(tuple(device.name for device in devices))
     return tf.distribute.get_strategy()
+
+
+def choose_local_strategy(name: LocalStrategyName = "auto") -> tf.distribute.Strategy:
+    """The strategy for what trains in a single process: `choose_strategy` without workers.
+
+    Raises:
+        InputError: If the name is unknown, this process is one of several workers, or the TPU is
+            not available.
+    """
+    check_choice("strategy", name, choices_of(LocalStrategyName))
+    cluster = find_cluster()
+    if name == "auto" and cluster and len(cluster.addresses) > 1:
+        raise InputError(
+            f"This process is one of {len(cluster.addresses)} workers, but this command trains in "
+            "a single process, on all of its devices. Start it once, outside the cluster, or choose "
+            "`strategy=one`, `strategy=mirrored` or `strategy=tpu`."
+        )
+    return choose_strategy(name)
 
 
 def is_chief(strategy: tf.distribute.Strategy) -> bool:
@@ -133,6 +152,11 @@ def distribute_rows(
         return dataset.flat_map(part_by_part).prefetch(parts) if parts > 1 else dataset
 
     return strategy.distribute_datasets_from_function(dataset_of_worker)
+
+
+@functools.cache  # the collective operations of a second strategy would collide with the first's
+def _mirrored(devices: tuple[str, ...]) -> tf.distribute.Strategy:
+    return tf.distribute.MirroredStrategy(devices)
 
 
 def _multi_worker(cluster) -> tf.distribute.Strategy:

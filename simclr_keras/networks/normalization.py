@@ -4,7 +4,7 @@ import keras
 import numpy as np
 
 from ..errors import InputError
-from ..keras_versions import clone_with, is_graph, layers_of_graphs
+from ..keras_versions import clone_with, is_graph, layer_like, layers_of_graphs
 from ..settings import Normalization, check_choice, choices_of
 
 _GROUPS = 32  # Wu & He 2018, Section 3.1
@@ -59,9 +59,9 @@ def replace_batch_norm(network: keras.Model, normalization: Normalization) -> ke
     def replace(layer):
         if not isinstance(layer, keras.layers.BatchNormalization):
             return None
-        config = layer.get_config()
         if normalization == "frozen":
-            return layer.__class__.from_config({**config, "trainable": False})
+            return layer_like(layer, trainable=False)
+        config = layer.get_config()
         kept = "name epsilon center scale gamma_initializer beta_initializer dtype".split()
         return keras.layers.GroupNormalization(
             groups(layer.moving_mean.shape[0]),

@@ -4,6 +4,7 @@ import dataclasses
 import pathlib
 
 from ..classifiers.settings import TrainingSettings
+from ..distribution.cluster import LocalStrategyName
 from ..errors import InputError
 from ..settings import (
     AT_LEAST_1,
@@ -26,6 +27,7 @@ class ClassifierConfig(TrainingSettings):
         None, "Other data to measure on; nothing is then held out of the training images."
     )
     data_dir: str | None = setting(None, "Folder of TFDS data. Default: the run's.")
+    strategy: LocalStrategyName = setting("auto", "Which devices train together.")
     name: str | None = setting(
         None, "Name of the classifier. Default: from labels and seed, or teacher and student."
     )

@@ -5,6 +5,7 @@ import dataclasses
 import json
 import os
 import pathlib
+import shutil
 
 import keras
 
@@ -18,7 +19,7 @@ from .directory import RunDirectory, save_model
 
 KINDS = ("fine-tuned", "distilled")
 # May differ when a command is repeated: they do not change its result.
-_FREE_SETTINGS = ("run", "data_dir")
+_FREE_SETTINGS = ("run", "data_dir", "strategy")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,6 +31,11 @@ class SavedClassifier:
     @property
     def name(self) -> str:
         return self.path.name
+
+    @property
+    def checkpoints(self) -> pathlib.Path:
+        """Where its training is saved until it is finished: `RUN/checkpoints/KIND/NAME`."""
+        return self.path.parent.parent / "checkpoints" / self.path.parent.name / self.name
 
     @property
     def labels_file(self) -> pathlib.Path:
@@ -57,16 +63,17 @@ class SavedClassifier:
         if not self.path.exists():
             return None
         try:
-            begun = self.read_settings()
-        except (OSError, ValueError) as error:
+            # Settings that an earlier version of this package did not have had their defaults.
+            begun = dataclasses.asdict(type(config)(**self.read_settings()))
+        except (OSError, ValueError, TypeError) as error:
             raise InputError(
                 f"{self.path} exists but is not a classifier. Choose another `name`."
             ) from error
-        asked = json.loads(json.dumps(dataclasses.asdict(config)))
+        asked = dataclasses.asdict(config)
         different = [
-            f"{key}={begun.get(key)} (now {asked[key]})"
+            f"{key}={begun[key]} (now {asked[key]})"
             for key in asked
-            if key not in _FREE_SETTINGS and begun.get(key) != asked[key]
+            if key not in _FREE_SETTINGS and begun[key] != asked[key]
         ]
         if different:
             raise InputError(
@@ -84,7 +91,7 @@ class SavedClassifier:
         source=None,
         chosen: LabelList | None = None,
     ) -> None:
-        """Writes all files, or none of them."""
+        """Writes all files, or none of them, and then removes the checkpoints."""
         with unfinished_folder(self.path.parent) as folder:
             folder.mkdir()
             write_json(folder / "settings.json", dataclasses.asdict(config))
@@ -98,6 +105,7 @@ class SavedClassifier:
                 write_labels(folder / "labels.csv", source, chosen)
             save_model(trained.classifier, folder / "classifier.keras")
             os.rename(folder, self.path)
+        shutil.rmtree(self.checkpoints, ignore_errors=True)
 
 
 def find_classifier(

@@ -13,6 +13,7 @@ from ..settings import (
     SEED,
     SHARE,
     SHARE_OR_NONE,
+    MixedPrecision,
     Normalization,
     Range,
     Settings,
@@ -112,9 +113,7 @@ class PretrainConfig(Settings):
         0, "Determines the data order, all views and the initial weights.", SEED
     )
     strategy: StrategyName = setting("auto", "Which devices and workers train together.")
-    mixed_precision: Literal["none", "float16", "bfloat16"] = setting(
-        "none", "Mixed-precision dtype of the networks."
-    )
+    mixed_precision: MixedPrecision = setting("none", "Mixed-precision dtype of the networks.")
     checkpoint_every: int | None = setting(
         None,
         "Steps between checkpoints. Default: one epoch, clamped to 50 to 500 steps.",

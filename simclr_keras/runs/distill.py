@@ -10,7 +10,9 @@ from ..classifiers.distill import distill
 from ..classifiers.fine_tune import build_classifier
 from ..classifiers.labels import read_labels
 from ..classifiers.training import measure
+from ..distribution.strategy import choose_local_strategy
 from ..networks.encoders import build_encoder
+from ..networks.precision import copy_of
 from ..seeds import seed_of_32_bits
 from .classifier_config import DistillConfig
 from .classifiers import SavedClassifier, find_classifier
@@ -51,6 +53,7 @@ def distill_run(config: DistillConfig) -> dict:
         Chen et al. 2020, https://arxiv.org/abs/2006.10029, Section 2.3.
     """
     directory = RunDirectory(config.run)
+    strategy = choose_local_strategy(config.strategy)
     pretraining = directory.read_config()
     teaches = find_classifier(directory, config.teacher, ("fine-tuned",))
     folder = config.folder_of(teaches.name)
@@ -60,7 +63,9 @@ def distill_run(config: DistillConfig) -> dict:
         _LOGGER.info("%s is finished: nothing to do.", saved.path)
         return finished
     check_results(directory)
-    teacher, class_names = teaches.load(), teaches.read_class_names()
+    with strategy.scope():
+        teacher = teaches.load()
+    class_names = teaches.read_class_names()
     # Test where the teacher was tested: it may have trained on images held out by default.
     there = config.eval_dataset or teaches.read_settings()["eval_dataset"]
     data = dataclasses.replace(config, eval_dataset=there)
@@ -73,15 +78,20 @@ def distill_run(config: DistillConfig) -> dict:
     source = source.with_labels(labels, class_names)
     student = _student(config, directory, teaches, teacher, len(class_names))
     temperature = config.temperature or _TEMPERATURES.get(config.student, 1.0)
-    distilled = distill(
-        teacher,
-        student,
-        source,
-        temperature=temperature,
-        label_weight=config.label_weight,
-        image_size=pretraining.image_size,
-        **config.training(pretraining),
-    )
+    with strategy.scope():
+        distilled = distill(
+            teacher,
+            student,
+            source,
+            temperature=temperature,
+            label_weight=config.label_weight,
+            image_size=pretraining.image_size,
+            checkpoints_in=saved.checkpoints,
+            **config.training(pretraining),
+        )
+    distilled = distilled._replace(
+        classifier=copy_of(distilled.classifier)
+    )  # outside the strategy
     result = {
         "classifier": folder,
         "teacher": teaches.name,

@@ -6,6 +6,8 @@ import keras
 
 from ..classifiers.fine_tune import fine_tune
 from ..classifiers.training import measure
+from ..distribution.strategy import choose_local_strategy
+from ..networks.precision import copy_of
 from ..networks.projection_head import ProjectionHead
 from ..seeds import seed_of_32_bits
 from .classifier_config import FineTuneConfig
@@ -28,7 +30,8 @@ def fine_tune_run(config: FineTuneConfig) -> dict:
     The folder holds `classifier.keras`, `classes.json`, `labels.csv` (the labels used),
     `history.csv`, `settings.json` and `result.json`; either all are written or none. The
     accuracy on the test part is recorded in `RUN/results.json`; nothing is chosen on the test
-    part. Repeating the same settings returns the earlier result.
+    part. Repeating the same settings continues an interrupted training from its last checkpoint,
+    and returns the earlier result of a finished one.
 
     Args:
         config: The settings.
@@ -52,6 +55,7 @@ def fine_tune_run(config: FineTuneConfig) -> dict:
         Chen et al. 2020, https://arxiv.org/abs/2006.10029, Section 3.
     """
     directory = RunDirectory(config.run)
+    strategy = choose_local_strategy(config.strategy)
     encoder, pretraining = directory.load_encoder(), directory.read_config()
     head = directory.load_projection_head() if config.head_layers else None
     saved = SavedClassifier(directory.path / config.folder)
@@ -65,15 +69,18 @@ def fine_tune_run(config: FineTuneConfig) -> dict:
     test = test_part(config, pretraining, chosen.class_names, needed=source.has_labels)
     if config.from_scratch:
         encoder, head = _random_weights(encoder, head, config.seed)
-    tuned = fine_tune(
-        encoder,
-        source.subset(chosen.indices).with_labels(chosen.labels, chosen.class_names),
-        projection_head=head,
-        head_layers=config.head_layers,
-        validation_fraction=config.validation_fraction,
-        image_size=pretraining.image_size,
-        **config.training(pretraining),
-    )
+    with strategy.scope():
+        tuned = fine_tune(
+            encoder,
+            source.subset(chosen.indices).with_labels(chosen.labels, chosen.class_names),
+            projection_head=head,
+            head_layers=config.head_layers,
+            validation_fraction=config.validation_fraction,
+            image_size=pretraining.image_size,
+            checkpoints_in=saved.checkpoints,
+            **config.training(pretraining),
+        )
+    tuned = tuned._replace(classifier=copy_of(tuned.classifier))  # outside the strategy
     result = {
         "classifier": config.folder,
         **data_sets(config, pretraining),

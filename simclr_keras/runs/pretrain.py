@@ -1,6 +1,5 @@
 """`pretrain`: from settings to a finished run directory."""
 
-import contextlib
 import dataclasses
 import functools
 import logging
@@ -19,6 +18,7 @@ from ..distribution.workers import (
 from ..errors import InputError
 from ..networks.encoders import build_encoder
 from ..networks.normalization import replace_batch_norm
+from ..networks.precision import precision
 from ..networks.projection_head import ProjectionHead
 from ..objective.nt_xent import NTXentLoss, collapsed_loss
 from ..seeds import seed_of_32_bits
@@ -106,7 +106,7 @@ def pretrain(config: PretrainConfig) -> PretrainResult:
     check_divides(config.batch_size, strategy, config.micro_batch_size)
     schedule = learning_rate_schedule(config, total_steps)
     keras.utils.set_random_seed(seed_of_32_bits(config.seed))
-    with _precision(config.mixed_precision), strategy.scope():
+    with precision(config.mixed_precision), strategy.scope():
         model = _build_model(config, source)
         model.compile(optimizer=_optimizer(config, schedule, model.trainable_variables))
     chief = is_chief(strategy)  # the others write nothing into the run directory
@@ -268,17 +268,6 @@ def _for_inference(
     ):
         network.set_weights(trained.get_weights())
     return encoder, projection_head
-
-
-@contextlib.contextmanager
-def _precision(name: str):
-    before = keras.mixed_precision.global_policy()
-    if name != "none":
-        keras.mixed_precision.set_global_policy(f"mixed_{name}")
-    try:
-        yield
-    finally:
-        keras.mixed_precision.set_global_policy(before)
 
 
 def _log_start(config, source, total_steps, first_step, schedule, strategy) -> None:

@@ -4,7 +4,11 @@ import pytest
 import tensorflow as tf
 
 from simclr_keras.distribution.cluster import find_cluster
-from simclr_keras.distribution.strategy import check_divides, choose_strategy
+from simclr_keras.distribution.strategy import (
+    check_divides,
+    choose_local_strategy,
+    choose_strategy,
+)
 from simclr_keras.errors import InputError
 
 
@@ -16,6 +20,19 @@ def test_one_device_without_gpus():
 def test_unknown_names_are_refused():
     with pytest.raises(InputError, match="Received: strategy='many'"):
         choose_strategy("many")
+
+
+def test_what_trains_in_one_process_refuses_a_cluster(monkeypatch):
+    with pytest.raises(InputError, match="Received: strategy='multi-worker'"):
+        choose_local_strategy("multi-worker")
+    cluster = {"worker": ["a:1", "b:1"]}
+    task = {"type": "worker", "index": 0}
+    monkeypatch.setenv("TF_CONFIG", json.dumps({"cluster": cluster, "task": task}))
+    with pytest.raises(
+        InputError, match="one of 2 workers, but this command trains in a single"
+    ):
+        choose_local_strategy("auto")
+    assert choose_local_strategy("one").num_replicas_in_sync == 1
 
 
 def test_batch_must_divide():

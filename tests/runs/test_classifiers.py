@@ -99,6 +99,77 @@ def test_repeating_a_command_changes_nothing_and_other_settings_are_refused(run,
         fine_tune_run(dataclasses.replace(config, steps=3))
 
 
+def test_settings_that_an_earlier_version_did_not_have_are_their_defaults(run, tuned):
+    file = run / "fine-tuned" / "5pct-seed0" / "settings.json"
+    text = file.read_text()
+    settings = json.loads(text)
+    del settings["mixed_precision"], settings["strategy"]
+    try:
+        file.write_text(json.dumps(settings))
+        assert fine_tune_run(_config(run, label_fraction=0.05, strategy="mirrored")) == tuned
+        with pytest.raises(InputError, match=r"mixed_precision=none \(now bfloat16\)"):
+            fine_tune_run(_config(run, label_fraction=0.05, mixed_precision="bfloat16"))
+    finally:
+        file.write_text(text)
+
+
+def test_interrupted_commands_end_as_uninterrupted_ones(run, tuned, interrupted_after):
+    common = dict(run=str(run), steps=3, batch_size=8)
+    for command, config in (
+        (fine_tune_run, FineTuneConfig(**common, labels_per_class=2, name="whole")),
+        (distill_run, DistillConfig(**common, teacher="5pct-seed0", name="whole")),
+    ):
+        whole, again = command(config), dataclasses.replace(config, name="again")
+        folder = run / whole["classifier"].replace("whole", "again")
+        checkpoints = run / "checkpoints" / folder.parent.name / "again"
+        with interrupted_after(2):
+            command(again)
+        assert checkpoints.exists() and not folder.exists()
+        with pytest.raises(InputError, match=r"another training: seed=0 \(now 1\)"):
+            command(dataclasses.replace(again, seed=1))
+        continued = command(again)
+        assert not checkpoints.exists()
+        assert continued == {**whole, "classifier": continued["classifier"]}
+        weights = [
+            SavedClassifier(x).load().get_weights() for x in (folder, folder.with_name("whole"))
+        ]
+        for a, b in zip(*weights):
+            np.testing.assert_array_equal(a, b)
+    again = list(csv.DictReader((folder / "history.csv").open()))
+    assert [row["step"] for row in again] == ["1", "2", "3"]
+
+
+REPLICAS = """
+import json, sys
+import tensorflow as tf
+import simclr_keras as sk
+
+# Graph optimization takes a third of the time and does not affect the comparison.
+tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
+cpu = tf.config.list_physical_devices("CPU")[0]
+tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+for name in ("one", "mirrored"):
+    common = dict(run=sys.argv[1], steps=2, batch_size=8, name=name, strategy=name, learning_rate=1e-3)
+    sk.fine_tune_run(sk.FineTuneConfig(**common, labels_per_class=1))
+    sk.distill_run(sk.DistillConfig(**common, teacher="one", student="teacher", label_weight=0.4))
+"""
+
+
+@pytest.mark.slow
+def test_commands_on_two_replicas_train_as_on_one(tmp_path, untrained_run, run_python):
+    run = untrained_run(tmp_path / "run")
+    run_python(REPLICAS, str(run))
+    for kind in ("fine-tuned", "distilled"):
+        one, two = (SavedClassifier(run / kind / name) for name in ("one", "mirrored"))
+        for a, b in zip(one.load().get_weights(), two.load().get_weights()):
+            np.testing.assert_allclose(a, b, atol=1e-4)
+        losses = [
+            [float(row["loss"]) for row in csv.DictReader((x.path / "history.csv").open())]
+            for x in (one, two)
+        ]
+        assert losses[0] == pytest.approx(losses[1], rel=1e-4) and len(losses[0]) == 2
+
+
 def test_a_crash_while_saving_leaves_no_classifier(run, monkeypatch):
     def crash(model, file):
         raise OSError("disk full")
