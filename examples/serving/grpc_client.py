@@ -18,8 +18,6 @@ import numpy as np
 import tensorflow as tf
 from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
 
-_MEGABYTE = 2**20
-
 
 def bytes_request(model: str, files: list) -> predict_pb2.PredictRequest:
     """A request with encoded images for the signature `serving_bytes`."""
@@ -51,8 +49,7 @@ def choose_version(request: predict_pb2.PredictRequest, version: str | None) -> 
 
 def predict(server: str, request: predict_pb2.PredictRequest) -> np.ndarray:
     """Sends a request and returns float32 (N, D); raises `grpc.RpcError`."""
-    limit = [("grpc.max_send_message_length", 256 * _MEGABYTE)]  # a few photos take 4 MB
-    with grpc.insecure_channel(server, options=limit) as channel:
+    with grpc.insecure_channel(server) as channel:
         service = prediction_service_pb2_grpc.PredictionServiceStub(channel)
         response = service.Predict(request, timeout=60)
     return tf.make_ndarray(response.outputs["embedding"])

@@ -39,7 +39,7 @@ def _print(run: str, result: dict, as_json: bool) -> None:
         top_5 = result["test"].get("top_5")
         typer.echo(
             f"  test accuracy {100 * result['test_accuracy']:.1f} % "
-            f"({100 * low:.1f} to {100 * high:.1f}; {result['test_images']} images of "
+            f"(95 % interval {100 * low:.1f} to {100 * high:.1f}; {result['test_images']} images of "
             f"{result['eval_dataset']})" + (f", top-5 {100 * top_5:.1f} %" if top_5 else "")
         )
     print_json(as_json, result)

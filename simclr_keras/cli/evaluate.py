@@ -27,7 +27,8 @@ def print_accuracies(results: dict) -> None:
     """Prints each encoder's accuracies with their intervals for test-set sampling error."""
     typer.echo(
         f"{results['train_images']} training and {results['test_images']} test images of "
-        f"{results['dataset']}, {results['classes']} classes, frozen features"
+        f"{results['dataset']}, {results['classes']} classes, frozen features; accuracy and its "
+        "95 % interval:"
     )
     for encoder, row in _encoders(results).items():
         for number, (name, found) in enumerate(_measurements(row).items()):
