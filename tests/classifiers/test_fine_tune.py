@@ -100,14 +100,13 @@ def test_the_validation_part_decides_the_weights_and_is_not_trained_on(
     """Accuracies are made up: the best weights are those of the later of the best two."""
     images, labels = _images(rng, 40)
     seen, kept = [], []
-    module = "simclr_keras.classifiers.training"
 
     def made_up(logits_of, batches):
         seen.append(np.concatenate([x for _, x in batches.as_numpy_iterator()]))
         kept.append(logits_of(tf.zeros([1, 16, 16, 3])).numpy())
         return [0.1, 0.5, 0.5, *[0.4] * 20][len(seen) - 1]
 
-    monkeypatch.setattr(f"{module}.accuracy", made_up)
+    monkeypatch.setattr("simclr_keras.classifiers.record.accuracy", made_up)
     tuned = fine_tune(tiny_encoder, images, labels, steps=20, batch_size=8)
     # A tenth of twenty images in each of two classes.
     assert sorted(seen[0].tolist()) == [0, 0, 1, 1]

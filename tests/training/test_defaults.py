@@ -19,11 +19,12 @@ from simclr_keras.training.verify_config import VerifyConfig
 NONE = object()
 TRAINING = dict(
     epochs=None, steps=None, batch_size=None, optimizer="auto", learning_rate=None,
-    weight_decay=0.0, crop_area_min=None, flip=None, seed=0,
+    weight_decay=0.0, crop_area_min=None, flip=None, mixed_precision="none", seed=0,
 )  # fmt: skip
 CLASSIFIER = dict(
-    **TRAINING, run=NONE, dataset=None, eval_dataset=None, data_dir=None, name=None
-)
+    **TRAINING, run=NONE, dataset=None, eval_dataset=None, data_dir=None, strategy="auto",
+    name=None,
+)  # fmt: skip
 TRAINED = dict(run=None, official=None, image_size=None)
 DEFAULTS = {
     PretrainConfig: dict(
