@@ -89,9 +89,8 @@ def distill_run(config: DistillConfig) -> dict:
             checkpoints_in=saved.checkpoints,
             **config.training(pretraining),
         )
-    distilled = distilled._replace(
-        classifier=copy_of(distilled.classifier)
-    )  # outside the strategy
+    # Outside the strategy.
+    distilled = distilled._replace(classifier=copy_of(distilled.classifier))
     result = {
         "classifier": folder,
         "teacher": teaches.name,

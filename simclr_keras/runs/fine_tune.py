@@ -80,7 +80,8 @@ def fine_tune_run(config: FineTuneConfig) -> dict:
             checkpoints_in=saved.checkpoints,
             **config.training(pretraining),
         )
-    tuned = tuned._replace(classifier=copy_of(tuned.classifier))  # outside the strategy
+    # Outside the strategy.
+    tuned = tuned._replace(classifier=copy_of(tuned.classifier))
     result = {
         "classifier": config.folder,
         **data_sets(config, pretraining),
