@@ -1,0 +1,14 @@
+import tensorflow as tf
+
+from simclr_keras import SimCLRAugmenter
+
+
+class Mirrored(SimCLRAugmenter):
+    """Views that cost nothing to trace: the images and their mirror images, without draws.
+
+    For tests of what happens to the views; tracing the draws takes most of a first step.
+    """
+
+    def call(self, images, seed=None, first_position=0):
+        images = tf.cast(images, tf.float32) / 255
+        return images, images[:, :, ::-1]
