@@ -26,6 +26,36 @@ def _cli(*arguments, cwd=ROOT):
     )
 
 
+# Several commands in one process, which saves importing TensorFlow for each, with a quarter of
+# the blocks.
+SESSION = """
+import contextlib, io, json, logging, sys
+from simclr_keras.cli.main import main
+from simclr_keras.networks.resnet import BLOCK_GROUPS
+
+BLOCK_GROUPS[18] = ((1, 0, 0, 1), False)
+
+def run(arguments):
+    sys.argv = ["simclr-keras", *arguments]
+    logging.getLogger().handlers.clear()  # the last command's writes to its own output
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        try:
+            main()
+        except SystemExit as stopped:
+            return stopped.code or 0, out.getvalue(), err.getvalue()
+
+print(json.dumps([run(arguments) for arguments in json.loads(sys.argv[1])]))
+"""
+
+
+def _session(run_python, *commands):
+    """What `_cli` returns for each of the commands, which one process runs."""
+    commands = [[str(argument) for argument in command] for command in commands]
+    results = json.loads(run_python(SESSION, json.dumps(commands)).splitlines()[-1])
+    return [subprocess.CompletedProcess(*run) for run in zip(commands, *zip(*results))]
+
+
 def _one_line(returncode, stderr, code):
     ours = [line for line in stderr.splitlines() if line.startswith("simclr-keras: ")]
     assert returncode == code, stderr
@@ -72,38 +102,48 @@ def test_help_does_not_import_tensorflow(command, flags):
         assert flag in result.stdout
 
 
-def test_from_a_folder_to_embeddings(image_folder, tmp_path):
-    pretrain = ("pretrain", "--dataset", image_folder, "--run-dir", tmp_path / "run", *SMALL)
-    first = _cli(*pretrain, "--json")
+def test_from_a_folder_to_embeddings(image_folder, tmp_path, run_python):
+    run, model, output = (
+        tmp_path / "run",
+        tmp_path / "saved_models" / "pets",
+        tmp_path / "e.npz",
+    )
+    pretrain = ("pretrain", "--dataset", image_folder, "--run-dir", run, *SMALL)
+    first, again = _session(run_python, (*pretrain, "--json"), pretrain)
     assert first.returncode == 0, first.stderr
     assert json.loads(first.stdout.splitlines()[-1])["steps"] == 2
-    assert "is finished" in _cli(*pretrain).stdout
-    evaluated = _cli("evaluate", tmp_path / "run", "--json")
+    assert "is finished" in again.stdout
+    evaluated, exported, tuned, distilled = _session(
+        run_python,
+        ("evaluate", run, "--json"),
+        ("export", run, "--output", model),
+        ("fine-tune", run, "--labels-per-class", 2, "--steps", 1, "--json"),
+        ("distill", run, "--steps", 1),
+    )
     assert evaluated.returncode == 0, evaluated.stderr
     assert 0 <= json.loads(evaluated.stdout.splitlines()[-1])["knn_accuracy"] <= 1
-    model = tmp_path / "saved_models" / "pets"
-    assert _cli("export", tmp_path / "run", "--output", model).returncode == 0
-    tuned = _cli("fine-tune", tmp_path / "run", "--labels-per-class", 2, "--steps", 1, "--json")
+    assert exported.returncode == 0, exported.stderr
     assert tuned.returncode == 0, tuned.stderr
     assert json.loads(tuned.stdout.splitlines()[-1])["labels"] == 4
-    distilled = _cli("distill", tmp_path / "run", "--steps", 1)
     assert distilled.returncode == 0, distilled.stderr
     assert "distilled/2-per-class-seed0: 9 images, 1 steps of 9" in distilled.stdout
-    commands = [e["command"] for e in json.loads((tmp_path / "run/results.json").read_text())]
+    commands = [e["command"] for e in json.loads((run / "results.json").read_text())]
     assert [c.split()[1] for c in commands] == ["evaluate", "fine-tune", "distill"]
     (image_folder / "cats" / "broken.png").write_bytes(b"no image")
-    output = tmp_path / "e.npz"
-    embedded = _cli("embed", model, image_folder, "--output", output)
+    embedded, found, refused = _session(
+        run_python,
+        ("embed", model, image_folder, "--output", output),
+        ("search", output, "cats/00.png", "-k", "3", "--json"),
+        ("pretrain", "--dataset", image_folder, "--run-dir", tmp_path / "r2", *SMALL),
+    )
     assert embedded.returncode == 3
     assert "unreadable: cats/broken.png (not a JPEG, PNG, GIF or BMP image)" in embedded.stderr
     assert np.load(output)["embeddings"].shape == (12, 64)
-    found = _cli("search", output, "cats/00.png", "-k", "3", "--json")
     assert found.returncode == 0, found.stderr
     (row,) = json.loads(found.stdout.splitlines()[-1])["rows"]
     assert [m["path"] in found.stdout for m in row["matches"]] == [True] * 3
     assert (tmp_path / "e_neighbours.html").exists()
     # The same folder now refuses to train, in one line, and leaves no run behind.
-    refused = _cli("pretrain", "--dataset", image_folder, "--run-dir", tmp_path / "r2", *SMALL)
     assert "broken.png" in _one_line(refused.returncode, refused.stderr, 2)
     assert not (tmp_path / "r2").exists()
 
