@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from conftest import TWO_DEVICES
+from mirrored import Mirrored
 
 from simclr_keras import NTXentLoss, SimCLR, SimCLRAugmenter, nt_xent_loss
 from simclr_keras.keras_versions import KERAS_3
@@ -91,11 +92,11 @@ def test_8_micro_batches_of_32_give_the_gradient_of_256(rng, compile_arguments):
 )
 def test_other_losses(rng, loss):
     images, labels = _data(rng, 12)
-    whole = _model(_encoder(), None, loss=loss)
+    views = {"augmenter": Mirrored(16), "loss": loss}
+    whole = _model(_encoder(), None, **views)
     start = _networks(whole)
     (_, expected), (_, weights) = (
-        _step(model, images, labels, start)
-        for model in (whole, _model(_encoder(), 4, loss=loss))
+        _step(model, images, labels, start) for model in (whole, _model(_encoder(), 4, **views))
     )
     for a, b in zip(expected, weights):
         np.testing.assert_allclose(a, b, atol=1e-5)
@@ -231,7 +232,9 @@ def test_frozen_layers_stay_to_the_last_bit(rng):
         layer.trainable = False
         layer.set_weights([rng.uniform(0.5, 1.5, w.shape) for w in layer.get_weights()])
     before = [layer.get_weights() for layer in frozen]
-    _step(_model(encoder, 4), *_data(rng, 12))  # thirds are not exact in binary
+    _step(
+        _model(encoder, 4, augmenter=Mirrored(16)), *_data(rng, 12)
+    )  # thirds are not exact in binary
     for layer, weights in zip(frozen, before):
         for a, b in zip(layer.get_weights(), weights):
             np.testing.assert_array_equal(a, b)
@@ -247,7 +250,8 @@ def test_mixed_precision_and_loss_scale(rng, policy):
         optimizer = keras.optimizers.SGD(0.1)
         if name == "mixed_float16":
             optimizer = keras.mixed_precision.LossScaleOptimizer(optimizer, initial_scale=256)
-        model = _model(_encoder(), size, optimizer, temperature=1.0)
+        views = {"augmenter": Mirrored(16), "temperature": 1.0}
+        model = _model(_encoder(), size, optimizer, **views)
         trained.append(_step(model, images, labels, start)[1])
     for before, a, b in zip(start, *trained):
         assert np.abs(a - b).max() <= 0.05 * np.abs(a - before).max() + 1e-3
@@ -257,8 +261,8 @@ def test_sizes_that_do_not_fit(rng):
     images, labels = _data(rng, 10)
     message = "must be a multiple of its micro-batch of 4 images"
     with pytest.raises(ValueError, match=message + r".*images.shape=\(10, 16, 16, 3\)"):
-        _step(_model(_encoder(), 4), images, labels)
-    model = _model(_encoder(), 4)
+        _step(_model(_encoder(), 4, augmenter=Mirrored(16)), images, labels)
+    model = _model(_encoder(), 4, augmenter=Mirrored(16))
     unknown = [tf.TensorSpec([None, 16, 16, 3], tf.uint8), tf.TensorSpec([None], tf.int64)]
     step = tf.function(lambda x, y: model.train_step((x, y)), input_signature=unknown)
     step(images[:8], labels[:8])
@@ -272,6 +276,8 @@ def test_sizes_that_do_not_fit(rng):
 TRAIN = (
     TWO_DEVICES
     + """
+from tests.mirrored import Mirrored
+
 norm, micro = sys.argv[1], 4
 
 def train(strategy):
@@ -289,9 +295,8 @@ def train(strategy):
         x = keras.layers.Conv2D(8, 3, activation="relu")(x)
         encoder = keras.Model(inputs, keras.layers.GlobalAveragePooling2D()(x))
         head = keras.Sequential([keras.Input((8,)), keras.layers.Dense(6)])
-        plain = sk.SimCLRAugmenter(16, 0, False, False, (1, 1), 0, 0)
         probe = keras.layers.Dense(2)
-        model = sk.SimCLR(encoder, head, plain, probe=probe, micro_batch_size=micro)
+        model = sk.SimCLR(encoder, head, Mirrored(16), probe=probe, micro_batch_size=micro)
         model.compile(keras.optimizers.SGD(0.1))
     labels = (images.mean((1, 2, 3)) > 127).astype("int64")
     dataset = tf.data.Dataset.from_tensor_slices((images, labels))
