@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import reference
 import tensorflow as tf
+from mirrored import Mirrored
 
 from simclr_keras import (
     LARS,
@@ -17,11 +18,15 @@ from simclr_keras import (
 )
 from simclr_keras.objective.nt_xent import nt_xent_loss
 
+# Random crops and flips alone, which take a third of the time to compile.
+CROPS = {"color_jitter_strength": 0, "grayscale_probability": 0, "blur": False}
+
 
 def _model(encoder, **arguments):
     optimizer = arguments.pop("optimizer", None) or keras.optimizers.SGD(0.1)
     compile_arguments = arguments.pop("compile_arguments", {})
-    model = SimCLR(encoder, ProjectionHead(8), SimCLRAugmenter(16, blur=False), **arguments)
+    augmenter = arguments.pop("augmenter", None) or SimCLRAugmenter(16, **CROPS)
+    model = SimCLR(encoder, ProjectionHead(8), augmenter, **arguments)
     model.compile(optimizer=optimizer, **compile_arguments)
     return model
 
@@ -173,7 +178,7 @@ def test_a_last_batch_of_one_image_teaches_nothing(
     model = SimCLR(
         keras.Model(inputs, features),
         ProjectionHead(8, normalization="none"),
-        SimCLRAugmenter(16, blur=False),
+        Mirrored(16),
         loss=NTXentLoss(decoupled=decoupled),
         micro_batch_size=micro_batch_size,
     )
@@ -213,7 +218,7 @@ def test_mixed_precision_takes_a_step_close_to_float32s(rng, policy):
         optimizer = keras.optimizers.SGD(0.05)
         if name == "mixed_float16":  # Keras' first scale of 2**15 would skip the step
             optimizer = keras.mixed_precision.LossScaleOptimizer(optimizer, initial_scale=256)
-        model = _model(encoder(), optimizer=optimizer, temperature=1.0)
+        model = _model(encoder(), augmenter=Mirrored(16), optimizer=optimizer, temperature=1.0)
         start = start or model.get_weights()
         model.set_weights(start)
         loss = model.fit(images, batch_size=8, verbose=0).history["loss"]
@@ -233,6 +238,7 @@ def test_the_whole_step_compiles_with_xla(rng, tiny_encoder):
         model = _model(
             tiny_encoder,
             optimizer=LARS(WarmupCosine(0.1, total_steps=4), weight_decay=1e-3),
+            augmenter=SimCLRAugmenter(16, blur=False),
             probe=keras.layers.Dense(2),
             compile_arguments={"jit_compile": jit},
         )
@@ -257,7 +263,7 @@ def test_a_loss_object_counts_as_its_function(rng, tiny_encoder, decoupled):
     ):
         tiny_encoder.set_weights(start)
         keras.utils.set_random_seed(1)
-        model = _model(tiny_encoder, loss=loss)
+        model = _model(tiny_encoder, augmenter=Mirrored(16), loss=loss)
         log = float(model.train_on_batch(images, return_dict=True)["loss"])
         results.append((log, tiny_encoder.get_weights()[0]))
     for log, kernel in results[1:]:
@@ -286,7 +292,7 @@ def test_custom_loss_gets_all_projections(rng, tiny_encoder):
     for loss in (None, lambda a, b: nt_xent_loss(a, b, 0.5)):
         tiny_encoder.set_weights(weights)
         keras.utils.set_random_seed(1)
-        model = _model(tiny_encoder, temperature=0.5, loss=loss)
+        model = _model(tiny_encoder, augmenter=Mirrored(16), temperature=0.5, loss=loss)
         losses.append(float(model.train_on_batch(images, return_dict=True)["loss"]))
     assert losses[0] == losses[1]
     model = _model(tiny_encoder, loss=lambda a, b: tf.reduce_mean(a * b))
@@ -302,13 +308,13 @@ def test_regulariser_counts_once_in_loss_and_gradient(rng):
     encoder = keras.Model(images, keras.layers.GlobalAveragePooling2D()(x))
     batch, start = _images(rng), encoder.get_weights()
     keras.utils.set_random_seed(0)
-    with_penalty = _model(encoder)
+    with_penalty = _model(encoder, augmenter=Mirrored(16))
     head = with_penalty.projection_head.get_weights()
     loss = float(with_penalty.train_on_batch(batch, return_dict=True)["loss"])
     after = encoder.get_weights()[0]
     plain = keras.models.clone_model(encoder, clone_function=_without_regulariser)
     plain.set_weights(start)
-    without = _model(plain)
+    without = _model(plain, augmenter=Mirrored(16))
     without.projection_head.set_weights(head)
     plain_loss = float(without.train_on_batch(batch, return_dict=True)["loss"])
     assert loss - plain_loss == pytest.approx(0.5 * (start[0] ** 2).sum(), rel=1e-3)
@@ -330,7 +336,7 @@ def test_probe_learns_without_touching_the_encoder(rng, tiny_encoder):
     head = None
     for probe in (None, keras.layers.Dense(2)):
         tiny_encoder.set_weights(start)
-        model = _model(tiny_encoder, probe=probe)
+        model = _model(tiny_encoder, augmenter=Mirrored(16), probe=probe)
         head = head or model.projection_head.get_weights()
         model.projection_head.set_weights(head)
         logs = model.fit(
@@ -346,7 +352,8 @@ def test_images_without_label_are_left_out_of_the_probe(rng, tiny_encoder):
     images = _images(rng)
     results = []
     for labels in ([1, 0, 1, -1, -1, -1, -1, -1], [1, 0, 1, -1, -1, -1, -1, -1]):
-        model = _model(tiny_encoder, probe=keras.layers.Dense(2, kernel_initializer="zeros"))
+        probe = keras.layers.Dense(2, kernel_initializer="zeros")
+        model = _model(tiny_encoder, augmenter=Mirrored(16), probe=probe)
         results.append(model.test_on_batch(images, np.array(labels), return_dict=True))
     # Zero logits for two classes: ln 2 on the labelled images alone.
     assert float(results[0]["probe_loss"]) == pytest.approx(np.log(2), rel=1e-5)
@@ -372,7 +379,11 @@ def test_compiled_with_xla_it_takes_the_same_step(rng, tiny_encoder):
     head = None
     for jit_compile in (False, True):
         tiny_encoder.set_weights(start)
-        model = _model(tiny_encoder, compile_arguments={"jit_compile": jit_compile})
+        model = _model(
+            tiny_encoder,
+            augmenter=SimCLRAugmenter(16, blur=False),
+            compile_arguments={"jit_compile": jit_compile},
+        )
         head = head or model.projection_head.get_weights()
         model.projection_head.set_weights(head)
         model.fit(images, batch_size=8, epochs=1, verbose=0)
