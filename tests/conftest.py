@@ -150,23 +150,24 @@ def untrained_run(short_resnet):
     return make
 
 
+def python(script: str, *arguments: str, cwd=ROOT, timeout=600, env=None) -> str:
+    """Runs a script in its own process (one strategy per process) and returns its stdout."""
+    result = subprocess.run(
+        [sys.executable, "-c", script, *arguments],
+        cwd=cwd,
+        env={**os.environ, **(env or {})},
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+    )
+    assert result.returncode == 0, result.stderr[-4000:]
+    return result.stdout
+
+
 @pytest.fixture
 def run_python():
-    """Runs a script in its own process (one strategy per process) and returns its stdout."""
-
-    def run(script: str, *arguments: str, cwd=ROOT, timeout=600, env=None) -> str:
-        result = subprocess.run(
-            [sys.executable, "-c", script, *arguments],
-            cwd=cwd,
-            env={**os.environ, **(env or {})},
-            capture_output=True,
-            text=True,
-            timeout=timeout,
-        )
-        assert result.returncode == 0, result.stderr[-4000:]
-        return result.stdout
-
-    return run
+    """Runs a script in its own process and returns its stdout."""
+    return python
 
 
 @pytest.fixture

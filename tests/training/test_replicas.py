@@ -3,15 +3,18 @@
 import concurrent.futures
 import json
 
+import keras
 import numpy as np
 import pytest
-from conftest import TWO_DEVICES
+from conftest import TWO_DEVICES, python
 
 from simclr_keras.keras_versions import KERAS_3
 
 TRAIN = (
     TWO_DEVICES
     + """
+from tests.mirrored import Mirrored
+
 made = {
     "sgd": lambda: keras.optimizers.SGD(0.01),
     "lars": lambda: sk.LARS(0.02, weight_decay=1e-3),
@@ -25,9 +28,9 @@ def build(optimizer):
     x = keras.layers.BatchNormalization(momentum=0.9, synchronized=True)(x)
     x = keras.layers.Conv2D(8, 3, activation="relu")(x)
     encoder = keras.Model(inputs, keras.layers.GlobalAveragePooling2D()(x))
-    model = sk.SimCLR(
-        encoder, sk.ProjectionHead(8), sk.SimCLRAugmenter(16), probe=keras.layers.Dense(2)
-    )
+    # One optimizer is enough to see whether replicas draw what one draws.
+    augmenter = sk.SimCLRAugmenter(16) if optimizer == "sgd" else Mirrored(16)
+    model = sk.SimCLR(encoder, sk.ProjectionHead(8), augmenter, probe=keras.layers.Dense(2))
     model.compile(optimizer=made[optimizer]())
     return model
 
@@ -55,28 +58,34 @@ print(json.dumps([train(*case) for case in json.loads(sys.argv[1])]))
 )
 
 
-def _train(run_python, *cases):
-    """Trains each case (replicas, optimizer, what) in one new process."""
-    return json.loads(run_python(TRAIN, json.dumps(cases)).splitlines()[-1])
+# (replicas, optimizer, what)
+COMPARED = [(n, optimizer, "plain") for optimizer in ("sgd", "lars", "clipped") for n in (1, 2)]
+DISTURBED = [(2, "lars", "changed"), (2, "lars", "uneven")]
 
 
-def test_two_replicas_train_as_one(run_python):
-    optimizers = ("sgd", "lars", "clipped")
-    cases = [(n, optimizer, "plain") for optimizer in optimizers for n in (1, 2)]
-    results = _train(run_python, *cases)
-    for optimizer, one, two in zip(optimizers, results[::2], results[1::2]):
-        assert len(one["weights"]) == len(two["weights"]) > 8
-        for a, b in zip(one["weights"], two["weights"]):
-            np.testing.assert_allclose(a, b, atol=1e-5, err_msg=optimizer)
-        for name, values in one["logs"].items():
-            assert values == pytest.approx(two["logs"][name], abs=1e-4), (optimizer, name)
+@pytest.fixture(scope="module")
+def trained():
+    """case -> its logs and weights, or its error; one process trains all."""
+    cases = [*COMPARED, *DISTURBED]
+    return dict(zip(cases, json.loads(python(TRAIN, json.dumps(cases)).splitlines()[-1])))
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "lars", "clipped"])
+def test_two_replicas_train_as_one(trained, optimizer):
+    one, two = (trained[n, optimizer, "plain"] for n in (1, 2))
+    assert len(one["weights"]) == len(two["weights"]) > 8
+    for a, b in zip(one["weights"], two["weights"]):
+        np.testing.assert_allclose(a, b, atol=1e-5)
+    for name, values in one["logs"].items():
+        assert values == pytest.approx(two["logs"][name], abs=1e-4), name
 
 
 def test_an_image_of_one_replica_changes_the_loss_of_all_and_an_uneven_batch_is_an_error(
-    run_python,
+    trained,
 ):
-    cases = [(2, "sgd", what) for what in ("plain", "changed", "uneven")]
-    plain, changed, uneven = _train(run_python, *cases)
+    plain, changed, uneven = (
+        trained[2, "lars", what] for what in ("plain", "changed", "uneven")
+    )
     assert abs(plain["logs"]["loss"][0] - changed["logs"]["loss"][0]) > 1e-4
     assert "does not divide into 2 equal parts" in uneven["error"]
 
@@ -173,7 +182,8 @@ def losses(replicas, steps_per_execution):
         inputs = keras.Input((16, 16, 3))
         x = keras.layers.Conv2D(8, 3, strides=2, activation="relu")(inputs)
         encoder = keras.Model(inputs, keras.layers.GlobalAveragePooling2D()(x))
-        model = sk.SimCLR(encoder, sk.ProjectionHead(8), sk.SimCLRAugmenter(16))
+        crops = sk.SimCLRAugmenter(16, 0, blur=False, grayscale_probability=0)
+        model = sk.SimCLR(encoder, sk.ProjectionHead(8), crops)
         model.compile(keras.optimizers.SGD(0.0), steps_per_execution=steps_per_execution)
     history = model.fit(batches.take(2), validation_data=batches, verbose=0).history
     first, two, *all = (
@@ -216,8 +226,9 @@ from simclr_keras.distribution.strategy import choose_strategy, distribute_rows,
 from simclr_keras.networks.resnet import BLOCK_GROUPS
 from simclr_keras.training.optimizers import make_optimizer
 from simclr_keras.training.verify_replicas import WEIGHT_DECAYS, with_l2_penalty
+from tests.mirrored import Mirrored
 
-where, name, cases, folder = sys.argv[1:]
+where, cases, folder = sys.argv[1:]
 # Optimizing the graphs is a third of the time, and makes no difference to what is compared.
 tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
 if where == "workers":
@@ -233,17 +244,12 @@ draw = np.random.default_rng(0)
 images = draw.integers(0, 256, (5 * 16, 8, 8, 3)).repeat(4, 1).repeat(4, 2).astype("uint8")
 labels = draw.integers(-1, 3, 5 * 16)
 
-def build():
-    # As far as the first block with a stride: deeper networks repeat what is in it.
-    if name == "resnet50":
-        inputs = keras.Input((32, 32, 3))
-        network = keras.applications.ResNet50(include_top=False, weights=None)
-        stages = keras.Model(network.input, network.get_layer("conv3_block1_out").output)
-        features = keras.layers.GlobalAveragePooling2D()(stages(255.0 * inputs))
-        encoder = sk.build_encoder(keras.Model(inputs, features), 32)
-    else:
-        BLOCK_GROUPS[18] = ((1, 1, 0, 0), False)
-        encoder = sk.build_encoder(name, 32)
+def build(network):
+    # The first block with a stride: deeper networks repeat what is in it.
+    BLOCK_GROUPS[18] = ((0, 1, 0, 0), False)
+    if network == "resnet50":
+        network = keras.models.load_model(f"{folder}/resnet50.keras")
+    encoder = sk.build_encoder(network, 32)
     encoder = with_l2_penalty(encoder, 1e-4)
     for layer in encoder._flatten_layers():
         # Blocks that begin as the identity, like those of the SimCLR ResNets. As Keras draws it
@@ -258,13 +264,13 @@ def rows_of(first, rows):
     batches = tf.data.Dataset.from_tensor_slices((images, labels)).batch(16)
     return batches.map(lambda *batch: tuple(part[first : first + rows] for part in batch))
 
-def train(replicas, strategy, optimizer, rate):
+def train(replicas, strategy, network, optimizer, rate):
     with strategy.scope():
         keras.utils.set_random_seed(0)
         model = sk.SimCLR(
-            build(),
+            build(network),
             sk.ProjectionHead(32),
-            sk.SimCLRAugmenter(32),
+            Mirrored(32),
             temperature=0.5,
             probe=keras.layers.Dense(3),
         )
@@ -284,43 +290,60 @@ def train(replicas, strategy, optimizer, rate):
     assert strategy.num_replicas_in_sync == {"workers": 2}.get(replicas) or int(replicas)
     if is_chief(strategy):
         moved = [np.abs(a - b).max() for a, b, trains in zip(start, trained, trains) if trains]
-        file = f"{folder}/{optimizer}-{replicas}.npz"
+        file = f"{folder}/{network}-{optimizer}-{replicas}.npz"
         np.savez(file, *trained, moved=max(moved), **{f"log_{k}": v for k, v in logs.items()})
 
-for optimizer, rate in json.loads(cases):
+for case in json.loads(cases):
     for replicas, strategy in strategies.items():
-        train(replicas, strategy, optimizer, rate)
+        train(replicas, strategy, *case)
 """
 
 
+def _start_of_resnet50():
+    """All kinds of its layers: the stem, and the first block with a stride."""
+    network = keras.applications.ResNet50(include_top=False, weights=None)
+    pooled, start, end = (
+        network.get_layer(name).output
+        for name in ("pool1_pool", "conv2_block3_out", "conv3_block1_out")
+    )
+    inputs = keras.Input((32, 32, 3))
+    x = keras.Model(network.input, pooled)(keras.layers.Rescaling(255.0)(inputs))
+    x = keras.layers.Conv2D(start.shape[-1], 1)(x)  # the blocks between are left out
+    x = keras.Model(start, end)(x)
+    return keras.Model(inputs, keras.layers.GlobalAveragePooling2D()(x))
+
+
+# No LAMB on resnet50: Adam-like steps magnify the noise gradient of its biases. Each optimizer
+# meets each number of replicas, and so does each network.
+CASES = {
+    ("resnet50", "sgd", 1e-5): ("2",),
+    ("resnet50", "lars", 3e-5): ("2", "4", "workers"),
+    ("simclr_resnet18", "sgd", 5e-4): ("2", "4", "workers"),
+    ("simclr_resnet18", "lars", 1e-3): ("2",),
+    ("simclr_resnet18", "lamb", 5e-5): ("2", "4", "workers"),
+}
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "name, cases",
-    [
-        # No LAMB on resnet50: Adam-like steps magnify the noise gradient of its biases.
-        ("resnet50", [("sgd", 1e-5), ("lars", 3e-5)]),
-        ("simclr_resnet18", [("sgd", 5e-4), ("lars", 1e-3), ("lamb", 5e-5)]),
-    ],
-)
-def test_replicas_and_workers_train_networks_as_one(
-    name, cases, tmp_path, run_python, worker_environments
-):
+def test_replicas_and_workers_train_networks_as_one(tmp_path, run_python, worker_environments):
+    _start_of_resnet50().save(tmp_path / "resnet50.keras")
     # Two mirrored strategies in one process get in each other's way.
     for where, environments in (("2", [{}]), ("4", [{}]), ("workers", worker_environments())):
+        cases = json.dumps([case for case, places in CASES.items() if where in places])
         with concurrent.futures.ThreadPoolExecutor() as workers:
-            arguments = (NETWORKS, where, name, json.dumps(cases), str(tmp_path))
+            arguments = (NETWORKS, where, cases, str(tmp_path))
             runs = [workers.submit(run_python, *arguments, env=env) for env in environments]
             for run in runs:
                 run.result()
-    for optimizer, _ in cases:
-        one = dict(np.load(tmp_path / f"{optimizer}-1.npz"))
-        assert one["moved"] > 2e-5, optimizer  # twice what may differ
-        for replicas in ("2", "4", "workers"):
-            several = dict(np.load(tmp_path / f"{optimizer}-{replicas}.npz"))
+    for (network, optimizer, _), places in CASES.items():
+        one = dict(np.load(tmp_path / f"{network}-{optimizer}-1.npz"))
+        assert one["moved"] > 2e-5, (network, optimizer)  # twice what may differ
+        for replicas in places:
+            several = dict(np.load(tmp_path / f"{network}-{optimizer}-{replicas}.npz"))
             assert several.keys() == one.keys() and len(one) > 25
             for key, value in one.items():
                 tolerance = 1e-4 if key.startswith("log_") else 1e-5
                 # Pixels of 0-255 make moving statistics of thousands.
                 scale = max(np.abs(value).max(), 1.0)
                 difference = np.abs(several[key] - value).max()
-                assert difference <= tolerance * scale, (optimizer, replicas, key)
+                assert difference <= tolerance * scale, (network, optimizer, replicas, key)
