@@ -1,5 +1,6 @@
 """Shared fixtures: seeds, a tiny encoder, a folder of images, eager and traced execution."""
 
+import gc
 import os
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -45,6 +46,14 @@ strategies = {
 
 def pytest_addoption(parser):
     parser.addoption("--runslow", action="store_true", help="run the slow tests too")
+
+
+def pytest_collection_finish():
+    # Tracing makes many objects and little garbage: by default a tenth of the time goes into
+    # searching all that TensorFlow consists of again and again.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 20)
 
 
 def pytest_collection_modifyitems(config, items):
