@@ -5,7 +5,12 @@ use, so that `simclr-keras --help` does not import TensorFlow.
 """
 
 import lazy_loader
+import wrapt
+
+from . import registered
 
 __version__ = "0.1.0"
 
 __getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+
+wrapt.when_imported("keras")(registered.register)

@@ -195,12 +195,23 @@ def is_graph(model: keras.Model) -> bool:
     return isinstance(model, keras.Sequential) or bool(getattr(model, "inputs", None))
 
 
+def split_channels(x) -> list:
+    """The two halves of the channels of a functional model's tensor, by Keras' own operation."""
+    return list((keras.ops if KERAS_3 else tf).split(x, 2, axis=-1))
+
+
+def reverse_channels(x):
+    """A functional model's tensor with its channels in reverse order."""
+    return keras.ops.flip(x, axis=-1) if KERAS_3 else tf.reverse(x, [-1])
+
+
 def layer_like(layer: keras.layers.Layer, **changes) -> keras.layers.Layer:
     """A new layer with the same settings, except for `changes`, and new weights."""
     config = layer.get_config()
     if isinstance(layer, keras.layers.BatchNormalization):
         config["synchronized"] = layer.synchronized  # Keras 2.15 leaves it out
-    return layer.__class__.from_config({**config, **changes})
+    known = {name: value for name, value in changes.items() if name in config}
+    return layer.__class__.from_config({**config, **known})  # operations have no `dtype`
 
 
 def clone_with(network: keras.Model, replace) -> keras.Model:
@@ -290,6 +301,9 @@ def random_states(network) -> list[tf.Variable]:
 
 class VersionedModel(keras.Model):
     """Base class of `SimCLR`: the parts of `keras.Model` that differ between Keras versions."""
+
+    # Keras 2.15 deletes the instance's after a `fit` with BackupAndRestore, and needs it in the next.
+    _training_state = None
 
     def _maybe_symbolic_build(self, *args, **kwargs):
         """Does nothing: already built; Keras 3 would average the replicas' images to do it."""

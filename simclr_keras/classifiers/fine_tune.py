@@ -181,16 +181,8 @@ def build_classifier(
         )
     images = keras.Input(encoder.input_shape[1:], name="images")
     hidden = copy_of(encoder)(images)
-    kept = []
     if projection_head:
-        kept = list(zip(projection_head.dense_layers, projection_head.norm_layers))
-    for index, pair in enumerate(kept[:head_layers]):
-        for layer in pair:
-            copy = layer.__class__.from_config(layer.get_config())
-            hidden = copy(hidden)
-            copy.set_weights(layer.get_weights())
-        if index < layers - 1:  # as in the head
-            hidden = keras.layers.ReLU(name=f"relu_{index}")(hidden)
+        hidden = projection_head.apply_copies(hidden, head_layers)
     logits = keras.layers.Dense(
         num_classes,
         kernel_initializer=keras.initializers.RandomNormal(

@@ -146,6 +146,42 @@ def _with_norms_changed(model: keras.Model, momentum: float | None):
     return copy, changed
 
 
+def with_fast_norms(model: keras.Model) -> keras.Model:
+    """Replaces the batch norms of a graph with our faster ones, synchronised over replicas.
+
+    Args:
+        model: Functional, sequential or subclassed.
+
+    Returns:
+        A copy with the same weights and outputs, or the model itself if there is nothing to
+        replace or Keras cannot replace its layers.
+    """
+    return _with_norms_changed(model, None)[0]
+
+
+def with_keras_layers(model: keras.Model) -> keras.Model:
+    """Replaces this package's layers with those of Keras that compute the same.
+
+    Args:
+        model: Functional, sequential or subclassed.
+
+    Returns:
+        A copy with the same weights and outputs whose file Keras reads without this package; a
+        subclassed model itself, whose layers cannot be replaced.
+    """
+
+    def replace(layer):
+        for ours, theirs in (
+            (BatchNormalization, keras.layers.BatchNormalization),
+            (StridedConv2D, keras.layers.Conv2D),
+        ):
+            if type(layer) is ours:
+                return theirs.from_config(layer.get_config())
+        return None
+
+    return _with_layers_exchanged(model, replace) if is_graph(model) else model
+
+
 def with_right_gradients(model: keras.Model) -> keras.Model:
     """Replaces convolutions whose gradient TensorFlow computes wrongly on CPUs.
 
@@ -216,6 +252,8 @@ def one_line(error: Exception) -> str:
 
 
 def _described(layer: keras.layers.Layer) -> str:
+    if isinstance(layer, keras.Model):
+        return layer.name
     config = layer.get_config()
-    values = [f"{key}={config[key]}" for key in ("module", "scale", "offset") if key in config]
+    values = [f"{key}={config[key]}" for key in ("scale", "offset") if key in config]
     return f"{type(layer).__name__}({', '.join(values)})"

@@ -10,41 +10,13 @@ import keras
 
 from ..errors import InputError, RunFailure, closest
 from .adapter import PreparedEncoder, is_keras_cv, one_line, prepare_encoder
+from .applications_input import applications_input
 from .resnet import RESNET_DEPTHS, SELECTIVE_KERNEL_RATIO, simclr_resnet
 
 _LOGGER = logging.getLogger("simclr_keras")
 _RESNET_PREFIX = "simclr_resnet"
 _KERAS_CV_PREFIX = "keras_cv:"
 _MOMENTUM = 0.9  # of batch norm, as in the release
-
-
-@keras.saving.register_keras_serializable(package="simclr_keras")
-class ApplicationsInput(keras.layers.Layer):
-    """Converts images in [0, 1] to the input that a module of keras.applications expects.
-
-    Args:
-        module: Module name, such as `"resnet50"`; its `preprocess_input` is applied to the
-            images scaled to 0-255.
-
-    Call arguments:
-        images: floating `(N, H, W, 3)` in [0, 1].
-
-    Returns:
-        `(N, H, W, 3)` in the range (and channel order) of that module.
-    """
-
-    def __init__(self, module: str, **kwargs):
-        super().__init__(**kwargs)
-        self.module = module
-
-    def call(self, images):
-        return getattr(keras.applications, self.module).preprocess_input(images * 255.0)
-
-    def compute_output_shape(self, input_shape):
-        return input_shape
-
-    def get_config(self):
-        return {**super().get_config(), "module": self.module}
 
 
 def build_encoder(
@@ -176,7 +148,7 @@ def _from_applications(label, image_size, channels, weights) -> PreparedEncoder:
             f"{channels} images: {one_line(error)}"
         ) from error
     if channels == 3:
-        preprocess = ApplicationsInput(module, name="preprocess")
+        preprocess = applications_input(module)
     else:  # no published channel means to subtract: use [-1, 1]
         preprocess = keras.layers.Rescaling(2.0, -1.0, name="preprocess")
     return prepare_encoder(backbone, image_size, channels, _MOMENTUM, preprocess, label)

@@ -3,6 +3,7 @@
 import keras
 import tensorflow as tf
 
+from ..keras_versions import layer_like
 from .batch_normalization import BatchNormalization
 from .normalization import groups
 
@@ -158,6 +159,63 @@ class ProjectionHead(keras.layers.Layer):
             hidden = norm(dense(outputs[-1]), **mode)
             outputs.append(tf.nn.relu(hidden) if index < self.num_layers - 1 else hidden)
         return outputs
+
+    def apply_copies(self, features: tf.Tensor, layers: int | None = None) -> tf.Tensor:
+        """Applies new layers with the weights of the first `layers` to a functional tensor.
+
+        Args:
+            features: `(N, D)`, the tensor of a functional model.
+            layers: As in `call`: how many of the layers. Defaults to all.
+
+        Returns:
+            The output of the last of them.
+        """
+        for index in range(self.num_layers if layers is None else layers):
+            for layer in (self.dense_layers[index], self.norm_layers[index]):
+                copy = layer_like(layer)
+                features = copy(features)
+                copy.set_weights(layer.get_weights())
+            if index < self.num_layers - 1:
+                features = keras.layers.ReLU(name=f"relu_{index}")(features)
+        return features
+
+    def as_model(self, feature_dim: int) -> keras.Model:
+        """A functional model of Keras' own layers that computes the same, with copied weights.
+
+        Args:
+            feature_dim: D.
+
+        Returns:
+            Model from features `(N, D)` to projections.
+        """
+        if not self.built:
+            self.build((None, feature_dim))
+        features = keras.Input((feature_dim,), name="features")
+        return keras.Model(features, self.apply_copies(features), name=self.name)
+
+    @classmethod
+    def from_model(cls, model: keras.Model) -> "ProjectionHead":
+        """The head that `as_model` made a model of, with the weights of the model."""
+        if isinstance(model.layers[-1], cls):  # a file of an earlier version
+            return model.layers[-1]
+        layers = [layer for layer in model.layers if layer.name.startswith(("dense_", "norm_"))]
+        dense, norms = layers[::2], layers[1::2]
+        normalization = "batch"
+        if norms and isinstance(norms[0], keras.layers.GroupNormalization):
+            normalization = "group"
+        elif norms and not norms[0].weights:
+            normalization = "none"
+        head = cls(
+            dense[-1].units if dense else cls().output_dim,
+            len(dense),
+            dense[0].units if len(dense) > 1 else None,
+            normalization,
+            name=model.name,
+        )
+        head.build(model.input_shape)
+        for new, old in zip(head.dense_layers + head.norm_layers, dense + norms):
+            new.set_weights(old.get_weights())
+        return head
 
     def get_config(self) -> dict:
         config = super().get_config()

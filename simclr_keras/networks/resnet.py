@@ -12,7 +12,7 @@ Layers are named after the tensors of the release: `initial_conv`, `initial_max_
 import keras
 
 from .batch_normalization import BatchNormalization
-from .selective_kernel import MixStreams, PoolStreams
+from .selective_kernel import mix_streams, pool_streams
 
 # Blocks per group, and whether they are bottlenecks (He et al. 2015, Table 1).
 BLOCK_GROUPS = {
@@ -152,10 +152,10 @@ def _selective_kernel(x, filters, stride, ratio, scope):
     streams = _convolution(x, 2 * filters, 3, stride, f"{scope}_conv2")
     streams = _norm(streams, f"{scope}_norm2")
     hidden = max(int(filters * ratio), _LEAST_MIXING_WIDTH)
-    mixing = PoolStreams(name=f"{scope}_pool_streams")(streams)
+    mixing = pool_streams(streams, f"{scope}_pool_streams")
     mixing = _norm(_convolution(mixing, hidden, 1, 1, f"{scope}_mix1"), f"{scope}_mix_norm")
     mixing = _convolution(mixing, 2 * filters, 1, 1, f"{scope}_mix2")
-    return MixStreams(name=f"{scope}_mix_streams")([streams, mixing])
+    return mix_streams(streams, mixing, f"{scope}_mix_streams")
 
 
 def _convolution(x, filters, kernel, stride, name):

@@ -1,22 +1,21 @@
-"""`load_encoder`: an encoder from a `.keras` file."""
+"""Encoders in `.keras` files: `load_encoder` and `save_encoder`."""
 
 import os
 
 import keras
 
+from ..files import whole_file
 from ..keras_versions import check_loadable
-
-# Imported to register with Keras the layers that such a file may contain.
-from . import batch_normalization, encoders, projection_head, selective_kernel  # noqa: F401
-from .adapter import with_right_gradients
+from .adapter import with_fast_norms, with_keras_layers, with_right_gradients
 
 
 def load_encoder(path: str | os.PathLike) -> keras.Model:
     """Loads a saved encoder, such as `RUN/encoder.keras`.
 
-    Like `keras.models.load_model`, but registers the layers of this package with Keras first
-    and does not load optimizers. Files of earlier versions may contain 1x1 convolutions whose
-    gradient TensorFlow computes wrongly on CPUs: these are made to subsample first.
+    Keras reads the encoder of a run without this package too. This function prepares it for
+    training as well: batch norms are synchronised over replicas and fast on one, and 1x1
+    convolutions whose gradient TensorFlow computes wrongly on CPUs subsample first. It also reads
+    files that contain layers of this package, and does not load optimizers.
 
     Args:
         path: The `.keras` file, written by the same Keras generation (2.15 or 3).
@@ -41,4 +40,17 @@ def load_encoder(path: str | os.PathLike) -> keras.Model:
         https://keras.io/guides/serialization_and_saving/
     """
     check_loadable()
-    return with_right_gradients(keras.models.load_model(path, compile=False))
+    return with_right_gradients(with_fast_norms(keras.models.load_model(path, compile=False)))
+
+
+def save_encoder(encoder: keras.Model, path: str | os.PathLike) -> None:
+    """Writes a network as a `.keras` file, which Keras reads without this package.
+
+    The file appears when it is complete. A subclassed network needs the code of its class.
+
+    Args:
+        encoder: The network.
+        path: The file.
+    """
+    with whole_file(path) as unfinished:
+        with_keras_layers(encoder).save(unfinished)

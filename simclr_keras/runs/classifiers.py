@@ -13,9 +13,9 @@ from ..classifiers.labels import LabelList, write_labels
 from ..classifiers.training import TrainedClassifier
 from ..errors import InputError
 from ..files import unfinished_folder, write_json
-from ..networks.saved_encoder import load_encoder
+from ..networks.saved_encoder import load_encoder, save_encoder
 from .classifier_config import ClassifierConfig
-from .directory import RunDirectory, save_model
+from .directory import RunDirectory
 
 KINDS = ("fine-tuned", "distilled")
 # May differ when a command is repeated: they do not change its result.
@@ -103,7 +103,7 @@ class SavedClassifier:
                 writer.writerows(trained.history)
             if chosen is not None:
                 write_labels(folder / "labels.csv", source, chosen)
-            save_model(trained.classifier, folder / "classifier.keras")
+            save_encoder(trained.classifier, folder / "classifier.keras")
             os.rename(folder, self.path)
         shutil.rmtree(self.checkpoints, ignore_errors=True)
 

@@ -8,10 +8,10 @@ import pathlib
 import keras
 
 from ..errors import InputError, RunFailure
-from ..files import whole_file, write_json
+from ..files import write_json
 from ..keras_versions import KERAS_3
 from ..networks.projection_head import ProjectionHead
-from ..networks.saved_encoder import load_encoder
+from ..networks.saved_encoder import load_encoder, save_encoder
 from .config import PretrainConfig
 
 _GENERATION = 3 if KERAS_3 else 2
@@ -101,9 +101,9 @@ class RunDirectory:
 
     def save_networks(self, encoder: keras.Model, projection_head: ProjectionHead) -> None:
         """Writes `projection_head.keras`, then `encoder.keras`, which marks the run finished."""
-        features = keras.Input(encoder.output_shape[1:], name="features")
-        save_model(keras.Model(features, projection_head(features)), self.projection_head_file)
-        save_model(encoder, self.encoder_file)
+        head = projection_head.as_model(encoder.output_shape[-1])
+        save_encoder(head, self.projection_head_file)
+        save_encoder(encoder, self.encoder_file)
 
     def load_encoder(self) -> keras.Model:
         """The pretrained encoder.
@@ -136,16 +136,10 @@ class RunDirectory:
                 "is one, and repeat its pretrain command: it continues from the last checkpoint "
                 "and writes both."
             )
-        return load_encoder(self.projection_head_file).layers[-1]
+        return ProjectionHead.from_model(load_encoder(self.projection_head_file))
 
 
 def deciding_settings(config: PretrainConfig) -> dict:
     """The settings that determine a run's result: all but its folders and devices."""
     settings = dataclasses.asdict(config)
     return {name: value for name, value in settings.items() if name not in _FREE_SETTINGS}
-
-
-def save_model(model: keras.Model, file: pathlib.Path) -> None:
-    """Writes a `.keras` file atomically: a crash never leaves half a file."""
-    with whole_file(file) as unfinished:
-        model.save(unfinished)

@@ -1,6 +1,7 @@
 """`StepModel`: what `SimCLR` and the training of classifiers share as Keras models."""
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from ..keras_versions import VersionedModel, build_optimizer
@@ -57,6 +58,27 @@ class StepModel(VersionedModel):
             )
         super().compile(optimizer=optimizer, jit_compile=jit_compile, **kwargs)
         build_optimizer(self.optimizer, self.trainable_variables)
+
+    def get_compile_config(self) -> dict:
+        """What `compile_from_config` needs to compile a loaded model like this one."""
+        return {
+            "optimizer": keras.saving.serialize_keras_object(self.optimizer),
+            "jit_compile": bool(self.jit_compile),
+        }
+
+    def compile_from_config(self, config: dict) -> None:
+        """Compiles a loaded model; Keras then loads the state of its optimizer."""
+        optimizer = keras.saving.deserialize_keras_object(config["optimizer"])
+        self.compile(optimizer, jit_compile=config["jit_compile"])
+
+    def save_own_variables(self, store) -> None:
+        """Saves the step in `.keras` and `.weights.h5` files: the views depend on it."""
+        store["step"] = self.steps_made
+
+    def load_own_variables(self, store) -> None:
+        """Loads the step; files of networks alone have none."""
+        if "step" in store:
+            self.step.assign(int(np.array(store["step"])))
 
     @property
     def steps_made(self) -> int:

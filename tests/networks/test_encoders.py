@@ -45,13 +45,6 @@ def test_applications_are_prepared(rng, name):
     assert encoder.name == name
 
 
-def test_resnet50_preprocesses_as_keras_does(rng):
-    images = rng.random((2, 32, 32, 3)).astype("float32")
-    encoder = build_encoder("resnet50", image_size=32)
-    expected = keras.applications.resnet50.preprocess_input(images * 255.0)
-    np.testing.assert_allclose(encoder.get_layer("preprocess")(images), expected, rtol=1e-5)
-
-
 def test_applications_take_a_weights_file(rng, tmp_path):
     backbone = keras.applications.MobileNet(
         include_top=False, weights=None, input_shape=(32, 32, 3), pooling="avg", alpha=1.0

@@ -98,6 +98,24 @@ def test_saved_and_loaded(rng, tmp_path, layers):
     np.testing.assert_allclose(loaded(values), model(values), rtol=1e-6)
 
 
+@pytest.mark.parametrize("num_layers", [0, 1, 2, 3])
+@pytest.mark.parametrize("normalization", ["batch", "group", "none"])
+def test_as_a_model_and_back(rng, num_layers, normalization):
+    head = ProjectionHead(8, num_layers, 16, normalization)
+    head.build((None, 12))
+    head.set_weights([rng.random(w.shape) for w in head.get_weights()])
+    features = rng.random((4, 12), "float32")
+    model = head.as_model(12)
+    np.testing.assert_allclose(model(features), head(features), rtol=1e-5, atol=1e-6)
+    back = ProjectionHead.from_model(model)
+    assert (back.num_layers, back.name) == (num_layers, head.name)
+    if num_layers:
+        assert (back.output_dim, back.normalization) == (8, normalization)
+    for a, b in zip(back.get_weights(), head.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+    np.testing.assert_array_equal(back(features), head(features))
+
+
 def test_mixed_precision(rng):
     keras.mixed_precision.set_global_policy("mixed_bfloat16")
     head, layers = randomised(ProjectionHead(3, num_layers=3), 6)

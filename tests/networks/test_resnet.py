@@ -5,7 +5,7 @@ import resnet_reference
 import tensorflow as tf
 
 from simclr_keras.networks.resnet import RESNET_DEPTHS, SELECTIVE_KERNEL_RATIO, simclr_resnet
-from simclr_keras.networks.selective_kernel import MixStreams, PoolStreams
+from simclr_keras.networks.selective_kernel import mix_streams, pool_streams
 
 # Millions of parameters in SimCLR v2 (arXiv 2006.10029, Table 1): (depth, width, SK) -> M.
 PUBLISHED = {
@@ -158,7 +158,9 @@ def test_mixing_is_a_softmax_over_the_streams(rng, run_mode, policy):
     expected = streams[..., :4] * weights[0] + streams[..., 4:] * weights[1]
     pooled = (streams[..., :4] + streams[..., 4:]).mean(axis=(1, 2), keepdims=True)
     tolerance = {"float32": 1e-6, "mixed_float16": 5e-3, "mixed_bfloat16": 4e-2}[policy]
-    pool, mix = PoolStreams(), MixStreams()
+    inputs = [keras.Input((3, 3, 8)), keras.Input((1, 1, 8))]
+    pool = keras.Model(inputs[0], pool_streams(inputs[0], "pool"))
+    mix = keras.Model(inputs, mix_streams(*inputs, "mix"))
     result = run_mode(lambda *inputs: mix(list(inputs)))(streams, logits)
     np.testing.assert_allclose(tf.cast(result, "float32"), expected, atol=tolerance)
     result = run_mode(pool)(streams)

@@ -1,11 +1,17 @@
 import importlib.util
 import json
 
+import keras
 import numpy as np
 import pytest
 
-from simclr_keras import build_encoder
-from simclr_keras.keras_versions import KERAS_3
+from simclr_keras import ProjectionHead, build_encoder, load_encoder, prepare_encoder
+from simclr_keras.classifiers.fine_tune import build_classifier
+from simclr_keras.keras_versions import KERAS_3, layers_of
+from simclr_keras.networks.applications_input import applications_input
+from simclr_keras.networks.batch_normalization import BatchNormalization
+from simclr_keras.networks.saved_encoder import save_encoder
+from simclr_keras.networks.strided_convolution import StridedConv2D
 
 LOAD = """
 import json, sys
@@ -26,6 +32,58 @@ def test_a_new_process_loads_what_was_saved(tmp_path, run_python, selective):
     images = np.random.default_rng(0).random((2, 32, 32, 3)).astype("float32")
     loaded = json.loads(run_python(LOAD, str(tmp_path / "encoder.keras")).splitlines()[-1])
     np.testing.assert_allclose(loaded, encoder(images, training=False), rtol=1e-5, atol=1e-6)
+
+
+WITHOUT_THE_PACKAGE = """
+import json, sys
+sys.modules["simclr_keras"] = None  # importing it fails
+import keras, numpy as np
+found = []
+for file in sys.argv[1:]:
+    model = keras.models.load_model(file)
+    images = np.random.default_rng(0).random((2, 16, 16, 3)).astype("float32")
+    inputs = images if len(model.input_shape) == 4 else images[:, :, 0, 0]
+    found.append(np.array(model(inputs, training=False)).tolist())
+print(json.dumps(found))
+"""
+
+
+def test_keras_alone_loads_what_a_run_saves(tmp_path, run_python, rng):
+    images = keras.Input((16, 16, 3))
+    x = keras.layers.Conv2D(8, 1, strides=2)(images)  # replaced by one with a right gradient
+    x = keras.layers.GlobalAveragePooling2D()(keras.layers.BatchNormalization()(x))
+    own = keras.Model(images, x)
+    head = ProjectionHead(8)
+    head.build((None, 16))
+    options = dict(width_multiplier=0.125, small_image_stem=True, selective_kernel=True)
+    networks = {
+        "selective": build_encoder("simclr_resnet50", 16, **options),
+        "own": build_encoder(own, 16),
+        "keras": prepare_encoder(own, 16, preprocess=applications_input("resnet50")).encoder,
+        "head": head.as_model(16),
+    }
+    assert any(isinstance(x, StridedConv2D) for x in layers_of(networks["own"]))
+    networks["classifier"] = build_classifier(networks["own"], 3)
+    files = [str(tmp_path / f"{name}.keras") for name in networks]
+    for network, file in zip(networks.values(), files):
+        for layer in layers_of(network, keras.layers.BatchNormalization):
+            layer.set_weights([rng.random(w.shape) for w in layer.get_weights()])
+        save_encoder(network, file)
+    found = json.loads(run_python(WITHOUT_THE_PACKAGE, *files).splitlines()[-1])
+    for outputs, network, file in zip(found, networks.values(), files):
+        inputs = np.random.default_rng(0).random((2, 16, 16, 3)).astype("float32")
+        inputs = inputs if len(network.input_shape) == 4 else inputs[:, :, 0, 0]
+        expected = network(inputs, training=False)
+        np.testing.assert_allclose(outputs, expected, rtol=1e-4, atol=1e-6)
+        loaded = load_encoder(file)
+        np.testing.assert_allclose(
+            loaded(inputs, training=False), expected, rtol=1e-5, atol=1e-6
+        )
+        # Ready for training again: fast, synchronised, with right gradients.
+        for kind in (BatchNormalization, StridedConv2D):
+            assert len(layers_of(loaded, kind)) == len(layers_of(network, kind))
+        norms = layers_of(loaded, keras.layers.BatchNormalization)
+        assert norms and all(norm.synchronized for norm in norms)
 
 
 BESIDE_TF_KERAS = """

@@ -174,7 +174,7 @@ def test_a_crash_while_saving_leaves_no_classifier(run, monkeypatch):
     def crash(model, file):
         raise OSError("disk full")
 
-    monkeypatch.setattr("simclr_keras.runs.classifiers.save_model", crash)
+    monkeypatch.setattr("simclr_keras.runs.classifiers.save_encoder", crash)
     with pytest.raises(OSError, match="disk full"):
         fine_tune_run(_config(run, labels_per_class=1, name="crashed"))
     assert not [
