@@ -1,5 +1,6 @@
 """`SimCLR`: a Keras model whose training step is the paper's Algorithm 1."""
 
+import typing
 from collections.abc import Callable
 
 import keras
@@ -14,6 +15,7 @@ from ..keras_versions import (
     unrepeatable_layers,
 )
 from ..objective import replicas
+from .batches import check_batches, images_and_labels
 from .micro_batches import micro_batch_gradients
 from .step import contrast_batch, whole_batch_gradients
 from .step_model import StepModel
@@ -21,6 +23,16 @@ from .step_model import StepModel
 # Validation has a step of its own, so that its views are the same at every evaluation. They
 # differ between batches by the position in the validation set.
 _VALIDATION_STEP = -1
+_NO_METRICS = (
+    "It logs its loss and the accuracy of the contrast, and with `SimCLR(probe=...)` the loss and "
+    "accuracy of a linear classifier."
+)
+_NOT_COMPILED = {
+    "loss": "Give the contrastive loss to the model: `SimCLR(loss=...)`.",
+    "loss_weights": "There is one loss.",
+    "metrics": _NO_METRICS,
+    "weighted_metrics": _NO_METRICS,
+}
 
 
 @keras.saving.register_keras_serializable(package="simclr_keras")
@@ -119,12 +131,59 @@ class SimCLR(StepModel):
             if layer is not None and not layer.built:
                 layer.build(output_shape)
 
+    def compile(
+        self,
+        optimizer: str | keras.optimizers.Optimizer = "rmsprop",
+        *,
+        jit_compile: bool = False,
+        **kwargs,
+    ) -> None:
+        """Configures training; takes what `keras.Model.compile` takes, but no loss or metrics.
+
+        Args:
+            optimizer: Keras optimizer; `LARS` with `WarmupCosine` in the paper.
+            jit_compile: Compile the step with XLA. Off by default: on CPUs it is slower.
+            **kwargs: Of `keras.Model.compile`.
+
+        Raises:
+            ValueError: If XLA is requested with several replicas, or a loss or metrics are given,
+                which this model would not use.
+        """
+        for name, instead in _NOT_COMPILED.items():
+            if kwargs.get(name):
+                raise ValueError(
+                    f"`compile({name}=...)` has no effect on SimCLR. {instead} Received: "
+                    f"{name}={kwargs[name]!r}"
+                )
+        super().compile(optimizer, jit_compile=jit_compile, **kwargs)
+
     def call(self, images: tf.Tensor, training: bool = False) -> tf.Tensor:
         features = self.encoder(to_unit_range(images), training=training)
         return tf.cast(features, tf.float32)
 
+    def fit(
+        self, x: typing.Any = None, y: typing.Any = None, **options
+    ) -> keras.callbacks.History:
+        """Trains as `keras.Model.fit` does.
+
+        Args:
+            x: uint8 images in 0-255 or floating in 0-1, `(N, H, W, C)`; or a dataset of batches:
+                images, (images, labels) or TFDS dictionaries with `image` and `label`.
+            y: Labels `(N,)` for a probe, if `x` is an array.
+            **options: Of `keras.Model.fit`.
+
+        Returns:
+            Keras' `History`.
+
+        Raises:
+            ValueError: If `x` does not hold batches of images in this range, or there are weights
+                of samples or classes.
+        """
+        check_batches(x, options.get("sample_weight"), options.get("class_weight"))
+        return super().fit(x, y, **options)
+
     def train_step(self, data) -> dict:
-        images, labels, _ = keras.utils.unpack_x_y_sample_weight(data)
+        images, labels = images_and_labels(data)
         of_batch = self.micro_batch_size is None
         gradients_of = whole_batch_gradients if of_batch else micro_batch_gradients
         gradients, logs = gradients_of(self, images, labels)
@@ -133,7 +192,7 @@ class SimCLR(StepModel):
         return self.log(logs)
 
     def test_step(self, data) -> dict:
-        images, labels, _ = keras.utils.unpack_x_y_sample_weight(data)
+        images, labels = images_and_labels(data)
         seen = self._images_seen()
         _, logs = contrast_batch(
             self, images, labels, _VALIDATION_STEP, training=False, seen=seen
