@@ -242,6 +242,13 @@ def clone_with(network: keras.Model, replace) -> keras.Model:
     return keras.models.clone_model(network, clone_function=clone, call_function=call)
 
 
+def copy_with(network: keras.Model, replace) -> keras.Model:
+    """`clone_with`, with the weights of the network: the layers must have them in its order."""
+    copy = clone_with(network, replace)
+    copy.set_weights(network.get_weights())
+    return copy
+
+
 def layers_of_graphs(model: keras.Model) -> list[keras.layers.Layer]:
     """The layers that `clone_with` can replace: a model's own and those of graphs inside it."""
     return [

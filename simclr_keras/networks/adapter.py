@@ -6,7 +6,7 @@ import typing
 import keras
 
 from ..errors import InputError
-from ..keras_versions import clone_with, is_graph, layers_of, layers_of_graphs
+from ..keras_versions import copy_with, is_graph, layers_of, layers_of_graphs
 from .batch_normalization import BatchNormalization
 from .strided_convolution import StridedConv2D, has_wrong_gradient
 
@@ -132,7 +132,7 @@ def _with_norms_changed(model: keras.Model, momentum: float | None):
         config.update(synchronized=True, momentum=momentum or layer.momentum)
         return BatchNormalization.from_config(config)
 
-    copy = _with_layers_exchanged(model, replace)
+    copy = copy_with(model, replace)
     changed = []
     if unsynchronised:
         changed.append(
@@ -179,7 +179,7 @@ def with_keras_layers(model: keras.Model) -> keras.Model:
                 return theirs.from_config(layer.get_config())
         return None
 
-    return _with_layers_exchanged(model, replace) if is_graph(model) else model
+    return copy_with(model, replace) if is_graph(model) else model
 
 
 def with_right_gradients(model: keras.Model) -> keras.Model:
@@ -194,20 +194,13 @@ def with_right_gradients(model: keras.Model) -> keras.Model:
     """
     if not any(map(_is_exchanged, layers_of_graphs(model))):
         return model
-    return _with_layers_exchanged(
+    return copy_with(
         model, lambda x: StridedConv2D.from_config(x.get_config()) if _is_exchanged(x) else None
     )
 
 
 def _is_exchanged(layer: keras.layers.Layer) -> bool:
     return type(layer) is keras.layers.Conv2D and has_wrong_gradient(layer)
-
-
-def _with_layers_exchanged(model: keras.Model, replace) -> keras.Model:
-    """Copies a model and its weights; `replace(layer)` is the new layer, `None` to copy it."""
-    copy = clone_with(model, replace)
-    copy.set_weights(model.get_weights())
-    return copy
 
 
 def _differences(model: keras.Model) -> tuple[str, ...]:

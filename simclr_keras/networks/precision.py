@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import keras
 
-from ..keras_versions import clone_with, layer_like
+from ..keras_versions import copy_with, layer_like
 from ..settings import MixedPrecision
 
 
@@ -43,6 +43,4 @@ def copy_of(network: keras.Model, mixed_precision: MixedPrecision = "none") -> k
             return None
         return layer_like(layer, dtype=f"mixed_{mixed_precision}")
 
-    copy = clone_with(network, replace)
-    copy.set_weights(network.get_weights())
-    return copy
+    return copy_with(network, replace)

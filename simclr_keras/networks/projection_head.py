@@ -206,7 +206,7 @@ class ProjectionHead(keras.layers.Layer):
         elif norms and not norms[0].weights:
             normalization = "none"
         head = cls(
-            dense[-1].units if dense else cls().output_dim,
+            model.output_shape[-1],
             len(dense),
             dense[0].units if len(dense) > 1 else None,
             normalization,

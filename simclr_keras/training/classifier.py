@@ -85,7 +85,7 @@ class ClassifierTraining(StepModel):
         self.parts = [(optimizer, variables)]
         if last:
             self.parts.append((LARS(schedule, weight_decay=0.0, min_rank=3), last))
-        keras.Model.compile(self, optimizer=optimizer)
+        self.compile(optimizer=optimizer)
         for part in self.parts:
             build_optimizer(*part)
 

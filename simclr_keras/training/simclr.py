@@ -9,6 +9,7 @@ import tensorflow as tf
 from ..data.images import to_unit_range
 from ..keras_versions import (
     apply_gradients,
+    build_optimizer,
     optimizer_state,
     random_states,
     tensorflow_variables,
@@ -155,7 +156,16 @@ class SimCLR(StepModel):
                     f"`compile({name}=...)` has no effect on SimCLR. {instead} Received: "
                     f"{name}={kwargs[name]!r}"
                 )
-        super().compile(optimizer, jit_compile=jit_compile, **kwargs)
+        count = tf.distribute.get_strategy().num_replicas_in_sync
+        count = max(count, self.distribute_strategy.num_replicas_in_sync)
+        if jit_compile and count > 1:
+            raise ValueError(
+                "`jit_compile=True` does not work with several replicas: TensorFlow cannot "
+                "compile a step whose variables live on several devices. Leave it out. "
+                f"Received: jit_compile=True with {count} replicas"
+            )
+        super().compile(optimizer=optimizer, jit_compile=jit_compile, **kwargs)
+        build_optimizer(self.optimizer, self.trainable_variables)
 
     def call(self, images: tf.Tensor, training: bool = False) -> tf.Tensor:
         features = self.encoder(to_unit_range(images), training=training)

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from ..keras_versions import VersionedModel, build_optimizer
+from ..keras_versions import VersionedModel
 from ..objective import replicas
 from ..seeds import check_seed
 from .step import Logged
@@ -33,31 +33,6 @@ class StepModel(VersionedModel):
         # float32 whatever `keras.config.floatx()` is: the counts of images must be exact.
         self._means = [keras.metrics.Mean(name=name, dtype="float32") for name in logged]
         self.built = True
-
-    def compile(
-        self,
-        optimizer: str | keras.optimizers.Optimizer = "rmsprop",
-        *,
-        jit_compile: bool = False,
-        **kwargs,
-    ) -> None:
-        """Configures training; takes what `keras.Model.compile` takes, and no loss.
-
-        Args:
-            optimizer: Keras optimizer; `LARS` with `WarmupCosine` in the paper.
-            jit_compile: Compile the step with XLA. Off by default: on CPUs it is slower.
-            **kwargs: Of `keras.Model.compile`.
-        """
-        count = tf.distribute.get_strategy().num_replicas_in_sync
-        count = max(count, self.distribute_strategy.num_replicas_in_sync)
-        if jit_compile and count > 1:
-            raise ValueError(
-                "`jit_compile=True` does not work with several replicas: TensorFlow cannot "
-                "compile a step whose variables live on several devices. Leave it out. "
-                f"Received: jit_compile=True with {count} replicas"
-            )
-        super().compile(optimizer=optimizer, jit_compile=jit_compile, **kwargs)
-        build_optimizer(self.optimizer, self.trainable_variables)
 
     def get_compile_config(self) -> dict:
         """What `compile_from_config` needs to compile a loaded model like this one."""
