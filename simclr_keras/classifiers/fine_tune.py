@@ -163,7 +163,7 @@ def build_classifier(
     Args:
         encoder: Images in [0, 1] to features.
         num_classes: C.
-        projection_head: A built head, or none.
+        projection_head: A head, which has random weights if it is not built, or none.
         head_layers: How many of its layers to keep.
         seed: Determines the dense layer's initial weights: normal, standard deviation 0.01.
 
@@ -179,6 +179,9 @@ def build_classifier(
             f"`head_layers` must be between 0 and {layers}, the number of layers in the "
             f"projection head. Received: head_layers={head_layers}"
         )
+    if projection_head and not projection_head.built:  # a copy: the caller's stays as it is
+        projection_head = ProjectionHead.from_config(projection_head.get_config())
+        projection_head.build(encoder.output_shape)
     images = keras.Input(encoder.input_shape[1:], name="images")
     hidden = copy_of(encoder)(images)
     if projection_head:

@@ -10,6 +10,17 @@ from ..keras_versions import copy_with, is_graph, layers_of, layers_of_graphs
 from .batch_normalization import BatchNormalization
 from .strided_convolution import StridedConv2D, has_wrong_gradient
 
+# This package's layers -> those of Keras that compute the same.
+_OF_KERAS = {
+    BatchNormalization: keras.layers.BatchNormalization,
+    StridedConv2D: keras.layers.Conv2D,
+}
+# Rank of a backbone's output -> what makes features of it.
+_POOLING = {
+    3: (keras.layers.GlobalAveragePooling1D, "tokens averaged"),
+    4: (keras.layers.GlobalAveragePooling2D, "feature maps averaged over space"),
+}
+
 
 class PreparedEncoder(typing.NamedTuple):
     """An encoder, with what was changed in it and what still differs.
@@ -43,8 +54,8 @@ def prepare_encoder(
     same weights.
 
     Args:
-        model: Functional, sequential or subclassed; feature maps `(N, H, W, D)` of a KerasCV
-            backbone are averaged over space.
+        model: Functional, sequential or subclassed. Feature maps `(N, H, W, D)` of a KerasCV or
+            KerasHub backbone are averaged over space, tokens `(N, T, D)` over the tokens.
         image_size: Height and width of the images in pixels.
         channels: Image channels C.
         momentum: Momentum of batch normalisation. The SimCLR release uses 0.9; Keras' default
@@ -80,7 +91,7 @@ def prepare_encoder(
         Appendix B.9; Goyal et al. 2017, https://arxiv.org/abs/1706.02677, Section 5.1.
     """
     backbone, changed = _with_norms_changed(model, momentum)
-    if preprocess is None and getattr(model, "include_rescaling", False) and is_keras_cv(model):
+    if preprocess is None and getattr(model, "include_rescaling", False) and is_backbone(model):
         preprocess = keras.layers.Rescaling(255.0, name="preprocess")
     if preprocess is not None:
         changed.append(f"input in [0, 1], mapped by {_described(preprocess)}")
@@ -93,10 +104,11 @@ def prepare_encoder(
             f"{one_line(error)} Received: encoder={model.name}"
         ) from error
     shape = tuple(getattr(features, "shape", ()))
-    if is_keras_cv(model) and len(shape) == 4:
-        features = keras.layers.GlobalAveragePooling2D(name="features")(features)
+    if is_backbone(model) and len(shape) in _POOLING:
+        pooling, text = _POOLING[len(shape)]
+        features = pooling(name="features")(features)
         shape = tuple(features.shape)
-        changed.append("feature maps averaged over space")
+        changed.append(text)
     if len(shape) != 2 or shape[1] is None:
         raise InputError(
             "An encoder must return one tensor of features, shape (N, D); end it with a pooling "
@@ -167,19 +179,16 @@ def with_keras_layers(model: keras.Model) -> keras.Model:
 
     Returns:
         A copy with the same weights and outputs whose file Keras reads without this package; a
-        subclassed model itself, whose layers cannot be replaced.
+        model itself if it has none of them, or is subclassed, so that they cannot be replaced.
     """
+    if not any(type(layer) in _OF_KERAS for layer in layers_of_graphs(model)):
+        return model
 
     def replace(layer):
-        for ours, theirs in (
-            (BatchNormalization, keras.layers.BatchNormalization),
-            (StridedConv2D, keras.layers.Conv2D),
-        ):
-            if type(layer) is ours:
-                return theirs.from_config(layer.get_config())
-        return None
+        theirs = _OF_KERAS.get(type(layer))
+        return theirs and theirs.from_config(layer.get_config())
 
-    return copy_with(model, replace) if is_graph(model) else model
+    return copy_with(model, replace)
 
 
 def with_right_gradients(model: keras.Model) -> keras.Model:
@@ -234,9 +243,9 @@ def _differences(model: keras.Model) -> tuple[str, ...]:
     return tuple(found)
 
 
-def is_keras_cv(model: keras.Model) -> bool:
-    """Whether a model is a KerasCV backbone; does not import KerasCV."""
-    return type(model).__module__.split(".")[0] == "keras_cv"
+def is_backbone(model: keras.Model) -> bool:
+    """Whether a model is one of KerasCV or KerasHub; imports neither."""
+    return type(model).__module__.split(".")[0] in ("keras_cv", "keras_hub")
 
 
 def one_line(error: Exception) -> str:

@@ -3,19 +3,19 @@
 import inspect
 import logging
 import types
-import typing
-import warnings
 
 import keras
 
-from ..errors import InputError, RunFailure, closest
-from .adapter import PreparedEncoder, is_keras_cv, one_line, prepare_encoder
+from ..errors import InputError, closest
+from .adapter import PreparedEncoder, is_backbone, one_line, prepare_encoder
 from .applications_input import applications_input
+from .own_function import function_of, is_function
+from .presets import KERAS_CV, KERAS_HUB, keras_cv_backbone, keras_hub_backbone
 from .resnet import RESNET_DEPTHS, SELECTIVE_KERNEL_RATIO, simclr_resnet
+from .weights_file import load_weights
 
 _LOGGER = logging.getLogger("simclr_keras")
 _RESNET_PREFIX = "simclr_resnet"
-_KERAS_CV_PREFIX = "keras_cv:"
 _MOMENTUM = 0.9  # of batch norm, as in the release
 
 
@@ -40,9 +40,12 @@ def build_encoder(
     Args:
         name: `"simclr_resnet18"`, 34, 50, 101, 152 or 200; an image model of
             keras.applications by its function name in lower case (`"resnet50"`,
-            `"efficientnetb0"`); `"keras_cv:<preset>"`, which downloads the preset; or any
-            `keras.Model` that returns `(N, D)`, whose batch norms are synchronised and whose
-            strided 1x1 convolutions are replaced by equal ones with right gradients on CPUs.
+            `"efficientnetb0"`); `"keras_cv:<preset>"` or `"keras_hub:<preset>"` (needs the extra
+            `keras-hub`), which download the preset; `"module:function"`, a function that returns a
+            model and is imported from the current folder or an installed package; or any
+            `keras.Model` that returns `(N, D)`, and any backbone of KerasCV or KerasHub. Batch norms
+            are synchronised, and strided 1x1 convolutions replaced by equal ones with right
+            gradients on CPUs.
         image_size: Height and width of the images in pixels. The SimCLR ResNets also accept
             any other size.
         channels: Image channels C.
@@ -63,7 +66,7 @@ def build_encoder(
         InputError: If the name is unknown, the model cannot take images of this shape or does
             not return `(N, D)`, the weights do not fit, or an option is only for SimCLR
             ResNets.
-        RunFailure: If a KerasCV preset cannot be downloaded.
+        RunFailure: If a preset cannot be downloaded, or KerasHub is not installed.
 
     Example:
         >>> import simclr_keras as sk
@@ -78,28 +81,35 @@ def build_encoder(
         Chen et al. 2020, https://arxiv.org/abs/2006.10029, Section 3.1: deeper, wider, with
         selective kernels.
     """
-    is_model = not isinstance(name, str)
-    label = name.lower() if isinstance(name, str) else name.name
-    options = (width_multiplier != 1.0, small_image_stem, selective_kernel)
-    if is_model or not label.startswith(_RESNET_PREFIX):
-        if not is_model and not label.startswith(_KERAS_CV_PREFIX):
-            _application(label)  # report a misspelt name before an unsuitable option
-        if any(options):
-            raise InputError(
-                "`width_multiplier`, `small_image_stem` and `selective_kernel` apply to the SimCLR "
-                f"ResNets only. Received: name={label}; use simclr_resnet50 for a ResNet-50 with "
-                "any of them."
-            )
-    if is_model:
-        momentum = _MOMENTUM if is_keras_cv(name) else None  # keep that of a user's own model
-        prepared = prepare_encoder(name, image_size, channels, momentum)
-        _load_weights(prepared.encoder, weights)
-    elif label.startswith(_RESNET_PREFIX):
+    if isinstance(name, str) and is_function(name):
+        label, name = name, function_of(name)(image_size=image_size, channels=channels)
+    else:
+        label = name.lower() if isinstance(name, str) else name.name
+    is_resnet = isinstance(name, str) and label.startswith(_RESNET_PREFIX)
+    is_preset = isinstance(name, str) and label.startswith((KERAS_CV, KERAS_HUB))
+    if isinstance(name, str) and not is_resnet and not is_preset:
+        _application(label)  # report a misspelt name before an unsuitable option
+    if not is_resnet and (width_multiplier != 1.0 or small_image_stem or selective_kernel):
+        raise InputError(
+            "`width_multiplier`, `small_image_stem` and `selective_kernel` apply to the SimCLR "
+            f"ResNets only. Received: name={label}; use simclr_resnet50 for a ResNet-50 with "
+            "any of them."
+        )
+    if is_resnet:
         return _simclr_resnet(
             label, channels, weights, width_multiplier, small_image_stem, selective_kernel
         )
-    elif label.startswith(_KERAS_CV_PREFIX):
-        prepared = _from_keras_cv(label, image_size, channels, weights)
+    if not isinstance(name, str):
+        momentum = _MOMENTUM if is_backbone(name) else None  # keep that of a user's own model
+        prepared = prepare_encoder(name, image_size, channels, momentum)
+        load_weights(prepared.encoder, weights)
+    elif is_preset:
+        make = keras_cv_backbone if label.startswith(KERAS_CV) else keras_hub_backbone
+        backbone, preprocess = make(name, (image_size, image_size, channels), weights)
+        preset = name.partition(":")[2]
+        prepared = prepare_encoder(
+            backbone, image_size, channels, _MOMENTUM, preprocess, preset.split("/")[-1]
+        )
     else:
         prepared = _from_applications(label, image_size, channels, weights)
     if log_changes:
@@ -121,7 +131,7 @@ def _simclr_resnet(label, channels, weights, width_multiplier, small_image_stem,
         SELECTIVE_KERNEL_RATIO if selective else 0.0,
         label,
     )
-    _load_weights(encoder, weights)
+    load_weights(encoder, weights)
     return encoder
 
 
@@ -154,65 +164,6 @@ def _from_applications(label, image_size, channels, weights) -> PreparedEncoder:
     return prepare_encoder(backbone, image_size, channels, _MOMENTUM, preprocess, label)
 
 
-def _from_keras_cv(label, image_size, channels, weights) -> PreparedEncoder:
-    import keras_cv  # takes seconds, and most encoders do not need it
-
-    preset = label.removeprefix(_KERAS_CV_PREFIX)
-    backbones: dict[str, typing.Any] = {
-        name: value
-        for value in vars(keras_cv.models).values()
-        if inspect.isclass(value) and issubclass(value, keras_cv.models.Backbone)
-        for name in value.presets  # type: ignore[attr-defined]
-    }
-    if preset not in backbones:
-        names = (_KERAS_CV_PREFIX + name for name in closest(preset, sorted(backbones)))
-        raise InputError(
-            f"KerasCV has no backbone preset {preset!r}. Closest: {', '.join(names)}. "
-            f"Received: name={label}"
-        )
-    if weights == "imagenet":
-        raise InputError(
-            "KerasCV selects weights by preset: use one such as keras_cv:resnet50_imagenet. "
-            f"Received: name={label}, weights=imagenet"
-        )
-    try:
-        backbone = backbones[preset].from_preset(
-            preset,
-            load_weights=None if weights is None else False,
-            input_shape=(image_size, image_size, channels),
-        )
-    except ValueError as error:
-        raise InputError(
-            f"KerasCV cannot build {preset} for {image_size} x {image_size} x {channels} "
-            f"images: {one_line(error)}"
-        ) from error
-    except OSError as error:
-        raise RunFailure(
-            f"KerasCV cannot download the preset {preset}: {one_line(error)}"
-        ) from error
-    _load_weights(backbone, weights)
-    return prepare_encoder(backbone, image_size, channels, _MOMENTUM, name=preset)
-
-
-def _load_weights(encoder: keras.Model, weights: str | None) -> None:
-    if weights is None:
-        return
-    if weights == "imagenet":
-        raise InputError(
-            "`weights='imagenet'` is available for keras.applications only. "
-            f"Received: name={encoder.name}"
-        )
-    try:
-        with warnings.catch_warnings():  # Keras 3 only warns about layers left random
-            warnings.filterwarnings("error", message=".*freshly-initialized")
-            encoder.load_weights(weights)
-    except (ValueError, OSError, KeyError, UserWarning) as error:
-        raise InputError(
-            f"The weights do not fit {encoder.name}: {one_line(error)} "
-            f"Received: weights={weights}"
-        ) from error
-
-
 def _applications() -> dict:
     """Lower-case function name -> (module name, function), for the installed Keras."""
     found: dict[str, tuple] = {}
@@ -233,8 +184,10 @@ def _parameters(function) -> tuple[str, ...]:
 
 def _unknown(name: str) -> str:
     known = [*(f"{_RESNET_PREFIX}{depth}" for depth in RESNET_DEPTHS), *sorted(_applications())]
+    same_end = [other for other in known if other.endswith(name)]  # resnet18: simclr_resnet18
+    close = list(dict.fromkeys([*same_end, *closest(name, known)]))[:3]
     return (
-        f"There is no encoder named {name!r}. Closest: {', '.join(closest(name, known))}. "
+        f"There is no encoder named {name!r}. Closest: {', '.join(close)}. "
         "Available: all image models of keras.applications, simclr_resnet18 to "
-        "simclr_resnet200 and keras_cv:<preset>."
+        "simclr_resnet200, keras_cv:<preset>, keras_hub:<preset> and module:function."
     )

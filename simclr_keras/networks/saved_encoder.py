@@ -1,12 +1,21 @@
 """Encoders in `.keras` files: `load_encoder` and `save_encoder`."""
 
+import contextlib
+import importlib
 import os
+import pathlib
+import re
+import zipfile
 
 import keras
 
+from ..errors import InputError
 from ..files import whole_file
 from ..keras_versions import check_loadable
-from .adapter import with_fast_norms, with_keras_layers, with_right_gradients
+from .adapter import one_line, with_fast_norms, with_keras_layers, with_right_gradients
+from .projection_head import ProjectionHead
+
+_OPTIONAL = {"keras_cv", "keras_hub"}  # imported here if a file needs them
 
 
 def load_encoder(path: str | os.PathLike) -> keras.Model:
@@ -18,13 +27,17 @@ def load_encoder(path: str | os.PathLike) -> keras.Model:
     files that contain layers of this package, and does not load optimizers.
 
     Args:
-        path: The `.keras` file, written by the same Keras generation (2.15 or 3).
+        path: A run directory, or a `.keras` file; written by the same Keras generation (2.15 or
+            3).
 
     Returns:
         The encoder: images in [0, 1] to features `(N, D)`.
 
     Raises:
-        ValueError: If the file does not exist or has custom layers that Keras does not know.
+        InputError: If a folder holds no finished run, or the file contains classes that Keras
+            does not know: the message names the packages to import. Those of KerasCV and KerasHub
+            are imported here.
+        ValueError: If the file does not exist.
         RunFailure: On Keras 2.15, if `tf_keras` has been imported: loading would hang.
 
     Example:
@@ -39,8 +52,70 @@ def load_encoder(path: str | os.PathLike) -> keras.Model:
     Reference:
         https://keras.io/guides/serialization_and_saving/
     """
+    return with_right_gradients(with_fast_norms(_load(path, "encoder.keras")))
+
+
+def load_projection_head(path: str | os.PathLike) -> ProjectionHead:
+    """Loads the projection head of a run, for example to fine-tune from one of its layers.
+
+    Args:
+        path: A run directory, or its `projection_head.keras`.
+
+    Returns:
+        The head: features `(N, D)` to projections `(N, K)`.
+
+    Raises:
+        InputError: If a folder holds no finished run.
+        ValueError: If the file does not exist.
+        RunFailure: On Keras 2.15, if `tf_keras` has been imported: loading would hang.
+
+    Example:
+        >>> import simclr_keras as sk
+        >>> head = sk.load_projection_head("runs/digits")
+        >>> head.num_layers
+        2
+
+    Reference:
+        Chen et al. 2020, https://arxiv.org/abs/2006.10029, Section 3: fine-tuning from a middle
+        layer of the head.
+    """
+    return ProjectionHead.from_model(_load(path, "projection_head.keras"))
+
+
+def _load(path: str | os.PathLike, of_run: str) -> keras.Model:
+    """Reads a file, or that of a run directory."""
     check_loadable()
-    return with_right_gradients(with_fast_norms(keras.models.load_model(path, compile=False)))
+    path = pathlib.Path(path)
+    if path.is_dir():
+        path = path / of_run
+        if not path.exists():
+            raise InputError(
+                f"{path.parent} is not the directory of a finished run: it has no {of_run}. Give a "
+                "run directory or a .keras file."
+            )
+    needed = _packages(path)
+    for package in _OPTIONAL & needed:
+        with contextlib.suppress(ImportError):
+            importlib.import_module(package)
+    try:
+        return keras.models.load_model(path, compile=False)
+    except TypeError as error:  # Keras found no class of that name
+        if not needed:
+            raise
+        raise InputError(
+            f"{path} contains classes of {', '.join(sorted(needed))}: import the module that defines "
+            "them before you load it, and register them with "
+            f"`keras.saving.register_keras_serializable()`. Keras: {one_line(error)}"
+        ) from error
+
+
+def _packages(path: pathlib.Path) -> set[str]:
+    """Packages of the classes in a `.keras` file, without Keras and this one."""
+    if not zipfile.is_zipfile(path):
+        return set()  # Keras says what is wrong with it
+    with zipfile.ZipFile(path) as file:
+        modules = re.findall(r'"module": "(\w+)', file.read("config.json").decode())
+    return set(modules) - {"keras", "builtins", "simclr_keras"}
 
 
 def save_encoder(encoder: keras.Model, path: str | os.PathLike) -> None:

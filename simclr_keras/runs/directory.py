@@ -11,7 +11,7 @@ from ..errors import InputError, RunFailure
 from ..files import write_json
 from ..keras_versions import KERAS_3
 from ..networks.projection_head import ProjectionHead
-from ..networks.saved_encoder import load_encoder, save_encoder
+from ..networks.saved_encoder import load_encoder, load_projection_head, save_encoder
 from .config import PretrainConfig
 
 _GENERATION = 3 if KERAS_3 else 2
@@ -136,7 +136,7 @@ class RunDirectory:
                 "is one, and repeat its pretrain command: it continues from the last checkpoint "
                 "and writes both."
             )
-        return ProjectionHead.from_model(load_encoder(self.projection_head_file))
+        return load_projection_head(self.projection_head_file)
 
 
 def deciding_settings(config: PretrainConfig) -> dict:

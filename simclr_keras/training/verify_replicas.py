@@ -1,7 +1,6 @@
 """`verify_replicas`: does this encoder train the same on N replicas as on one?"""
 
 import dataclasses
-import importlib
 import os
 from collections.abc import Callable
 
@@ -12,6 +11,7 @@ import tensorflow as tf
 from ..errors import InputError
 from ..keras_versions import clone_with, optimizer_variables
 from ..networks.encoders import build_encoder
+from ..networks.own_function import function_of, is_function
 from ..networks.projection_head import ProjectionHead
 from ..networks.saved_encoder import load_encoder
 from ..seeds import generator, seed_of_32_bits
@@ -92,15 +92,9 @@ def encoder_builder(name: str, image_size: int, **options) -> Callable[[], keras
                 f"There is no file {name}. Give the path of a model saved by Keras."
             )
         return lambda: load_encoder(name)
-    if ":" in name and not name.startswith("keras_cv:"):
-        module, _, function = name.partition(":")
-        try:
-            return getattr(importlib.import_module(module), function)
-        except (ImportError, AttributeError) as error:
-            raise InputError(
-                f"{name} cannot be imported ({error}). Write module:function, with a module on "
-                "PYTHONPATH and a function without arguments that returns the encoder."
-            ) from error
+    if is_function(name):
+        function = function_of(name)
+        return lambda: function(image_size=image_size, channels=3)
     return lambda: build_encoder(name, image_size, log_changes=False, **options)
 
 
