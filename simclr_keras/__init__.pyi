@@ -53,5 +53,6 @@ from .training.schedules import WarmupCosine as WarmupCosine
 from .training.simclr import SimCLR as SimCLR
 from .views.augmenter import SimCLRAugmenter as SimCLRAugmenter
 from .views.cutting import CropCutter as CropCutter
+from .views.two_views import TwoViews as TwoViews
 
 __version__: str

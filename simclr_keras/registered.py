@@ -13,6 +13,7 @@ SAVED_CLASSES = {
     "SimCLR": "training.simclr",
     "SimCLRAugmenter": "views.augmenter",
     "StridedConv2D": "networks.strided_convolution",
+    "TwoViews": "views.two_views",
     "WarmupCosine": "training.schedules",
 }
 

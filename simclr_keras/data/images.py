@@ -3,18 +3,17 @@
 import tensorflow as tf
 
 _TOLERANCE = 1e-3  # for errors of resampling and half precision
-_RANGE_MESSAGE = (
-    "Floating-point images must be in [0, 1] (uint8 images are 0-255). The usual cause is "
-    "`image_dataset_from_directory`, which yields floating-point images in 0-255; fix it "
-    "with `dataset.map(lambda images: images / 255.0)`."
-)
+UNIT_RANGE = (0.0, 1.0)
 
 
-def to_unit_range(images: tf.Tensor) -> tf.Tensor:
+def to_unit_range(
+    images: tf.Tensor, value_range: tuple[float, float] = UNIT_RANGE
+) -> tf.Tensor:
     """Converts images of either range to float32 in [0, 1].
 
     Args:
-        images: uint8 in 0-255 or floating in 0-1, any shape.
+        images: uint8 in 0-255 or floating in `value_range`, any shape.
+        value_range: Minimum and maximum of floating-point images.
 
     Returns:
         float32 of the same shape, in [0, 1].
@@ -34,15 +33,25 @@ def to_unit_range(images: tf.Tensor) -> tf.Tensor:
             f"Received: dtype={images.dtype.name}"
         )
     images = tf.cast(images, tf.float32)
+    low, high = value_range
+    message = (
+        "Floating-point images must be in [0, 1] (uint8 images are 0-255). The usual cause is "
+        "`image_dataset_from_directory`, which yields floating-point images in 0-255; fix it "
+        "with `dataset.map(lambda images: images / 255.0)`, or `value_range=(0, 255)` where "
+        "there is one."
+    )
+    if (low, high) != UNIT_RANGE:
+        images = (images - low) / (high - low)
+        message = f"Floating-point images must be in `value_range`, {low:g} to {high:g}."
     fits = tf.reduce_all((images >= -_TOLERANCE) & (images <= 1.0 + _TOLERANCE))
-    low, high = tf.reduce_min(images), tf.reduce_max(images)
+    least, most = (low + (high - low) * f(images) for f in (tf.reduce_min, tf.reduce_max))
     if tf.executing_eagerly():
         if not fits:
             raise ValueError(
-                f"{_RANGE_MESSAGE} Received: values from {float(low):g} to {float(high):g}"
+                f"{message} Received: values from {float(least):g} to {float(most):g}"
             )
         return images
-    received = [_RANGE_MESSAGE, "Received: values from", low, "to", high]
+    received = [message, "Received: values from", least, "to", most]
     with tf.control_dependencies([tf.debugging.Assert(fits, received)]):
         return tf.identity(images)
 

@@ -4,19 +4,24 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from ..data.images import to_unit_range
+from ..data.images import UNIT_RANGE, to_unit_range
 
 
 def extract_features(
-    encoder: keras.Model, dataset: tf.data.Dataset | np.ndarray | tuple, batch_size: int = 256
+    encoder: keras.Model,
+    dataset: tf.data.Dataset | np.ndarray | tuple,
+    batch_size: int = 256,
+    value_range: tuple[float, float] = UNIT_RANGE,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Encodes images in inference mode; weights and batch-norm statistics do not change.
 
     Args:
         encoder: Model from images in [0, 1] to `(N, D)`.
         dataset: Batches of images or (images, labels), or arrays of either: `(N, H, W, C)`,
-            uint8 in 0-255 or floating in 0-1. Every image is used exactly once.
+            uint8 in 0-255 or floating in `value_range`. Every image is used exactly once.
         batch_size: Images per forward pass, used for arrays only.
+        value_range: Range of floating-point images; (0, 255) for those of
+            `image_dataset_from_directory`.
 
     Returns:
         `(features, labels)`: float32 `(N, D)` and int64 `(N,)`, -1 where there is no label.
@@ -46,7 +51,7 @@ def extract_features(
 
     @tf.function(input_signature=[any_count])
     def forward(images):
-        return tf.cast(encoder(to_unit_range(images), training=False), tf.float32)
+        return tf.cast(encoder(to_unit_range(images, value_range), training=False), tf.float32)
 
     features, labels = [], []
     for batch in dataset:

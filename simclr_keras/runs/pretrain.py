@@ -142,7 +142,7 @@ def pretrain(config: PretrainConfig) -> PretrainResult:
     logs = fit_in_intervals(
         model,
         source,
-        functools.partial(training_batches, config, source, model.augmenter),
+        functools.partial(training_batches, config, source, build_augmenter(config)),
         config.batch_size,
         total_steps,
         interval,

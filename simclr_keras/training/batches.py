@@ -1,6 +1,11 @@
 """What `SimCLR.fit` takes: the images and labels of a batch, and sentences about the rest."""
 
-from collections.abc import Mapping
+import collections.abc
+import contextlib
+import itertools
+import re
+import types
+import typing
 
 import keras
 import numpy as np
@@ -9,6 +14,7 @@ import tensorflow as tf
 from ..data.images import to_unit_range
 
 _CHECKED_ROWS = 64  # of an array, for values outside [0, 1]
+_BATCHED = "Batch the dataset with `dataset.batch(256, drop_remainder=True)`"
 _NO_WEIGHTS = (
     "`sample_weight` and `class_weight` have no meaning for SimCLR: its loss contrasts all images of "
     "a batch with each other. Leave them out."
@@ -29,7 +35,7 @@ def images_and_labels(data) -> tuple:
     """
     if isinstance(data, tuple) and len(data) == 1:
         (data,) = data
-    if isinstance(data, Mapping):
+    if isinstance(data, collections.abc.Mapping):
         if "image" not in data:
             raise ValueError(
                 "A batch that is a dictionary needs the key `image`, as in TFDS. Received: "
@@ -42,16 +48,26 @@ def images_and_labels(data) -> tuple:
     return images, labels
 
 
-def check_batches(x, sample_weight=None, class_weight=None) -> None:
+def checked_batches(
+    x: typing.Any,
+    value_range: tuple[float, float],
+    sample_weight: typing.Any = None,
+    class_weight: typing.Any = None,
+) -> tuple[typing.Any, tf.TensorShape]:
     """Raises a `ValueError` before anything is traced if `fit` cannot train on this.
 
-    Looks at the shapes and dtypes of arrays and datasets and at the values of the first images of
-    an array. Other data, such as generators, is checked while it is read.
+    Looks at the shapes and dtypes of what is given, and at the values of the first images unless
+    it is a dataset. Of a generator, and of a `PyDataset`, the first batch is read.
 
     Args:
         x: First argument of `fit`.
+        value_range: Of floating-point images.
         sample_weight: Of `fit`.
         class_weight: Of `fit`.
+
+    Returns:
+        What to train on: `x`, or a generator that begins with the batch that was read; and the
+        shape of a batch, as far as it is known.
 
     Raises:
         ValueError: If there are weights, or `x` does not hold batches of images.
@@ -60,13 +76,36 @@ def check_batches(x, sample_weight=None, class_weight=None) -> None:
         raise ValueError(_NO_WEIGHTS)
     if isinstance(x, tf.data.Dataset):
         images, _ = images_and_labels(x.element_spec)
-        shape, dtype = images.shape, images.dtype
-        advice = "Batch the dataset with `dataset.batch(256, drop_remainder=True)`"
-    elif isinstance(x, (np.ndarray, tf.Tensor)):
-        images, shape, dtype = x, tf.TensorShape(x.shape), tf.as_dtype(x.dtype)
-        advice = "Give an array of images"
-    else:
-        return
+        _check_specification(images.shape, images.dtype, _BATCHED)
+        return x, images.shape
+    if isinstance(x, (np.ndarray, tf.Tensor)):
+        return x, _check_values(x, value_range, "Give an array of images")
+    if isinstance(x, types.GeneratorType):
+        first = next(x, None)
+        if first is None:
+            raise ValueError("The generator yields nothing: give one with batches of images.")
+        shape = _check_values(images_and_labels(first)[0], value_range, "Yield batches")
+        return _as_tuples(first, x), shape
+    if isinstance(x, keras.utils.Sequence):  # `PyDataset` in Keras 3
+        return x, _check_values(images_and_labels(x[0])[0], value_range, "Return batches")
+    return x, tf.TensorShape(None)
+
+
+def _as_tuples(first, rest) -> collections.abc.Generator:
+    """All batches, as the tuples that Keras wants from a generator."""
+    for batch in itertools.chain([first], rest):
+        yield batch if isinstance(batch, tuple) else (batch,)
+
+
+def _check_values(images, value_range, advice: str) -> tf.TensorShape:
+    some = np.asarray(images[:_CHECKED_ROWS])
+    _check_specification(tf.TensorShape(some.shape), tf.as_dtype(some.dtype), advice)
+    with tf.init_scope():
+        to_unit_range(some, value_range)
+    return tf.TensorShape([None, *some.shape[1:]])
+
+
+def _check_specification(shape: tf.TensorShape, dtype: tf.DType, advice: str) -> None:
     if dtype == tf.string:
         raise ValueError(
             "Images must be decoded: map the dataset with `tf.io.decode_image`, or pretrain on the "
@@ -77,6 +116,19 @@ def check_batches(x, sample_weight=None, class_weight=None) -> None:
             f"Batches must have the shape (N, H, W, C). {advice}; give images without channels "
             f"one with `images[..., None]`. Received: {tuple(shape)}"
         )
-    if isinstance(x, (np.ndarray, tf.Tensor)):
-        with tf.init_scope():
-            to_unit_range(images[:_CHECKED_ROWS])
+
+
+@contextlib.contextmanager
+def in_one_sentence() -> collections.abc.Iterator[None]:
+    """Context in which a traced check of value ranges raises its sentence, as an eager one does.
+
+    Raises:
+        ValueError: Instead of TensorFlow's error, which adds the trace of the graph.
+    """
+    try:
+        yield
+    except tf.errors.InvalidArgumentError as error:
+        found = re.search(r"assertion failed: \[(.*must be in.*)\]", str(error))
+        if found is None:
+            raise
+        raise ValueError(found[1].replace("] [", " ")) from None

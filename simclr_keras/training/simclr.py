@@ -4,9 +4,10 @@ import typing
 from collections.abc import Callable
 
 import keras
+import numpy as np
 import tensorflow as tf
 
-from ..data.images import to_unit_range
+from ..data.images import UNIT_RANGE, to_unit_range
 from ..keras_versions import (
     apply_gradients,
     build_optimizer,
@@ -15,9 +16,11 @@ from ..keras_versions import (
     tensorflow_variables,
     unrepeatable_layers,
 )
+from ..networks.projection_head import ProjectionHead
 from ..objective import replicas
-from .batches import check_batches, images_and_labels
+from .batches import checked_batches, images_and_labels, in_one_sentence
 from .micro_batches import micro_batch_gradients
+from .parts import augmenter_of, encoder_of, features_shape, loss_of
 from .step import contrast_batch, whole_batch_gradients
 from .step_model import StepModel
 
@@ -48,14 +51,18 @@ class SimCLR(StepModel):
     Called on images, the model returns features h = f(x); so does `predict`.
 
     Args:
-        encoder: `keras.Model` from images in [0, 1] to features `(N, D)`; see
-            `build_encoder`.
-        projection_head: Layer from features to projections `(N, K)`; see `ProjectionHead`.
-        augmenter: Layer from images to two views; see `SimCLRAugmenter`.
+        encoder: `keras.Model` from images in [0, 1] to features `(N, D)`, which is trained as it
+            is; or a name for `build_encoder`, which says what it changes.
+        projection_head: Layer from features to projections `(N, K)`. Defaults to
+            `ProjectionHead()`.
+        augmenter: Layer from images to two views, with `call(images, seed, first_position)`; or
+            augmentation layers or a function, which are called twice (see `TwoViews`). Defaults to
+            `SimCLRAugmenter(image_size)`, for views of up to 32 pixels with what the paper uses on
+            CIFAR-10 (Appendix B.9): colour jitter of strength 0.5 and no blur.
         temperature: tau of NT-Xent. Defaults to 0.1.
-        loss: Any callable `(projections_1, projections_2) -> (N,)`, called with the
-            projections of all replicas. Defaults to NT-Xent. Each replica computes NT-Xent, and
-            any `NTXentLoss`, for its own rows only.
+        loss: `"nt-xent"`, `"decoupled"`, or any callable `(projections_1, projections_2) -> (N,)`,
+            called with the projections of all replicas. Defaults to NT-Xent. Each replica computes
+            NT-Xent, and any `NTXentLoss`, for its own rows only.
         probe: Layer from features to C logits, trained alongside the encoder on the labels of
             the batch to monitor progress. Its gradient does not reach the encoder. Images with
             label -1 (no label) are ignored.
@@ -63,20 +70,26 @@ class SimCLR(StepModel):
             batches that do not fit in memory. The loss and its gradient are still those of the
             whole batch, for about a third more work; only batch norm sees one micro-batch at a
             time. The batch must be a multiple of it. Defaults to the whole batch.
+        image_size: Height and width of the views in pixels, for an encoder by name and an
+            augmenter that is not given. Defaults to the encoder's input size, and to 224 for an
+            encoder by name.
+        value_range: Range of floating-point images, in training and when the model is called;
+            (0, 255) for those of `image_dataset_from_directory`. Encoder and views have (0, 1)
+            whatever it is. Defaults to the augmenter's.
         seed: The run's seed. It determines every view, together with the step and the position
             in the batch (in validation, the position in the validation set).
 
     Call arguments:
-        images: `(N, H, W, C)`, uint8 in 0-255 or floating in 0-1.
+        images: `(N, H, W, C)`, uint8 in 0-255 or floating in `value_range`.
 
     Returns:
         Features, float32 `(N, D)`.
 
     Raises:
-        ValueError: If the encoder does not return `(N, D)`; with `micro_batch_size`, if a layer
-            cannot repeat the random draws of a forward pass (for some layers, found only at
-            the first step); at `compile`, if XLA is requested with several replicas, which
-            TensorFlow cannot do.
+        ValueError: If the encoder does not return `(N, D)`, the size of the views is not known, or
+            the augmenter expects other images; with `micro_batch_size`, if a layer cannot repeat
+            the random draws of a forward pass (for some layers, found only at the first step); at
+            `compile`, if XLA is requested with several replicas, which TensorFlow cannot do.
 
     Example:
         >>> import numpy as np
@@ -100,31 +113,40 @@ class SimCLR(StepModel):
 
     def __init__(
         self,
-        encoder: keras.Model,
-        projection_head: keras.layers.Layer,
-        augmenter: keras.layers.Layer,
+        encoder: keras.Model | str,
+        projection_head: keras.layers.Layer | None = None,
+        augmenter: keras.layers.Layer | Callable | None = None,
         temperature: float = 0.1,
-        loss: Callable | None = None,
+        loss: Callable | str | None = None,
         probe: keras.layers.Layer | None = None,
         micro_batch_size: int | None = None,
         seed: int = 0,
+        image_size: int | None = None,
+        value_range: tuple[float, float] | None = None,
         **kwargs,
     ):
         names = ["loss", "contrastive_accuracy"]
         names += ["probe_loss", "probe_accuracy"] if probe is not None else []
         super().__init__(names, seed, **kwargs)
-        output_shape = tuple(encoder.output_shape)
-        if len(output_shape) != 2 or output_shape[1] is None:
+        encoder, image_size = encoder_of(encoder, image_size)
+        augmenter = augmenter_of(augmenter, image_size, value_range)
+        views = getattr(augmenter, "value_range", UNIT_RANGE)
+        if value_range is not None and views not in (UNIT_RANGE, tuple(value_range)):
             raise ValueError(
-                "`encoder` must return features of shape (N, D); end it with a pooling layer. "
-                f"Received: encoder.output_shape={output_shape}"
+                "The model and its augmenter have different value ranges. Give it once. Received: "
+                f"value_range={value_range}, augmenter.value_range={views}"
             )
+        output_shape = features_shape(encoder, getattr(augmenter, "image_size", image_size))
+        projection_head = ProjectionHead() if projection_head is None else projection_head
         self.encoder = encoder
         self.projection_head = projection_head
         self.augmenter = augmenter
         self.temperature = temperature
-        self.contrastive_loss = loss
+        self.contrastive_loss = loss_of(loss, temperature)
         self.probe = probe
+        self.image_size = image_size
+        self.value_range = tuple(value_range or views)
+        self._shape_in_fit = tf.TensorShape(None)
         if micro_batch_size is not None:
             _check_micro_batches(micro_batch_size, augmenter, encoder, projection_head, probe)
         self.micro_batch_size = micro_batch_size
@@ -134,7 +156,7 @@ class SimCLR(StepModel):
 
     def compile(
         self,
-        optimizer: str | keras.optimizers.Optimizer = "rmsprop",
+        optimizer: str | keras.optimizers.Optimizer | None = None,
         *,
         jit_compile: bool = False,
         **kwargs,
@@ -150,6 +172,12 @@ class SimCLR(StepModel):
             ValueError: If XLA is requested with several replicas, or a loss or metrics are given,
                 which this model would not use.
         """
+        if optimizer is None:
+            raise ValueError(
+                "`compile` needs an optimizer, and the paper's needs the number of steps: "
+                "`sk.LARS(sk.WarmupCosine(0.075 * batch_size**0.5, total_steps, warmup_steps), "
+                "weight_decay=1e-6)`. Received: optimizer=None"
+            )
         for name, instead in _NOT_COMPILED.items():
             if kwargs.get(name):
                 raise ValueError(
@@ -168,7 +196,7 @@ class SimCLR(StepModel):
         build_optimizer(self.optimizer, self.trainable_variables)
 
     def call(self, images: tf.Tensor, training: bool = False) -> tf.Tensor:
-        features = self.encoder(to_unit_range(images), training=training)
+        features = self.encoder(to_unit_range(images, self.value_range), training=training)
         return tf.cast(features, tf.float32)
 
     def fit(
@@ -177,8 +205,9 @@ class SimCLR(StepModel):
         """Trains as `keras.Model.fit` does.
 
         Args:
-            x: uint8 images in 0-255 or floating in 0-1, `(N, H, W, C)`; or a dataset of batches:
-                images, (images, labels) or TFDS dictionaries with `image` and `label`.
+            x: Images `(N, H, W, C)`, uint8 in 0-255 or floating in `value_range`; or a dataset,
+                generator or `PyDataset` of batches: images, (images, labels) or TFDS dictionaries
+                with `image` and `label`.
             y: Labels `(N,)` for a probe, if `x` is an array.
             **options: Of `keras.Model.fit`.
 
@@ -189,11 +218,26 @@ class SimCLR(StepModel):
             ValueError: If `x` does not hold batches of images in this range, or there are weights
                 of samples or classes.
         """
-        check_batches(x, options.get("sample_weight"), options.get("class_weight"))
-        return super().fit(x, y, **options)
+        weights = options.get("sample_weight"), options.get("class_weight")
+        x, self._shape_in_fit = checked_batches(x, self.value_range, *weights)
+        with in_one_sentence():
+            return super().fit(x, y, **options)
+
+    def evaluate(self, x: typing.Any = None, y: typing.Any = None, **options) -> typing.Any:
+        """Measures loss and accuracy on the views of other images, as `keras.Model.evaluate` does.
+
+        The views are the same at every evaluation. Takes what `fit` takes.
+        """
+        with in_one_sentence():
+            return super().evaluate(x, y, **options)
+
+    def predict(self, x: typing.Any, **options) -> np.ndarray:
+        """Features of images, `(N, D)`, as `keras.Model.predict` does."""
+        with in_one_sentence():
+            return super().predict(x, **options)
 
     def train_step(self, data) -> dict:
-        images, labels = images_and_labels(data)
+        images, labels = self._images_and_labels(data)
         of_batch = self.micro_batch_size is None
         gradients_of = whole_batch_gradients if of_batch else micro_batch_gradients
         gradients, logs = gradients_of(self, images, labels)
@@ -202,12 +246,20 @@ class SimCLR(StepModel):
         return self.log(logs)
 
     def test_step(self, data) -> dict:
-        images, labels = images_and_labels(data)
+        images, labels = self._images_and_labels(data)
         seen = self._images_seen()
         _, logs = contrast_batch(
             self, images, labels, _VALIDATION_STEP, training=False, seen=seen
         )
         return self.log(logs)
+
+    def _images_and_labels(self, data) -> tuple:
+        images, labels = images_and_labels(data)
+        if not tf.TensorShape(
+            images.shape[1:]
+        ).is_fully_defined():  # from a generator, on Keras 2.15
+            images = tf.ensure_shape(images, self._shape_in_fit)
+        return images, labels
 
     def checkpointed(self) -> dict:
         networks = [self.encoder, self.projection_head, self.probe]
@@ -234,6 +286,8 @@ class SimCLR(StepModel):
             probe=None if self.probe is None else serialize(self.probe),
             micro_batch_size=self.micro_batch_size,
             seed=self.seed,
+            image_size=self.image_size,
+            value_range=self.value_range,
         )
         return config
 

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import keras
 import tensorflow as tf
 
+from ..data.images import UNIT_RANGE, to_unit_range
 from ..keras_versions import scaled
 from ..objective import replicas
 from ..objective.contrast import Contrast, contrast
@@ -80,7 +81,11 @@ def contrast_batch(model, images, labels, step, training: bool, seen=0):
 
 def forward(model, images, first_position, step, training: bool):
     """Features `(2n, D)` and projections `(2n, K)` of both views, in one forward pass."""
-    views = model.augmenter(images, seed=(model.seed, step), first_position=first_position)
+    # One tensor: Keras 3 refuses an argument that mixes numbers and tensors.
+    seed = tf.stack([tf.cast(part, tf.int64) for part in (model.seed, step)])
+    if getattr(model.augmenter, "value_range", UNIT_RANGE) != model.value_range:
+        images = to_unit_range(images, model.value_range)
+    views = model.augmenter(images, seed=seed, first_position=first_position)
     features = model.encoder(tf.concat(views, axis=0), training=training)
     return features, model.projection_head(features, training=training)
 

@@ -10,6 +10,7 @@ from ..data.images import to_unit_range
 from . import crops
 from .parameters import ViewParameters, ViewPolicy
 from .pipeline import pipeline_of
+from .two_views import check_value_range
 
 # (run seed, step), in any of the forms that `SimCLRAugmenter` takes.
 Seed: typing.TypeAlias = "tuple | list | tf.Tensor | None"
@@ -50,13 +51,17 @@ class SimCLRAugmenter(keras.layers.Layer):
         interpolation: `"bilinear"`, or `"bicubic"` as in the original release; both
             antialiased.
         extra_layers: Keras or KerasCV layers that are called last on each view, with
-            `training=True`. They draw their own random numbers, independent of the seed.
+            `training=True`; those with a `value_range` need (0, 1). They draw their own random
+            numbers, independent of the seed.
             `SimCLR(micro_batch_size=...)` draws the views of a step twice, so there they must
             use a generator whose state can be restored, as Keras' layers do; others raise an
             error.
+        value_range: Range of floating-point images; (0, 255) for those of
+            `image_dataset_from_directory`. The views are in [0, 1] whatever it is.
 
     Call arguments:
-        images: `(N, H, W, C)` or one image `(H, W, C)`; uint8 in 0-255 or floating in 0-1.
+        images: `(N, H, W, C)` or one image `(H, W, C)`; uint8 in 0-255 or floating in
+            `value_range`.
             `(N, 2, S, S, C)` holds two crops per image, already cut.
         seed: (run seed, step): two integers, scalar tensors, a mix, or a `(2,)` tensor.
             Without it, every call draws new views.
@@ -99,6 +104,7 @@ class SimCLRAugmenter(keras.layers.Layer):
         brightness: str = "multiplicative",
         blur_sigma: tuple[float, float] = (0.1, 2.0),
         interpolation: str = "bilinear",
+        value_range: tuple[float, float] = (0.0, 1.0),
         **kwargs,
     ):
         # float32 under any dtype policy: float16 would quantise colours and crop coordinates.
@@ -118,6 +124,7 @@ class SimCLRAugmenter(keras.layers.Layer):
         self.blur_sigma = _pair(blur_sigma)
         self.interpolation = interpolation
         self.extra_layers = list(extra_layers)
+        self.value_range = _pair(value_range)
         self._check_arguments()
         self.policy = ViewPolicy(
             image_size=image_size,
@@ -162,6 +169,10 @@ class SimCLRAugmenter(keras.layers.Layer):
         for name in ("color_jitter", "grayscale", "blur"):
             name += "_probability"
             check(0 <= getattr(self, name) <= 1, name, "in [0, 1]")
+        low, high = self.value_range
+        check(low < high, "value_range", "(minimum, maximum) with minimum < maximum")
+        for layer in self.extra_layers:
+            check_value_range(layer)
 
     def build(self, input_shape: tuple | None = None) -> None:
         self.built = True
@@ -199,7 +210,7 @@ class SimCLRAugmenter(keras.layers.Layer):
             return tuple(tf.squeeze(view, 0) for view in views)
         self._warn_about_channels(images.shape[-1])
         if images.dtype != tf.uint8:
-            images = to_unit_range(images)
+            images = to_unit_range(images, self.value_range)
         shape = tf.shape(images)
         positions = first_position + tf.range(shape[0], dtype=tf.int64)
         sides = None if images.shape.rank == 5 else (shape[1], shape[2])
@@ -256,6 +267,7 @@ class SimCLRAugmenter(keras.layers.Layer):
             blur_probability=self.blur_probability,
             blur_sigma=self.blur_sigma,
             interpolation=self.interpolation,
+            value_range=self.value_range,
             extra_layers=[
                 keras.saving.serialize_keras_object(layer) for layer in self.extra_layers
             ],

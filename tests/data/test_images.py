@@ -35,6 +35,19 @@ def test_floating_point_outside_0_1_says_how_to_mend_it(run_mode, wrong):
     assert "Received: values from" in text and f"{wrong:g}" in text
 
 
+def test_another_range_of_floating_point(run_mode):
+    images = tf.constant([-1.0, 0.0, 1.0])
+    np.testing.assert_allclose(run_mode(to_unit_range)(images, (-1.0, 1.0)), [0, 0.5, 1])
+    uint8 = run_mode(to_unit_range)(np.array([51], "uint8"), (-1.0, 1.0))
+    np.testing.assert_allclose(uint8, [0.2])
+    errors = (ValueError, tf.errors.InvalidArgumentError)
+    with pytest.raises(
+        errors, match="must be in `value_range`, -1 to 1.*values from"
+    ) as caught:
+        run_mode(to_unit_range)(tf.constant([-3.0, 7.0]), (-1.0, 1.0))
+    assert "-3" in str(caught.value) and "7" in str(caught.value)
+
+
 def test_works_when_compiled_by_xla():
     images = tf.function(to_unit_range, jit_compile=True)(tf.constant([0.25, 1.0]))
     np.testing.assert_array_equal(images, [0.25, 1.0])

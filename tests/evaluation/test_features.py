@@ -64,3 +64,9 @@ print("counted")
 
 def test_every_example_counts_once_under_a_strategy(run_python):
     assert run_python(SCRIPT).splitlines()[-1] == "counted"
+
+
+def test_images_in_0_to_255(tiny_encoder, rng):
+    images = rng.integers(0, 256, (4, 16, 16, 3), "uint8")
+    floats = extract_features(tiny_encoder, images.astype("float32"), value_range=(0, 255))[0]
+    np.testing.assert_allclose(floats, extract_features(tiny_encoder, images)[0], rtol=1e-6)

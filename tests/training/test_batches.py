@@ -44,7 +44,31 @@ def test_what_people_hold_trains_the_same(model, images):
         options = {"batch_size": 4, "shuffle": False} if y is not None else {}
         losses.append(model.fit(x, y, verbose=0, **options).history["loss"])
         assert model.steps_made == 2
+    for x in (
+        ((images[i : i + 4], LABELS[i : i + 4]) for i in (0, 4)),
+        ({"image": images[i : i + 4], "label": LABELS[i : i + 4]} for i in (0, 4)),
+        Batches(images),
+    ):
+        model.set_weights(start)
+        model.step.assign(0)
+        losses.append(model.fit(x, steps_per_epoch=2, verbose=0, shuffle=False).history["loss"])
+        assert model.steps_made == 2
     np.testing.assert_allclose(losses, [losses[0]] * len(losses), rtol=1e-5)
+
+
+class Batches(keras.utils.Sequence):
+    """A `PyDataset`, as Keras 3 calls it."""
+
+    def __init__(self, images):
+        super().__init__()
+        self.images = images
+
+    def __len__(self):
+        return 2
+
+    def __getitem__(self, index):
+        rows = slice(4 * index, 4 * index + 4)
+        return self.images[rows], LABELS[rows]
 
 
 @pytest.mark.parametrize(
@@ -60,6 +84,12 @@ def test_what_people_hold_trains_the_same(model, images):
             r"needs the key `image`, as in TFDS. Received: \['pixels'\]",
         ),
         (lambda x: _batches((x, LABELS, LABELS)).batch(4), "`sample_weight`.* no meaning"),
+        (lambda x: (image for image in x), r"Yield batches.*Received: \(16, 16, 3\)"),
+        (lambda x: (y for y in ()), "The generator yields nothing"),
+        (
+            lambda x: Batches(x.astype("float32")),
+            r"must be in \[0, 1\].*`value_range=\(0, 255\)`",
+        ),
     ],
 )
 def test_what_cannot_be_trained_on_gets_a_sentence(model, images, make, text):
@@ -67,6 +97,14 @@ def test_what_cannot_be_trained_on_gets_a_sentence(model, images, make, text):
         model.fit(make(images), verbose=0)
     assert "\n" not in str(error.value)
     assert model.steps_made == 0
+
+
+def test_values_of_a_dataset_are_checked_in_the_graph_and_get_one_sentence(model, images):
+    dataset = _batches((images.astype("float32"), LABELS)).batch(4)
+    for use in (model.fit, model.evaluate, model.predict):
+        with pytest.raises(ValueError, match=r"must be in \[0, 1\].*from 0 to 255") as error:
+            use(dataset, verbose=0)
+        assert "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize(

@@ -370,7 +370,7 @@ def test_probe_without_labels_is_an_error(rng, tiny_encoder):
 def test_encoder_must_be_pooled():
     images = keras.Input((16, 16, 3))
     encoder = keras.Model(images, keras.layers.Conv2D(4, 3)(images))
-    with pytest.raises(ValueError, match=re.escape("output_shape=(None, 14, 14, 4)")):
+    with pytest.raises(ValueError, match=re.escape("with output (None, 14, 14, 4)")):
         SimCLR(encoder, ProjectionHead(8), SimCLRAugmenter(16))
 
 
