@@ -16,8 +16,8 @@ import time
 import numpy as np
 from sklearn.neighbors import NearestNeighbors
 
+from simclr_keras.embeddings.file import read_blocks, write_embeddings
 from simclr_keras.evaluation.nearest import nearest
-from simclr_keras.search.embeddings import read_blocks, write_embeddings
 
 
 def main():

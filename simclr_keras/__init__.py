@@ -14,3 +14,4 @@ __version__ = "0.1.0"
 __getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
 
 wrapt.when_imported("keras")(registered.register)
+del lazy_loader, wrapt  # editors would offer them after `sk.`

@@ -3,6 +3,7 @@
 import typer
 
 from ..runs.classifier_config import DistillConfig, FineTuneConfig
+from ..runs.classifier_results import DistillResult, FineTuneResult
 from .options import command_of, print_json
 
 
@@ -11,7 +12,8 @@ def fine_tune(config: FineTuneConfig, as_json: bool):
     """Fine-tune a run's network on few labels; writes RUN/fine-tuned/NAME."""
     from ..runs.fine_tune import fine_tune_run
 
-    _print(config.run, fine_tune_run(config), as_json)
+    result = fine_tune_run(config)
+    _print(config.run, result, f"{result.labels} labels", as_json)
 
 
 @command_of(DistillConfig)
@@ -19,27 +21,25 @@ def distill(config: DistillConfig, as_json: bool):
     """Train a student on a classifier's predictions; writes RUN/distilled/NAME."""
     from ..runs.distill import distill_run
 
-    _print(config.run, distill_run(config), as_json)
+    result = distill_run(config)
+    _print(config.run, result, f"{result.images} images", as_json)
 
 
-def _print(run: str, result: dict, as_json: bool) -> None:
-    trained_on = (
-        f"{result['labels']} labels" if "labels" in result else f"{result['images']} images"
-    )
+def _print(run: str, result: FineTuneResult | DistillResult, trained_on: str, as_json: bool):
     typer.echo(
-        f"{run}/{result['classifier']}: {trained_on}, {result['steps']} steps of "
-        f"{result['batch_size']} ({result['optimizer']}), weights of step {result['best_step']}"
+        f"{run}/{result.classifier}: {trained_on}, {result.steps} steps of "
+        f"{result.batch_size} ({result.optimizer}), weights of step {result.best_step}"
     )
-    if result["test_accuracy"] is None:
+    if result.test is None:
         typer.echo(
             "  not measured: there are no labelled test images (name some with --eval-dataset)"
         )
     else:
-        low, high = result["test"]["top_1_interval"]
-        top_5 = result["test"].get("top_5")
+        low, high = result.test["top_1_interval"]
+        top_5 = result.test.get("top_5")
         typer.echo(
-            f"  test accuracy {100 * result['test_accuracy']:.1f} % "
-            f"(95 % interval {100 * low:.1f} to {100 * high:.1f}; {result['test_images']} images of "
-            f"{result['eval_dataset']})" + (f", top-5 {100 * top_5:.1f} %" if top_5 else "")
+            f"  test accuracy {100 * result.test['top_1']:.1f} % "
+            f"(95 % interval {100 * low:.1f} to {100 * high:.1f}; {result.test_images} images of "
+            f"{result.eval_dataset})" + (f", top-5 {100 * top_5:.1f} %" if top_5 else "")
         )
-    print_json(as_json, result)
+    print_json(as_json, result.to_dict())

@@ -3,6 +3,7 @@
 import typer
 
 from ..runs.config import EvaluateConfig
+from ..runs.evaluate_result import EncoderAccuracy, EvaluateResult
 from .options import command_of, print_json
 
 _CLASSES_SHOWN = 20
@@ -20,14 +21,14 @@ def evaluate(config: EvaluateConfig, as_json: bool):
     _print_classes(results)
     if config.learning_curve:
         _print_learning_curve(results)
-    print_json(as_json, results)
+    print_json(as_json, results.to_dict())
 
 
-def print_accuracies(results: dict) -> None:
+def print_accuracies(results: EvaluateResult) -> None:
     """Prints each encoder's accuracies with their intervals for test-set sampling error."""
     typer.echo(
-        f"{results['train_images']} training and {results['test_images']} test images of "
-        f"{results['dataset']}, {results['classes']} classes, frozen features; accuracy and its "
+        f"{results.train_images} training and {results.test_images} test images of "
+        f"{results.dataset}, {results.classes} classes, frozen features; accuracy and its "
         "95 % interval:"
     )
     for encoder, row in _encoders(results).items():
@@ -38,30 +39,30 @@ def print_accuracies(results: dict) -> None:
                 f"  {encoder if number == 0 else '':<16} {name:<13} {100 * found['top_1']:5.1f} %"
                 f" ({100 * low:.1f} to {100 * high:.1f}){top_5}"
             )
-    if results["classes_without_test_images"]:
-        missing = ", ".join(results["classes_without_test_images"])
+    if results.classes_without_test_images:
+        missing = ", ".join(results.classes_without_test_images)
         typer.echo(f"  no test images of: {missing}")
 
 
-def _encoders(results: dict) -> dict[str, dict]:
-    rows = {"SimCLR": results, "random weights": results.get("random_encoder")}
+def _encoders(results: EvaluateResult) -> dict[str, EncoderAccuracy]:
+    rows = {"SimCLR": results, "random weights": results.random_encoder}
     return {name: row for name, row in rows.items() if row}
 
 
-def _measurements(row: dict) -> dict[str, dict]:
+def _measurements(row: EncoderAccuracy) -> dict[str, dict]:
     names = {"lbfgs": "linear", "sgd": "linear (SGD)"}
-    linear = {names[protocol]: found for protocol, found in row["linear"].items()}
-    return {"kNN": row["knn"], **linear}
+    linear = {names[protocol]: found for protocol, found in row.linear.items()}
+    return {"kNN": row.knn, **linear}
 
 
-def _print_neighbours(results: dict) -> None:
-    by_neighbours = results["knn"]["by_neighbours"]
+def _print_neighbours(results: EvaluateResult) -> None:
+    by_neighbours = results.knn["by_neighbours"]
     typer.echo("\nkNN by number of neighbours, top-1 %:")
     typer.echo("  " + "".join(f"{k:>8}" for k in by_neighbours))
     typer.echo("  " + "".join(f"{100 * a['top_1']:8.1f}" for a in by_neighbours.values()))
 
 
-def _print_classes(results: dict) -> None:
+def _print_classes(results: EvaluateResult) -> None:
     """Prints accuracies per class: of all classes, or of the worst in linear evaluation."""
     measurements = _measurements(results)
     _, linear, *_ = measurements.values()
@@ -83,18 +84,18 @@ def _print_classes(results: dict) -> None:
         cells = [found["per_class"][name] for found in measurements.values()]
         line(name, cells[0]["images"], [f"{100 * cell['accuracy']:.1f}" for cell in cells])
     means = [f"{100 * found['mean_per_class']:.1f}" for found in measurements.values()]
-    line("mean", results["test_images"], means)
+    line("mean", results.test_images, means)
 
 
-def _print_learning_curve(results: dict) -> None:
+def _print_learning_curve(results: EvaluateResult) -> None:
     encoders = _encoders(results)
     typer.echo(
         "\nHow many labels are enough? Ridge regression on frozen features, top-1 %,"
         " mean +- deviation over draws:"
     )
     typer.echo(f"  {'labels per class':<18}" + "".join(f"{name:>18}" for name in encoders))
-    for rows in zip(*(row["learning_curve"] for row in encoders.values())):
+    for rows in zip(*(row.learning_curve for row in encoders.values())):
         cells = [f"{100 * row['mean']:.1f} +- {100 * row['deviation']:.1f}" for row in rows]
         typer.echo(f"  {rows[0]['labels_per_class']:<18}" + "".join(f"{c:>18}" for c in cells))
-    if "learning_curve_picture" in results:
-        typer.echo(f"Picture: {results['learning_curve_picture']}")
+    if results.learning_curve_picture:
+        typer.echo(f"Picture: {results.learning_curve_picture}")

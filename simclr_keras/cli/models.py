@@ -4,8 +4,8 @@ import contextlib
 
 import typer
 
+from ..embeddings.config import EmbedConfig, SearchConfig
 from ..runs.config import ExportConfig
-from ..search.config import EmbedConfig, SearchConfig
 from .options import command_of, print_json
 
 _PARTLY_UNREADABLE = 3
@@ -16,30 +16,22 @@ def export(config: ExportConfig, as_json: bool):
     """Export a SavedModel for TensorFlow Serving and for reuse."""
     from ..runs.export import export as write
 
-    path = write(config)
-    typer.echo(f"Exported model: {path}")
-    print_json(as_json, {"path": str(path)})
+    result = write(config)
+    typer.echo(f"Exported model: {result.path}")
+    print_json(as_json, result.to_dict())
 
 
 @command_of(EmbedConfig)
 def embed(config: EmbedConfig, as_json: bool):
     """Compute embeddings of a folder of images; exit code 3 if some could not be read."""
-    from ..search.embed import embed as write
+    from ..embeddings.embed import embed as write
 
     with _progress("Embedding") as progress:
         result = write(config, progress)
     typer.echo(f"{result.count} embeddings of {result.dimension} numbers: {config.output}")
     for name, why in result.reasons.items():
         typer.echo(f"unreadable: {name} ({why})", err=True)
-    print_json(
-        as_json,
-        {
-            "output": config.output,
-            "embeddings": result.count,
-            "dimension": result.dimension,
-            "unreadable": result.unreadable,
-        },
-    )
+    print_json(as_json, result.to_dict())
     if result.reasons:
         raise typer.Exit(_PARTLY_UNREADABLE)
 
@@ -47,19 +39,19 @@ def embed(config: EmbedConfig, as_json: bool):
 @command_of(SearchConfig)
 def search(config: SearchConfig, as_json: bool):
     """Find nearest neighbours of images, or near-duplicates; writes text and an HTML page."""
-    from ..search.find import search as find
+    from ..embeddings.find import search as find
 
     result = find(config)
-    for row in result["rows"]:
+    for row in result.rows:
         if not config.duplicates:
-            typer.echo(row["query"])
-        for match in row["matches"]:
-            other = f"{row['query']}  " if config.duplicates else ""
-            typer.echo(f"  {match['cosine']:.4f}  {other}{match['path']}")
+            typer.echo(row.query)
+        for match in row.matches:
+            other = f"{row.query}  " if config.duplicates else ""
+            typer.echo(f"  {match.cosine:.4f}  {other}{match.path}")
     if config.duplicates:
-        typer.echo(f"{result['pairs']} pairs with a cosine of at least {config.threshold:g}")
-    typer.echo(f"Page: {result['page']}")
-    print_json(as_json, result)
+        typer.echo(f"{result.pairs} pairs with a cosine of at least {config.threshold:g}")
+    typer.echo(f"Page: {result.page}")
+    print_json(as_json, result.to_dict())
 
 
 @contextlib.contextmanager

@@ -1,6 +1,5 @@
 """The commands `quickstart`, `pretrain`, `report` and `verify-replicas`."""
 
-import dataclasses
 import os
 
 import typer
@@ -22,20 +21,20 @@ def quickstart(config: QuickstartConfig, as_json: bool):
     print_accuracies(results)
     typer.echo("\nAccuracy (%) of a linear classifier, mean +- deviation over label draws:\n")
     typer.echo(f"{'labels per class':<18}{'SimCLR':>14}{'random encoder':>18}{'pixels':>14}")
-    for row in results["few_labels"]:
+    for row in results.few_labels:
         cells = (row[kind] for kind in ("simclr", "random_encoder", "pixels"))
         texts = [f"{100 * c['mean']:.1f} +- {100 * c['deviation']:.1f}" for c in cells]
         typer.echo(f"{row['labels_per_class']:<18}{texts[0]:>14}{texts[1]:>18}{texts[2]:>14}")
     typer.echo("\nSimCLR minus pixels (95 % interval of the mean of paired draws):")
-    for row in results["few_labels"]:
+    for row in results.few_labels:
         gain = row["gain_over_pixels"]
         typer.echo(
             f"  {row['labels_per_class']} per class: {100 * gain['mean']:+.1f} points "
             f"({100 * gain['low']:+.1f} to {100 * gain['high']:+.1f})"
         )
-    typer.echo(f"\nExported model: {results['export']}")
-    typer.echo(f"Pairs of views: {results['picture']}")
-    print_json(as_json, results)
+    typer.echo(f"\nExported model: {results.export}")
+    typer.echo(f"Pairs of views: {results.picture}")
+    print_json(as_json, results.to_dict())
 
 
 @command_of(PretrainConfig)
@@ -49,7 +48,7 @@ def pretrain(config: PretrainConfig, as_json: bool):
     else:
         typer.echo(f"Pretrained {result.steps} steps, loss {result.loss:.4f}.")
     typer.echo(f"Encoder: {os.path.join(result.run_dir, 'encoder.keras')}")
-    print_json(as_json, dataclasses.asdict(result))
+    print_json(as_json, result.to_dict())
 
 
 @command_of(ReportConfig)
@@ -57,7 +56,7 @@ def report(config: ReportConfig, as_json: bool):
     """Draw a run's views, sampled augmentation parameters and curves; writes RUN/report."""
     from ..runs.report import report as draw
 
-    paths = draw(config.run)
+    paths = draw(config).to_dict()
     for path in paths.values():
         typer.echo(path)
     print_json(as_json, paths)
@@ -90,6 +89,6 @@ def verify_replicas(config: VerifyConfig, as_json: bool):
     if report.passed and report.is_blurred:
         verdict += ", within floating-point error"
     typer.echo(f"{config.replicas} replicas {verdict}.")
-    print_json(as_json, {"passed": report.passed, **dataclasses.asdict(report)})
+    print_json(as_json, report.to_dict())
     if not report.passed:
         raise typer.Exit(1)

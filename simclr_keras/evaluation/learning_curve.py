@@ -1,5 +1,6 @@
 """Accuracy for a growing number of labels, by closed-form ridge regression on features."""
 
+import typing
 from collections.abc import Sequence
 
 import numpy as np
@@ -48,7 +49,7 @@ def learning_curve(
     labels_per_class: Sequence[int] | None = None,
     draws: int = 5,
     seed: int = 0,
-) -> list[dict]:
+) -> list[dict[str, typing.Any]]:
     """Test accuracy for growing numbers of labels, to see how many are enough.
 
     For each number, a ridge regression (see `fit_ridge_classifier`) is fitted on that many

@@ -262,14 +262,32 @@ class ExportConfig(TrainedConfig):
 
 @dataclasses.dataclass(frozen=True)
 class ReportConfig(Settings):
-    """The run whose pictures `report` draws."""
+    """The run whose pictures `report` draws.
+
+    Example:
+        >>> import simclr_keras as sk
+        >>> sk.ReportConfig("runs/digits").run
+        'runs/digits'
+
+    Reference:
+        See `report`.
+    """
 
     run: str = setting(MISSING, "A run directory.", argument="RUN")
 
 
 @dataclasses.dataclass(frozen=True)
 class QuickstartConfig(Settings):
-    """Where the quickstart writes."""
+    """Where the quickstart writes.
+
+    Example:
+        >>> import simclr_keras as sk
+        >>> sk.QuickstartConfig().run_dir
+        'runs/digits'
+
+    Reference:
+        See `quickstart`.
+    """
 
     run_dir: str = setting("runs/digits", "Run directory; a finished run is not trained again.")
     output: str = setting("saved_models/digits", "Folder of the exported model.")

@@ -13,8 +13,10 @@ from ..classifiers.training import measure
 from ..distribution.strategy import choose_local_strategy
 from ..networks.encoders import build_encoder
 from ..networks.precision import copy_of
+from ..progress import progress_shown
 from ..seeds import seed_of_32_bits
 from .classifier_config import DistillConfig
+from .classifier_results import DistillResult
 from .classifiers import SavedClassifier, find_classifier
 from .directory import RunDirectory
 from .labelled_data import data_sets, test_part, training_part
@@ -24,7 +26,8 @@ _LOGGER = logging.getLogger("simclr_keras")
 _TEMPERATURES = {"teacher": 0.1, "pretrained": 0.1}
 
 
-def distill_run(config: DistillConfig) -> dict:
+@progress_shown()
+def distill_run(config: DistillConfig) -> DistillResult:
     """Distils a fine-tuned classifier of a run into `RUN/distilled/NAME/`.
 
     The student learns from the teacher's predictions on all training images; labels are used
@@ -35,7 +38,7 @@ def distill_run(config: DistillConfig) -> dict:
         config: The settings.
 
     Returns:
-        The measured result.
+        A `DistillResult`.
 
     Raises:
         InputError: If there is no such teacher, or a classifier of that name has other settings.
@@ -46,7 +49,7 @@ def distill_run(config: DistillConfig) -> dict:
         >>> teacher = sk.FineTuneConfig(run="runs/digits", labels_per_class=1, steps=2, name="a")
         >>> taught = sk.fine_tune_run(teacher)
         >>> result = sk.distill_run(sk.DistillConfig(run="runs/digits", teacher="a", steps=2))
-        >>> result["teacher"], result["images"]
+        >>> result.teacher, result.images
         ('a', 1437)
 
     Reference:
@@ -61,7 +64,7 @@ def distill_run(config: DistillConfig) -> dict:
     finished = saved.finished_result(config)
     if finished is not None:
         _LOGGER.info("%s is finished: nothing to do.", saved.path)
-        return finished
+        return DistillResult(**finished)
     check_results(directory)
     with strategy.scope():
         teacher = teaches.load()
@@ -91,21 +94,21 @@ def distill_run(config: DistillConfig) -> dict:
         )
     # Outside the strategy.
     distilled = distilled._replace(classifier=copy_of(distilled.classifier))
-    result = {
-        "classifier": folder,
-        "teacher": teaches.name,
-        "student": config.student,
-        "parameters": student.count_params(),
+    result = DistillResult(
+        classifier=folder,
+        teacher=teaches.name,
+        student=config.student,
+        parameters=student.count_params(),
         **data_sets(data, pretraining),
-        "images": len(source),
-        "temperature": temperature,
-        "label_weight": config.label_weight,
-        "seed": config.seed,
+        images=len(source),
+        temperature=temperature,
+        label_weight=config.label_weight,
+        seed=config.seed,
         **distilled.summary(),
         **measure(distilled.classifier, test, pretraining.image_size),
-    }
-    saved.save(config, distilled, class_names, result)
-    record_result(directory, "distill", result)
+    )
+    saved.save(config, distilled, class_names, result.to_dict())
+    record_result(directory, "distill", result.to_dict())
     return result
 
 

@@ -1,5 +1,6 @@
 """`evaluate`: how good are the frozen features of a run?"""
 
+import dataclasses
 import typing
 
 import keras
@@ -16,10 +17,12 @@ from ..evaluation.linear_probe import LinearProbe
 from ..evaluation.metrics import classification_metrics, metrics_of_hits
 from ..evaluation.sgd_linear_probe import SGDLinearProbe
 from ..files import write_json
-from ..report.figures import save_learning_curve
+from ..plots.figures import save_learning_curve
+from ..progress import progress_shown
 from ..seeds import seed_of_32_bits
 from .config import EvaluateConfig, PretrainConfig
 from .directory import RunDirectory
+from .evaluate_result import EncoderAccuracy, EvaluateResult
 from .results import check_results, record_result
 from .run_source import run_source
 from .trained_encoder import trained_encoder
@@ -40,7 +43,8 @@ class _Data(typing.NamedTuple):
     run: PretrainConfig  # crops, flip and seed
 
 
-def evaluate(config: EvaluateConfig) -> dict:
+@progress_shown()
+def evaluate(config: EvaluateConfig) -> EvaluateResult:
     """Evaluates a run by weighted kNN and linear evaluation of its frozen features.
 
     Everything is fitted on the training part and measured on the test part: `train/` and
@@ -54,7 +58,7 @@ def evaluate(config: EvaluateConfig) -> dict:
         config: The settings.
 
     Returns:
-        The results, also written to `RUN/evaluation.json` and, with the command, to
+        An `EvaluateResult`, also written to `RUN/evaluation.json` and, with the command, to
         `RUN/results.json`: `knn_accuracy`, `linear_accuracy` and `linear_sgd_accuracy`, with
         the `classification_metrics` of each in `knn` and `linear`.
 
@@ -65,8 +69,8 @@ def evaluate(config: EvaluateConfig) -> dict:
 
     Example:
         >>> import simclr_keras as sk
-        >>> results = sk.evaluate(sk.EvaluateConfig("runs/digits"))
-        >>> results["test_images"], results["classes"], "knn_accuracy" in results
+        >>> result = sk.evaluate(sk.EvaluateConfig("runs/digits"))
+        >>> result.test_images, result.classes, 0 <= result.knn_accuracy <= 1
         (360, 10, True)
 
     Reference:
@@ -91,30 +95,29 @@ def evaluate(config: EvaluateConfig) -> dict:
     )
     data = _Data(train, test, match_classes(train, test), trained.image_size, run)
     measured, tested = np.unique(train.labels), np.unique(data.numbers[test.labels])
-    results = {
-        "dataset": dataset,
-        "eval_dataset": eval_dataset,
-        "train_images": len(train),
-        "test_images": len(test),
-        "classes": len(measured),
-        "classes_without_test_images": [
+    result = EvaluateResult(
+        dataset=dataset,
+        eval_dataset=eval_dataset,
+        train_images=len(train),
+        test_images=len(test),
+        classes=len(measured),
+        classes_without_test_images=[
             class_name(train, label) for label in np.setdiff1d(measured, tested)
         ],
-        "knn_neighbours": min(_KNN_NEIGHBOURS, len(train)),
-        "knn_temperature": _KNN_TEMPERATURE,
+        knn_neighbours=min(_KNN_NEIGHBOURS, len(train)),
+        knn_temperature=_KNN_TEMPERATURE,
         **_measure(trained.encoder, data, config),
-    }
+    )
     if config.compare_random:
         keras.utils.set_random_seed(seed_of_32_bits(run.seed))
         random_encoder = keras.models.clone_model(trained.encoder)
-        results["random_encoder"] = _measure(random_encoder, data, config)
-    if trained.directory:
-        _write(trained.directory, results)
-    return results
+        accuracy = EncoderAccuracy(**_measure(random_encoder, data, config))
+        result = dataclasses.replace(result, random_encoder=accuracy)
+    return _written(trained.directory, result) if trained.directory else result
 
 
 def _measure(encoder: keras.Model, data: _Data, config: EvaluateConfig) -> dict:
-    """The results of one encoder."""
+    """The fields of `EncoderAccuracy`."""
     train, test, numbers, image_size, run = data
     (train_features, train_labels), (test_features, test_labels) = (
         extract_features(encoder, evaluation_dataset(source, image_size, config.batch_size))
@@ -179,18 +182,19 @@ def _measure_knn(train_features, train_labels, test_features, test_labels, class
     }
 
 
-def _write(directory: RunDirectory, results: dict) -> None:
-    if "learning_curve" in results:
-        curves = {"SimCLR": results["learning_curve"]}
-        if "random_encoder" in results:
-            curves["random weights"] = results["random_encoder"]["learning_curve"]
-        results["learning_curve_picture"] = str(
-            save_learning_curve(
-                directory.report / "learning_curve.png",
-                curves,
-                results.get("linear_accuracy"),
-                results["train_images"],
-            )
+def _written(directory: RunDirectory, result: EvaluateResult) -> EvaluateResult:
+    """Writes the result, and the picture that is then part of it."""
+    if result.learning_curve is not None:
+        curves = {"SimCLR": result.learning_curve}
+        if result.random_encoder is not None and result.random_encoder.learning_curve:
+            curves["random weights"] = result.random_encoder.learning_curve
+        picture = save_learning_curve(
+            directory.report / "learning_curve.png",
+            curves,
+            result.linear_accuracy,
+            result.train_images,
         )
-    write_json(directory.evaluation_file, results)
-    record_result(directory, "evaluate", results)
+        result = dataclasses.replace(result, learning_curve_picture=picture)
+    write_json(directory.evaluation_file, result.to_dict())
+    record_result(directory, "evaluate", result.to_dict())
+    return result

@@ -3,6 +3,7 @@
 import dataclasses
 import pathlib
 
+from ..result import Result
 from ..serving.export import export_classifier, export_encoder
 from .classifiers import find_classifier
 from .config import ExportConfig
@@ -10,7 +11,22 @@ from .directory import RunDirectory
 from .trained_encoder import trained_encoder
 
 
-def export(config: ExportConfig) -> pathlib.Path:
+@dataclasses.dataclass(frozen=True)
+class ExportResult(Result):
+    """What `export` wrote.
+
+    Attributes:
+        path: The folder of the exported version.
+    """
+
+    path: pathlib.Path
+
+    def __fspath__(self) -> str:
+        """The path, so that the result can be given where a model is expected."""
+        return str(self.path)
+
+
+def export(config: ExportConfig) -> ExportResult:
     """Exports the encoder of a finished run, or one of its classifiers.
 
     See `simclr_keras.export_encoder` and `simclr_keras.export_classifier`.
@@ -19,15 +35,15 @@ def export(config: ExportConfig) -> pathlib.Path:
         config: The settings.
 
     Returns:
-        The folder of the exported version.
+        An `ExportResult`, which can be given wherever the path of a model is expected.
 
     Raises:
         InputError: If there is no finished run or checkpoint, or the version already exists.
 
     Example:
         >>> import simclr_keras as sk
-        >>> path = sk.export(sk.ExportConfig("runs/digits", output="saved_models/digits"))
-        >>> path.name, (path / "saved_model.pb").exists()
+        >>> exported = sk.export(sk.ExportConfig("runs/digits", output="saved_models/digits"))
+        >>> exported.path.name, (exported.path / "saved_model.pb").exists()
         ('1', True)
 
     Reference:
@@ -35,15 +51,17 @@ def export(config: ExportConfig) -> pathlib.Path:
     """
     common = {name: getattr(config, name) for name in ("version", "weights_dtype", "licence")}
     if config.classifier is not None:
-        return _export_classifier(config, common)
+        return ExportResult(_export_classifier(config, common))
     trained = trained_encoder(config)
-    return export_encoder(
-        trained.encoder,
-        config.output,
-        image_size=trained.image_size,
-        metadata=trained.origin,
-        l2_normalise=config.l2_normalise,
-        **common,
+    return ExportResult(
+        export_encoder(
+            trained.encoder,
+            config.output,
+            image_size=trained.image_size,
+            metadata=trained.origin,
+            l2_normalise=config.l2_normalise,
+            **common,
+        )
     )
 
 

@@ -9,8 +9,10 @@ from ..classifiers.training import measure
 from ..distribution.strategy import choose_local_strategy
 from ..networks.precision import copy_of
 from ..networks.projection_head import ProjectionHead
+from ..progress import progress_shown
 from ..seeds import seed_of_32_bits
 from .classifier_config import FineTuneConfig
+from .classifier_results import FineTuneResult
 from .classifiers import SavedClassifier
 from .directory import RunDirectory
 from .labelled_data import (
@@ -24,7 +26,8 @@ from .results import check_results, record_result
 _LOGGER = logging.getLogger("simclr_keras")
 
 
-def fine_tune_run(config: FineTuneConfig) -> dict:
+@progress_shown()
+def fine_tune_run(config: FineTuneConfig) -> FineTuneResult:
     """Fine-tunes the encoder of a finished run into `RUN/fine-tuned/NAME/`.
 
     The folder holds `classifier.keras`, `classes.json`, `labels.csv` (the labels used),
@@ -37,7 +40,7 @@ def fine_tune_run(config: FineTuneConfig) -> dict:
         config: The settings.
 
     Returns:
-        The measured result.
+        A `FineTuneResult`.
 
     Raises:
         InputError: If there is no finished run, the labels cannot be used, or a classifier of
@@ -48,7 +51,7 @@ def fine_tune_run(config: FineTuneConfig) -> dict:
         >>> import simclr_keras as sk
         >>> config = sk.FineTuneConfig(run="runs/digits", labels_per_class=1, steps=2)
         >>> result = sk.fine_tune_run(config)
-        >>> result["classifier"], result["labels"], result["test_images"]
+        >>> result.classifier, result.labels, result.test_images
         ('fine-tuned/1-per-class-seed0', 10, 360)
 
     Reference:
@@ -62,7 +65,7 @@ def fine_tune_run(config: FineTuneConfig) -> dict:
     finished = saved.finished_result(config)
     if finished is not None:
         _LOGGER.info("%s is finished: nothing to do.", saved.path)
-        return finished
+        return FineTuneResult(**finished)
     check_results(directory)
     source = training_part(config, pretraining)
     chosen = chosen_labels(config, source)
@@ -82,21 +85,21 @@ def fine_tune_run(config: FineTuneConfig) -> dict:
         )
     # Outside the strategy.
     tuned = tuned._replace(classifier=copy_of(tuned.classifier))
-    result = {
-        "classifier": config.folder,
+    result = FineTuneResult(
+        classifier=config.folder,
         **data_sets(config, pretraining),
-        "labels": len(chosen.indices),
-        "classes": len(chosen.class_names),
-        "label_fraction": config.label_fraction,
-        "labels_per_class": config.labels_per_class,
-        "from_scratch": config.from_scratch,
-        "head_layers": config.head_layers,
-        "seed": config.seed,
+        labels=len(chosen.indices),
+        classes=len(chosen.class_names),
+        label_fraction=config.label_fraction,
+        labels_per_class=config.labels_per_class,
+        from_scratch=config.from_scratch,
+        head_layers=config.head_layers,
+        seed=config.seed,
         **tuned.summary(),
         **measure(tuned.classifier, test, pretraining.image_size),
-    }
-    saved.save(config, tuned, chosen.class_names, result, source, chosen)
-    record_result(directory, "fine-tune", result)
+    )
+    saved.save(config, tuned, chosen.class_names, result.to_dict(), source, chosen)
+    record_result(directory, "fine-tune", result.to_dict())
     return result
 
 

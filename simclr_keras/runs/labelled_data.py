@@ -1,5 +1,7 @@
 """The images that a run's classifiers learn from and are measured on."""
 
+import typing
+
 import numpy as np
 
 from ..classifiers.labels import LabelList, choose_labels, read_labels
@@ -11,7 +13,7 @@ from .config import PretrainConfig
 from .run_source import run_source
 
 
-def data_sets(config: ClassifierConfig, pretraining: PretrainConfig) -> dict[str, str]:
+def data_sets(config: ClassifierConfig, pretraining: PretrainConfig) -> dict[str, typing.Any]:
     """The names of the data to train on, `dataset`, and to measure on, `eval_dataset`."""
     dataset = config.dataset or pretraining.dataset
     return {"dataset": dataset, "eval_dataset": config.eval_dataset or dataset}

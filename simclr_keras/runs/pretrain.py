@@ -21,6 +21,8 @@ from ..networks.normalization import replace_batch_norm
 from ..networks.precision import precision
 from ..networks.projection_head import ProjectionHead
 from ..objective.nt_xent import NTXentLoss, collapsed_loss
+from ..progress import progress_shown
+from ..result import Result
 from ..seeds import seed_of_32_bits
 from ..training.callbacks import (
     CollapseWarning,
@@ -46,7 +48,7 @@ _DEVICE_MARGIN = 8 / 7  # crops on the device are cut from 256 pixels for views 
 
 
 @dataclasses.dataclass(frozen=True)
-class PretrainResult:
+class PretrainResult(Result):
     """What `pretrain` did.
 
     Attributes:
@@ -62,11 +64,16 @@ class PretrainResult:
     loss: float | None
 
 
+@progress_shown()
 def pretrain(config: PretrainConfig) -> PretrainResult:
     """Pretrains an encoder without labels into a run directory; continues an unfinished run.
 
     A continued run ends with the same weights as an uninterrupted one: data order and views are
     functions of (seed, step), and everything else is in the checkpoint.
+
+    Progress, a line per interval, goes to the logger `simclr_keras`: to standard error unless
+    the program has set up logging. `logging.getLogger("simclr_keras").setLevel("WARNING")`
+    silences it.
 
     Args:
         config: The settings.

@@ -1,6 +1,8 @@
 """`quickstart`: the whole pipeline on scikit-learn's digits, in minutes on a CPU."""
 
+import dataclasses
 import pathlib
+import typing
 
 import keras
 import numpy as np
@@ -11,10 +13,12 @@ from ..data.images import to_unit_range
 from ..evaluation.features import extract_features
 from ..evaluation.linear_probe import LinearProbe
 from ..files import write_json
-from ..report.views import draw_views
+from ..plots.views import draw_views
+from ..progress import progress_shown
 from .config import EvaluateConfig, ExportConfig, PretrainConfig, QuickstartConfig
 from .directory import RunDirectory
 from .evaluate import evaluate
+from .evaluate_result import EvaluateResult
 from .export import export
 from .pretrain import build_augmenter, pretrain
 from .run_source import run_source
@@ -45,29 +49,53 @@ def pretrain_config(run_dir: str) -> PretrainConfig:
     )
 
 
-def quickstart(config: QuickstartConfig) -> dict:
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class QuickstartResult(EvaluateResult):
+    """What `quickstart` measured, as `EvaluateResult`, and wrote.
+
+    Attributes:
+        few_labels: The rows of `compare_few_labels`.
+        export: The folder of the exported version.
+        picture: Pairs of views.
+    """
+
+    few_labels: list[dict[str, typing.Any]]
+    export: pathlib.Path
+    picture: pathlib.Path
+
+
+@progress_shown()
+def quickstart(config: QuickstartConfig) -> QuickstartResult:
     """Pretrains, evaluates and exports an encoder on the digits; draws pairs of views.
 
     Args:
         config: The settings.
 
     Returns:
-        `knn_accuracy`, `linear_accuracy`, `few_labels` (see `compare_few_labels`), and the
-        paths `export` and `picture`.
+        A `QuickstartResult`.
+
+    Example:
+        >>> import simclr_keras as sk
+        >>> config = sk.QuickstartConfig(run_dir="runs/quick", output="saved_models/quick")
+        >>> result = sk.quickstart(config)  # doctest: +SKIP
+
+    Reference:
+        Chen et al. 2020, https://arxiv.org/abs/2002.05709.
     """
     run_dir, output = config.run_dir, config.output
     pretraining = pretrain_config(run_dir)
     pretrain(pretraining)
     directory = RunDirectory(run_dir)
-    results = evaluate(EvaluateConfig(run_dir, compare_random=True))
-    results["few_labels"] = compare_few_labels(directory)
-    write_json(directory.evaluation_file, results)
+    measured = evaluate(EvaluateConfig(run_dir, compare_random=True))
+    few_labels = compare_few_labels(directory)
+    write_json(directory.evaluation_file, {**measured.to_dict(), "few_labels": few_labels})
     augmenter, source = build_augmenter(pretraining), run_source(pretraining, "train")
     picture = draw_views(source, augmenter, directory.report, pretraining.seed)["views"]
     version = pathlib.Path(output) / "1"
     if not version.exists():
-        version = export(ExportConfig(run_dir, output=output))
-    return {**results, "export": str(version), "picture": str(picture)}
+        version = export(ExportConfig(run_dir, output=output)).path
+    fields = {f.name: getattr(measured, f.name) for f in dataclasses.fields(measured)}
+    return QuickstartResult(**fields, few_labels=few_labels, export=version, picture=picture)
 
 
 def compare_few_labels(directory: RunDirectory) -> list[dict]:

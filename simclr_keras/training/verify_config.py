@@ -13,6 +13,14 @@ class VerifyConfig(Settings):
 
     Raises:
         InputError: If a value is outside its range, or the batch does not divide evenly.
+
+    Example:
+        >>> import simclr_keras as sk
+        >>> sk.VerifyConfig(encoder="resnet50", image_size=64).replicas
+        2
+
+    Reference:
+        See `verify_replicas`.
     """
 
     encoder: str = setting(

@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import typing
 from collections.abc import Callable
 
 import keras
@@ -14,6 +15,8 @@ from ..networks.encoders import build_encoder
 from ..networks.own_function import function_of, is_function
 from ..networks.projection_head import ProjectionHead
 from ..networks.saved_encoder import load_encoder
+from ..progress import progress_shown
+from ..result import Result
 from ..seeds import generator, seed_of_32_bits
 from ..views.augmenter import SimCLRAugmenter
 from .compare_layers import compare_layers
@@ -31,7 +34,7 @@ _MORE_RUNS = 2
 
 
 @dataclasses.dataclass(frozen=True)
-class ReplicaReport:
+class ReplicaReport(Result):
     """How much training on N replicas differed from training on one.
 
     Attributes:
@@ -71,6 +74,9 @@ class ReplicaReport:
         """Whether rounding alone may cause differences above the tolerance."""
         return _MARGIN * self.rounding > self.tolerance
 
+    def to_dict(self) -> dict[str, typing.Any]:
+        return {"passed": self.passed, **super().to_dict()}
+
 
 def encoder_builder(name: str, image_size: int, **options) -> Callable[[], keras.Model]:
     """A function that builds the encoder, to be called under each strategy.
@@ -98,6 +104,7 @@ def encoder_builder(name: str, image_size: int, **options) -> Callable[[], keras
     return lambda: build_encoder(name, image_size, log_changes=False, **options)
 
 
+@progress_shown()
 def verify_replicas(config: VerifyConfig) -> ReplicaReport:
     """Trains an encoder on one and on N replicas with the same data and compares the results.
 
@@ -122,6 +129,16 @@ def verify_replicas(config: VerifyConfig) -> ReplicaReport:
 
     Raises:
         InputError: If the encoder does not exist, or TensorFlow has already been used.
+
+    Example:
+        >>> import simclr_keras as sk
+        >>> config = sk.VerifyConfig(width_multiplier=0.25, image_size=16)
+        >>> sk.verify_replicas(config).passed  # doctest: +SKIP
+        True
+
+    Reference:
+        Chen et al. 2020, https://arxiv.org/abs/2002.05709, Section 2.2: batch norm over all
+        devices.
     """
     replicas, image_size, steps = config.replicas, config.image_size, config.steps
     batch_size, seed = config.batch_size or 8 * replicas, config.seed

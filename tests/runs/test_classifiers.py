@@ -61,16 +61,14 @@ def test_a_fine_tuned_classifier_and_its_files(run, tuned):
     test = load_source("digits", "test")
     logits = np.array(saved.load()(test.images / np.float32(255), training=False))
     hits = int((logits.argmax(axis=1) == test.labels).sum())
-    assert result["test_images"] == 360 and result["test_accuracy"] == pytest.approx(hits / 360)
+    assert result.test_images == 360 and result.test_accuracy == pytest.approx(hits / 360)
     assert saved.read_class_names() == tuple("0123456789")
     rows = list(csv.DictReader((folder / "labels.csv").open()))
     train = load_source("digits", "train")
     assert all(str(train.labels[int(row["index"])]) == row["label"] for row in rows)
-    assert (
-        result["labels"] == len(rows) == 70
-    )  # 5 % of 139 to 146 images in each of ten classes
+    assert result.labels == len(rows) == 70  # 5 % of 139 to 146 images in each of ten classes
     (entry,) = _entries(run, "fine-tuned/5pct-seed0")
-    assert entry["measured"] == "fine-tune" and entry["result"] == result
+    assert entry["measured"] == "fine-tune" and entry["result"] == result.to_dict()
 
 
 def test_only_the_chosen_labels_are_given_to_training(run, monkeypatch):
@@ -120,7 +118,7 @@ def test_interrupted_commands_end_as_uninterrupted_ones(run, tuned, interrupted_
         (distill_run, DistillConfig(**common, teacher="5pct-seed0", name="whole")),
     ):
         whole, again = command(config), dataclasses.replace(config, name="again")
-        folder = run / whole["classifier"].replace("whole", "again")
+        folder = run / whole.classifier.replace("whole", "again")
         checkpoints = run / "checkpoints" / folder.parent.name / "again"
         with interrupted_after(2):
             command(again)
@@ -129,7 +127,7 @@ def test_interrupted_commands_end_as_uninterrupted_ones(run, tuned, interrupted_
             command(dataclasses.replace(again, seed=1))
         continued = command(again)
         assert not checkpoints.exists()
-        assert continued == {**whole, "classifier": continued["classifier"]}
+        assert continued == dataclasses.replace(whole, classifier=continued.classifier)
         weights = [
             SavedClassifier(x).load().get_weights() for x in (folder, folder.with_name("whole"))
         ]
@@ -203,23 +201,23 @@ def test_from_scratch_begins_with_random_weights_of_the_seed(run, monkeypatch):
 def test_from_a_teacher_to_students_and_to_an_export(run, tuned, tmp_path):
     common = dict(run=str(run), teacher="5pct-seed0", steps=2, batch_size=8)
     same = distill_run(DistillConfig(**common))
-    assert same["temperature"] == 0.1 and same["images"] == 1437
-    assert same["classifier"] == "distilled/5pct-seed0" and same["test_images"] == 360
+    assert same.temperature == 0.1 and same.images == 1437
+    assert same.classifier == "distilled/5pct-seed0" and same.test_images == 360
     copy = distill_run(DistillConfig(**common, student="teacher", label_weight=0.5))
-    assert copy["parameters"] == same["parameters"]
+    assert copy.parameters == same.parameters
     small = distill_run(
         DistillConfig(**common, student="simclr_resnet18", student_width=0.0625)
     )
-    assert small["temperature"] == 1.0 and small["parameters"] < same["parameters"] / 3
+    assert small.temperature == 1.0 and small.parameters < same.parameters / 3
     assert distill_run(DistillConfig(**common)) == same  # finished
     (entry,) = _entries(run, "distilled/5pct-seed0-teacher")
-    assert entry["measured"] == "distill" and entry["result"] == copy
+    assert entry["measured"] == "distill" and entry["result"] == copy.to_dict()
     out = str(tmp_path / "m")
     with pytest.raises(InputError, match="more than one classifier 5pct-seed0. Name one of: "):
         export(ExportConfig(run, output=out, classifier="5pct-seed0"))
     path = export(
         ExportConfig(run, output=out, classifier="distilled/5pct-seed0-simclr_resnet18")
-    )
+    ).path
     metadata = json.loads((path / "metadata.json").read_text())
     assert metadata["class_names"] == list("0123456789")
     assert metadata["classifier"] == "distilled/5pct-seed0-simclr_resnet18"
@@ -245,8 +243,8 @@ def test_labels_of_a_list_for_images_without_any(image_folder, tmp_path, untrain
     (tmp_path / "mine.csv").write_text("\n".join(["path,label", *lines]) + "\n")
     config = _config(run, labels=str(tmp_path / "mine.csv"))
     result = fine_tune_run(config)
-    assert result["classifier"] == "fine-tuned/mine-seed0"
-    assert result["labels"] == 6 and result["test_accuracy"] is None
+    assert result.classifier == "fine-tuned/mine-seed0"
+    assert result.labels == 6 and result.test_accuracy is None
     saved = find_classifier(RunDirectory(run), None)
     assert saved.read_class_names() == ("dogs", "zebras")
     # The folder has dogs, class 1 of two there and class 0 here, and cats, which are no class
@@ -298,17 +296,17 @@ def test_other_data_is_measured_whole_by_a_classifier_and_its_student(
     other = str(shutil.copytree(image_folder, tmp_path / "other"))
     training = dict(run=str(run), steps=1, batch_size=4)
     tuned = fine_tune_run(FineTuneConfig(**training, eval_dataset=other))
-    assert (tuned["labels"], tuned["test_images"]) == (12, 12)
+    assert (tuned.labels, tuned.test_images) == (12, 12)
     # The teacher learned from all labels of the run's folder: measured on a fifth of it, its
     # student would know them.
     student = distill_run(DistillConfig(**training, label_weight=0.5))
-    assert (student["images"], student["test_images"]) == (12, 12)
-    assert student["eval_dataset"] == tuned["eval_dataset"] == other
+    assert (student.images, student.test_images) == (12, 12)
+    assert student.eval_dataset == tuned.eval_dataset == other
     with_splits = str(tmp_path / "splits")
     shutil.copytree(image_folder, f"{with_splits}/train")
     shutil.copytree(image_folder / "cats", f"{with_splits}/test/cats")
     again = fine_tune_run(FineTuneConfig(**training, eval_dataset=with_splits, name="again"))
-    assert (again["labels"], again["test_images"]) == (12, 6)
+    assert (again.labels, again.test_images) == (12, 6)
 
 
 def test_labels_by_index_count_within_the_training_split(
@@ -325,9 +323,9 @@ def test_labels_by_index_count_within_the_training_split(
     run = untrained_run(tmp_path / "run", "made")
     training = dict(run=str(run), steps=1, batch_size=4)
     tuned = fine_tune_run(FineTuneConfig(**training, labels_per_class=3))
-    rows = list(csv.DictReader((run / tuned["classifier"] / "labels.csv").open()))
+    rows = list(csv.DictReader((run / tuned.classifier / "labels.csv").open()))
     chosen = {int(row["index"]): row["label"] for row in rows}
-    assert len(chosen) == 6 and tuned["test_images"] == 4  # a fifth of 16 labels
+    assert len(chosen) == 6 and tuned.test_images == 4  # a fifth of 16 labels
     assert all(whole.class_names[labels[k]] == name for k, name in chosen.items())
     given = []
 

@@ -11,7 +11,11 @@ from simclr_keras.data.datasets import load_source
 from simclr_keras.errors import InputError, RunFailure
 from simclr_keras.runs.config import EvaluateConfig
 from simclr_keras.runs.directory import RunDirectory
-from simclr_keras.runs.evaluate import evaluate
+
+
+def evaluate(config):
+    """The result as it is written and printed."""
+    return sk.evaluate(config).to_dict()
 
 
 @pytest.fixture
@@ -182,3 +186,15 @@ def test_what_is_printed(run, capsys):
     row = results["learning_curve"][2]
     curve = f"{100 * row['mean']:.1f} +- {100 * row['deviation']:.1f}"
     assert any(line.split()[:1] == ["5"] and curve in line for line in lines)
+
+
+def test_what_python_gets(run):
+    result = sk.evaluate(EvaluateConfig(run.path, compare_random=True, learning_curve=True))
+    assert result.test_images == 7 and result.linear_sgd_accuracy is None
+    assert result.knn_accuracy == result.knn["top_1"]
+    assert (
+        result.random_encoder.linear_accuracy == result.random_encoder.linear["lbfgs"]["top_1"]
+    )
+    assert result.learning_curve_picture == run.report / "learning_curve.png"
+    keys = list(json.loads(run.evaluation_file.read_text()))
+    assert keys == list(result.to_dict()) and "linear_sgd_accuracy" not in keys

@@ -272,11 +272,11 @@ def test_folder_of_many_sizes_and_its_evaluation(image_folder, tmp_path):
     run = tmp_path / "run"
     config = _config(run, dataset=str(image_folder), batch_size=4, steps=2, image_size=16)
     pretrain(config)
-    results = evaluate(EvaluateConfig(run, compare_random=True))
-    assert results["train_images"] + results["test_images"] == 12
-    for row in (results, results["random_encoder"]):
-        assert 0 <= row["knn_accuracy"] <= 1 and 0 <= row["linear_accuracy"] <= 1
-    assert json.loads((run / "evaluation.json").read_text()) == results
+    result = evaluate(EvaluateConfig(run, compare_random=True))
+    assert result.train_images + result.test_images == 12
+    for row in (result, result.random_encoder):
+        assert 0 <= row.knn_accuracy <= 1 and 0 <= row.linear_accuracy <= 1
+    assert json.loads((run / "evaluation.json").read_text()) == result.to_dict()
 
 
 def test_evaluation_needs_labels_and_a_finished_run(image_folder, tmp_path, untrained_run):

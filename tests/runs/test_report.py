@@ -3,7 +3,7 @@ import pytest
 import tensorflow as tf
 from conftest import SMALL_NETWORK
 
-from simclr_keras import PretrainConfig, pretrain
+from simclr_keras import PretrainConfig, ReportConfig, pretrain
 from simclr_keras.errors import InputError
 from simclr_keras.runs.report import report
 
@@ -19,9 +19,10 @@ def test_pictures_of_a_folder(image_folder, tmp_path, untrained_run, crop):
     settings = {"image_size": 16, "batch_size": 4, "steps": 2, "crop": crop}
     run = untrained_run(tmp_path / "run", image_folder, **settings)
     (run / "history.csv").write_text(HISTORY)
-    paths = report(run)
-    assert set(paths) == {"views", "draws", "curves"}
-    for path in paths.values():
+    result = report(ReportConfig(str(run)))
+    assert result.curves == run / "report" / "curves.png"
+    assert set(result.to_dict()) == {"views", "draws", "curves"}
+    for path in result.to_dict().values():
         picture = tf.io.decode_png(tf.io.read_file(path)).numpy()
         assert picture.shape[1] > 400 and picture.std() > 10
 
@@ -45,9 +46,9 @@ def test_pictures_show_what_was_trained_on(tmp_path, monkeypatch):
         settings = {**SMALL_NETWORK, "image_size": 16, "batch_size": 4, "steps": 2}
         pretrain(PretrainConfig(dataset="digits", run_dir=str(run), probe=True, **settings))
     monkeypatch.setattr(
-        "simclr_keras.report.views.save_view_pairs", lambda *a: shown.append(a) or a[0]
+        "simclr_keras.plots.views.save_view_pairs", lambda *a: shown.append(a) or a[0]
     )
-    report(run)
+    report(ReportConfig(str(run)))
     (first,) = (views for step, views in trained if step == 0)
     _, images, view_1, view_2 = shown[0]
     assert len(images) == len(view_1) == len(view_2) == 4
@@ -56,4 +57,4 @@ def test_pictures_show_what_was_trained_on(tmp_path, monkeypatch):
 
 def test_a_run_is_needed(tmp_path):
     with pytest.raises(InputError, match="There is no run in"):
-        report(tmp_path)
+        report(ReportConfig(str(tmp_path)))

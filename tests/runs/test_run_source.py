@@ -6,7 +6,7 @@ import pytest
 
 from simclr_keras import PretrainConfig
 from simclr_keras.runs.classifier_config import DistillConfig, FineTuneConfig
-from simclr_keras.runs.config import EvaluateConfig
+from simclr_keras.runs.config import EvaluateConfig, ReportConfig
 from simclr_keras.runs.distill import distill_run
 from simclr_keras.runs.evaluate import evaluate
 from simclr_keras.runs.fine_tune import fine_tune_run
@@ -30,7 +30,7 @@ def test_what_a_run_left_out_later_commands_leave_out_too(run, image_folder, cap
         "evaluate elsewhere": lambda: evaluate(EvaluateConfig(run, eval_dataset=str(other))),
         "fine-tune": lambda: fine_tune_run(FineTuneConfig(**training)),
         "distill": lambda: distill_run(DistillConfig(**training)),
-        "report": lambda: report(run),
+        "report": lambda: report(ReportConfig(str(run))),
     }
     measured = {}
     for name, command in commands.items():
@@ -40,9 +40,9 @@ def test_what_a_run_left_out_later_commands_leave_out_too(run, image_folder, cap
         for folder in (image_folder, other) if "else" in name else (image_folder,):
             assert f"1 of 13 images in {folder} cannot be read: cats/broken" in caplog.text
     for name, images in (("evaluate", (9, 3)), ("evaluate elsewhere", (12, 12))):
-        assert (measured[name]["train_images"], measured[name]["test_images"]) == images
-    assert measured["fine-tune"]["labels"] == measured["distill"]["images"] == 9
-    assert measured["fine-tune"]["test_images"] == 3
+        assert (measured[name].train_images, measured[name].test_images) == images
+    assert measured["fine-tune"].labels == measured["distill"].images == 9
+    assert measured["fine-tune"].test_images == 3
 
 
 def test_the_seed_and_the_folder_of_the_run_are_taken(image_folder, monkeypatch):

@@ -24,7 +24,7 @@ def official():
 
 
 def test_export_of_an_official_checkpoint_serves_its_features(official, tmp_path):
-    path = export(ExportConfig(output=str(tmp_path / "model"), official=official))
+    path = export(ExportConfig(output=str(tmp_path / "model"), official=official)).path
     metadata = json.loads((path / "metadata.json").read_text())
     assert metadata["encoder"] == "simclr_resnet18" and metadata["image_size"] == 32
     assert metadata["official_checkpoint"] == "r18_1x_sk0.tar.gz"
@@ -40,8 +40,8 @@ def test_evaluation_of_an_official_checkpoint(official, image_folder, tmp_path, 
     results = evaluate(
         EvaluateConfig(dataset=str(image_folder), official=official, image_size=16)
     )
-    assert results["train_images"] + results["test_images"] == 12
-    assert 0 <= results["knn_accuracy"] <= 1 and 0 <= results["linear_accuracy"] <= 1
+    assert results.train_images + results.test_images == 12
+    assert 0 <= results.knn_accuracy <= 1 and 0 <= results.linear_accuracy <= 1
     assert sorted(tmp_path.rglob("*")) == before  # there is no run to write to
     with pytest.raises(InputError, match="`official` needs a labelled dataset"):
         evaluate(EvaluateConfig(official=official))

@@ -4,9 +4,9 @@ import pytest
 import tensorflow as tf
 
 from simclr_keras import ExportedEncoder, export_classifier
+from simclr_keras.embeddings.config import EmbedConfig
+from simclr_keras.embeddings.embed import embed
 from simclr_keras.errors import InputError
-from simclr_keras.search.config import EmbedConfig
-from simclr_keras.search.embed import embed
 from simclr_keras.serving.versions import read_metadata
 
 

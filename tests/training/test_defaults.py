@@ -6,9 +6,9 @@ import pytest
 
 from simclr_keras import PretrainConfig, scale_learning_rate
 from simclr_keras.classifiers.settings import TrainingSettings
+from simclr_keras.embeddings.config import EmbedConfig, SearchConfig
 from simclr_keras.runs.classifier_config import DistillConfig, FineTuneConfig
 from simclr_keras.runs.config import EvaluateConfig, ExportConfig, QuickstartConfig
-from simclr_keras.search.config import EmbedConfig, SearchConfig
 from simclr_keras.training.defaults import (
     LEARNING_RATES,
     WEIGHT_DECAYS,

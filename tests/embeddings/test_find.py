@@ -5,19 +5,19 @@ import pytest
 import tensorflow as tf
 
 from simclr_keras import export_encoder
+from simclr_keras.embeddings.config import EmbedConfig, SearchConfig
+from simclr_keras.embeddings.embed import embed
+from simclr_keras.embeddings.find import search
 from simclr_keras.errors import InputError
 from simclr_keras.evaluation.nearest import nearest
-from simclr_keras.search.config import EmbedConfig, SearchConfig
-from simclr_keras.search.embed import embed
-from simclr_keras.search.find import search
 
 
 def find_neighbours(embeddings, queries, neighbours=10, **settings):
-    return search(SearchConfig(embeddings, queries, neighbours, **settings))
+    return search(SearchConfig(embeddings, queries, neighbours, **settings)).to_dict()
 
 
 def find_duplicates(embeddings, **settings):
-    return search(SearchConfig(embeddings, duplicates=True, **settings))
+    return search(SearchConfig(embeddings, duplicates=True, **settings)).to_dict()
 
 
 @pytest.fixture(params=[".npz", ".parquet"])

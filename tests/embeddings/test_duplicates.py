@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from simclr_keras.search import duplicates as module
-from simclr_keras.search.duplicates import near_duplicates
+from simclr_keras.embeddings import duplicates as module
+from simclr_keras.embeddings.duplicates import near_duplicates
 
 
 @pytest.mark.parametrize("block", [3, 16, 2048])

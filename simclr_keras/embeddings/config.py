@@ -48,6 +48,14 @@ class SearchConfig(Settings):
     Raises:
         InputError: If a value is outside its range, or not exactly one of queries and
             duplicates is given.
+
+    Example:
+        >>> import simclr_keras as sk
+        >>> sk.SearchConfig("photos.npz", ["photos/cat.jpg"], neighbours=5).duplicates
+        False
+
+    Reference:
+        See `search`.
     """
 
     embeddings: str = setting(MISSING, "A file that embed wrote.", argument="EMBEDDINGS")

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from simclr_keras import SimCLRAugmenter
-from simclr_keras.report.draws import collect_draws
+from simclr_keras.plots.draws import collect_draws
 
 
 def test_what_is_drawn_lies_where_it_is_meant_to():

@@ -3,6 +3,7 @@
 import dataclasses
 import os
 import pathlib
+import typing
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -13,13 +14,14 @@ from ..data.folders import find_images
 from ..data.images import resize_and_center_crop
 from ..data.sources import FileSource, ImageSource, why_unreadable
 from ..errors import InputError
+from ..result import Result
 from ..serving.versions import embedding_dimension, find_version, load_exported, read_metadata
 from .config import EmbedConfig
-from .embeddings import check_suffix, read_info, read_vectors, write_embeddings
+from .file import check_suffix, read_info, read_vectors, write_embeddings
 
 
 @dataclasses.dataclass(frozen=True)
-class EmbedResult:
+class EmbedResult(Result):
     """What `embed` wrote.
 
     Attributes:
@@ -48,6 +50,14 @@ class EmbedResult:
     def embeddings(self) -> np.ndarray:
         """float32 `(N, D)`, a row for each path; read from the file."""
         return read_vectors(self.output)
+
+    def to_dict(self) -> dict[str, typing.Any]:
+        return {
+            "output": str(self.output),
+            "embeddings": self.count,
+            "dimension": self.dimension,
+            "unreadable": self.unreadable,
+        }
 
 
 def embed(

@@ -1,7 +1,7 @@
 import numpy as np
 import tensorflow as tf
 
-from simclr_keras.report.figures import (
+from simclr_keras.plots.figures import (
     save_curves,
     save_draws,
     save_learning_curve,

@@ -10,10 +10,10 @@ from simclr_keras.data.datasets import evaluation_dataset, load_source
 from simclr_keras.data.decoding import decode_image
 from simclr_keras.data.images import resize_and_center_crop
 from simclr_keras.data.sources import ArraySource
+from simclr_keras.embeddings.config import EmbedConfig
+from simclr_keras.embeddings.embed import embed
+from simclr_keras.embeddings.file import read_info
 from simclr_keras.errors import InputError
-from simclr_keras.search.config import EmbedConfig
-from simclr_keras.search.embed import embed
-from simclr_keras.search.embeddings import read_info
 
 
 @pytest.fixture

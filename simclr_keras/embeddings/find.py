@@ -1,5 +1,6 @@
 """`search`: finds neighbours of images, or near-duplicates, and writes a page of pictures."""
 
+import dataclasses
 import logging
 import os
 import pathlib
@@ -12,10 +13,11 @@ from ..data.decoding import decode_image
 from ..data.images import resize_and_center_crop
 from ..errors import InputError
 from ..evaluation.nearest import nearest
+from ..result import Result
 from .config import EmbedConfig, SearchConfig
 from .duplicates import near_duplicates
 from .embed import embed
-from .embeddings import EmbeddingsInfo, read_blocks, read_info, read_vectors
+from .file import EmbeddingsInfo, read_blocks, read_info, read_vectors
 from .page import thumbnail, write_page
 
 _LOGGER = logging.getLogger("simclr_keras")
@@ -24,7 +26,48 @@ _PAGE_PAIRS = 200  # most similar pairs shown on a page
 _MOST_PAIRS = 100_000
 
 
-def search(config: SearchConfig) -> dict:
+@dataclasses.dataclass(frozen=True)
+class Match(Result):
+    """An image that was found.
+
+    Attributes:
+        path: Its name among the embeddings.
+        cosine: Cosine similarity to the query.
+    """
+
+    path: str
+    cosine: float
+
+
+@dataclasses.dataclass(frozen=True)
+class SearchRow(Result):
+    """What was found for one query.
+
+    Attributes:
+        query: The query; the first image of a pair of near-duplicates.
+        matches: The nearest first; the second image of a pair of near-duplicates.
+    """
+
+    query: str
+    matches: list[Match]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SearchResult(Result):
+    """What `search` found.
+
+    Attributes:
+        rows: One for each query, or for each pair of near-duplicates.
+        pairs: The number of pairs, if near-duplicates were searched for.
+        page: The page of pictures.
+    """
+
+    rows: list[SearchRow]
+    pairs: int | None = None
+    page: pathlib.Path
+
+
+def search(config: SearchConfig) -> SearchResult:
     """The nearest embedded images of each query, or pairs of near-duplicates.
 
     The search is exact, by cosine similarity. The results are also shown on a page of pictures.
@@ -33,51 +76,54 @@ def search(config: SearchConfig) -> dict:
         config: The settings.
 
     Returns:
-        `rows` of a `query` and its `matches` (`path`, `cosine`; one match for a pair of
-        near-duplicates), `page`, and for near-duplicates the number of `pairs`.
+        A `SearchResult`.
 
     Raises:
         InputError: If a file is missing or cannot be read.
+
+    Example:
+        >>> import simclr_keras as sk
+        >>> model = sk.export(sk.ExportConfig("runs/digits", output="saved_models/digits"))
+        >>> embedded = sk.embed(sk.EmbedConfig(model, "digits", split="test", output="e.npz"))
+        >>> found = sk.search(sk.SearchConfig("e.npz", embedded.paths[:1], neighbours=3))
+        >>> found.rows[0].query, len(found.rows[0].matches)
+        ('digits/test/0', 3)
+
+    Reference:
+        Johnson, Douze & Jegou 2017, "Billion-scale similarity search with GPUs",
+        https://arxiv.org/abs/1702.08734, Section 2: exact search.
     """
     return _duplicates(config) if config.duplicates else _neighbours(config)
 
 
-def _neighbours(config: SearchConfig) -> dict:
+def _neighbours(config: SearchConfig) -> SearchResult:
     embeddings, queries = config.embeddings, config.queries or []
     info = read_info(embeddings)
     place_of = {path: place for place, path in enumerate(info.paths)}
     known = [place_of.get(query) for query in queries]
     vectors = _query_vectors(config, info, known)
     places, cosines = nearest(vectors, read_blocks(embeddings), config.neighbours + 1)
-    rows: list[dict] = []
+    rows: list[SearchRow] = []
     pictures = _Pictures(info, config.images)
     for query, itself, found, similar in zip(queries, known, places, cosines):
         matches = [(p, c) for p, c in zip(found, similar) if p != itself][: config.neighbours]
-        rows.append(
-            {
-                "query": query,
-                "matches": [{"path": info.paths[p], "cosine": float(c)} for p, c in matches],
-            }
-        )
+        rows.append(SearchRow(query, [Match(info.paths[p], float(c)) for p, c in matches]))
     page = write_page(
         config.page or _beside(embeddings, "neighbours"),
         "Nearest neighbours",
         (
             [
-                (row["query"], "", pictures.of(row["query"], itself is None)),
-                *(
-                    (m["path"], f"{m['cosine']:.4f}", pictures.of(m["path"]))
-                    for m in row["matches"]
-                ),
+                (row.query, "", pictures.of(row.query, itself is None)),
+                *((m.path, f"{m.cosine:.4f}", pictures.of(m.path)) for m in row.matches),
             ]
             for row, itself in zip(rows, known)
         ),
         f"Cosine similarity among {len(info.paths)} embeddings of {info.model or embeddings}",
     )
-    return {"rows": rows, "page": str(page)}
+    return SearchResult(rows=rows, page=page)
 
 
-def _duplicates(config: SearchConfig) -> dict:
+def _duplicates(config: SearchConfig) -> SearchResult:
     embeddings, threshold = config.embeddings, config.threshold
     info = read_info(embeddings)
     pairs, cosines = near_duplicates(read_vectors(embeddings), threshold, _MOST_PAIRS)
@@ -87,7 +133,7 @@ def _duplicates(config: SearchConfig) -> dict:
             _MOST_PAIRS,
         )
     rows = [
-        {"query": info.paths[a], "matches": [{"path": info.paths[b], "cosine": float(cosine)}]}
+        SearchRow(info.paths[a], [Match(info.paths[b], float(cosine))])
         for (a, b), cosine in zip(pairs, cosines)
     ]
     pictures = _Pictures(info, config.images)
@@ -96,8 +142,8 @@ def _duplicates(config: SearchConfig) -> dict:
         "Near-duplicates",
         (
             [
-                (name, f"{row['matches'][0]['cosine']:.4f}" if place else "", pictures.of(name))
-                for place, name in enumerate((row["query"], row["matches"][0]["path"]))
+                (name, f"{row.matches[0].cosine:.4f}" if place else "", pictures.of(name))
+                for place, name in enumerate((row.query, row.matches[0].path))
             ]
             for row in rows[:_PAGE_PAIRS]
         ),
@@ -105,7 +151,7 @@ def _duplicates(config: SearchConfig) -> dict:
         f"{len(info.paths)} images, the most similar first"
         + (f"; the first {_PAGE_PAIRS} are shown" if len(rows) > _PAGE_PAIRS else ""),
     )
-    return {"rows": rows, "pairs": len(rows), "page": str(page)}
+    return SearchResult(rows=rows, pairs=len(rows), page=page)
 
 
 def _query_vectors(config: SearchConfig, info: EmbeddingsInfo, known) -> np.ndarray:

@@ -1,14 +1,14 @@
 import numpy as np
 import pytest
 
-from simclr_keras.errors import InputError
-from simclr_keras.search import embeddings
-from simclr_keras.search.embeddings import (
+from simclr_keras.embeddings import file as embeddings
+from simclr_keras.embeddings.file import (
     read_blocks,
     read_info,
     read_vectors,
     write_embeddings,
 )
+from simclr_keras.errors import InputError
 
 
 def _write(path, vectors, size=7):

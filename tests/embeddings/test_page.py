@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from simclr_keras.search.page import thumbnail, write_page
+from simclr_keras.embeddings.page import thumbnail, write_page
 
 
 class _Images(html.parser.HTMLParser):

@@ -1,0 +1,100 @@
+"""What `fine_tune_run` and `distill_run` return."""
+
+import dataclasses
+import typing
+
+from ..result import Result
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TrainingResult(Result):
+    """How a classifier was trained, and how accurate it is.
+
+    Attributes:
+        seed: The seed.
+        steps: Steps of the training.
+        batch_size: Images per step.
+        optimizer: The optimizer.
+        learning_rate: Its peak learning rate.
+        best_step: The step whose weights were kept.
+        validation_accuracy: Accuracy on the validation part at that step; `None` without one.
+        test_images: Images of the test part, each measured once; 0 without one.
+        test_accuracy: Accuracy on them; `None` without any.
+        test: The `classification_metrics` on them; `None` without any.
+    """
+
+    seed: int
+    steps: int
+    batch_size: int
+    optimizer: str
+    learning_rate: float
+    best_step: int
+    validation_accuracy: float | None
+    test_images: int
+    test_accuracy: float | None
+    test: dict[str, typing.Any] | None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class FineTunedOn(Result):
+    """What a classifier was fine-tuned on.
+
+    Attributes:
+        classifier: Its folder in the run: `fine-tuned/NAME`.
+        dataset: The data of the training part.
+        eval_dataset: The data of the test part.
+        labels: The number of labels used.
+        classes: The number of classes.
+        label_fraction: The setting of this name.
+        labels_per_class: The setting of this name.
+        from_scratch: Whether training began with random weights.
+        head_layers: Layers of the projection head that the classifier begins with.
+    """
+
+    classifier: str
+    dataset: str
+    eval_dataset: str
+    labels: int
+    classes: int
+    label_fraction: float | None
+    labels_per_class: int | None
+    from_scratch: bool
+    head_layers: int
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DistilledOn(Result):
+    """What a student was trained on.
+
+    Attributes:
+        classifier: Its folder in the run: `distilled/NAME`.
+        teacher: The name of the teacher.
+        student: The setting of this name.
+        parameters: The number of the student's parameters.
+        dataset: The data of the training part.
+        eval_dataset: The data of the test part.
+        images: Images of the training part.
+        temperature: Temperature of the teacher's predictions.
+        label_weight: Weight of the labels in the loss.
+    """
+
+    classifier: str
+    teacher: str
+    student: str
+    parameters: int
+    dataset: str
+    eval_dataset: str
+    images: int
+    temperature: float
+    label_weight: float
+
+
+# The fields of the last base class come first.
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class FineTuneResult(TrainingResult, FineTunedOn):
+    """What `fine_tune_run` did: see `FineTunedOn` and `TrainingResult`."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DistillResult(TrainingResult, DistilledOn):
+    """What `distill_run` did: see `DistilledOn` and `TrainingResult`."""
