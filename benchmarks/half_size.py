@@ -57,7 +57,7 @@ def main():
                 ExportConfig(
                     options.run, output=os.path.join(folder, dtype), weights_dtype=dtype
                 )
-            )
+            ).path
             sizes[dtype] = sum(p.stat().st_size for p in (path / "variables").iterdir()) / 1e6
             models[dtype] = load_exported(path)
         accuracy, cosine, reference = {}, {}, None

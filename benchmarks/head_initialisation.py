@@ -48,7 +48,7 @@ def measure(seed: int) -> list[float]:
         few = [
             row["simclr"]["mean"] for row in compare_few_labels(RunDirectory(config.run_dir))
         ]
-        return [loss, found["knn_accuracy"], found["linear_accuracy"], *few]
+        return [loss, found.knn_accuracy, found.linear_accuracy, *few]
 
 
 def main():

@@ -111,8 +111,8 @@ def measure(method: str, choice: dict, seed: int) -> float:
             learning_rate=arguments.distill_learning_rate,
             temperature=arguments.temperature,
         )
-        return sk.distill_run(config)["test_accuracy"]
-    return sk.fine_tune_run(config)["test_accuracy"]
+        return sk.distill_run(config).test_accuracy
+    return sk.fine_tune_run(config).test_accuracy
 
 
 rows = {method: [] for method in METHODS}

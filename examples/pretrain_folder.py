@@ -3,7 +3,7 @@
     python examples/pretrain_folder.py photos/ --steps 200
 
 Shows the whole pipeline in Python: the functions that `simclr-keras pretrain`, `evaluate`,
-`export` and `embed` call. A real run needs thousands of steps; 200 show that the loss falls.
+`export`, `embed` and `search` call. A real run needs thousands of steps; 200 show that the loss falls.
 Sub-folders are classes; only `evaluate` needs them.
 """
 
@@ -35,12 +35,19 @@ print(sk.pretrain(config))
 
 # 3. How good are the frozen features? Needs class folders.
 try:
-    results = sk.evaluate(sk.EvaluateConfig(arguments.run_dir, compare_random=True))
-    print(f"kNN {results['knn_accuracy']:.3f}, linear {results['linear_accuracy']:.3f}")
+    result = sk.evaluate(sk.EvaluateConfig(arguments.run_dir, compare_random=True))
+    print(f"kNN {result.knn_accuracy:.3f}, linear {result.linear_accuracy:.3f}")
 except sk.InputError as error:
     print(error)
 
 # 4. A SavedModel for TensorFlow Serving, and the folder's embeddings computed with it.
-model = sk.export(sk.ExportConfig(arguments.run_dir, output="saved_models/example"))
-config = sk.EmbedConfig(str(model), arguments.folder, output="embeddings.npz")
-print(sk.embed(config).embeddings.shape)
+exported = sk.export(sk.ExportConfig(arguments.run_dir, output="saved_models/example"))
+config = sk.EmbedConfig(str(exported.path), arguments.folder, output="embeddings.npz")
+embedded = sk.embed(config)
+print(embedded.embeddings.shape)
+
+# 5. The images most similar to the first one, and a page that shows them.
+found = sk.search(sk.SearchConfig(str(embedded.output), embedded.paths[:1], neighbours=5))
+for match in found.rows[0].matches:
+    print(f"{match.cosine:.3f}  {match.path}")
+print(found.page)

@@ -35,6 +35,14 @@ RESULTS = {
     "config.batch_size": "int",
     "sk.pretrain(config)": "PretrainResult",
     "sk.pretrain(config).loss": "float | None",
+    'sk.evaluate(sk.EvaluateConfig("run")).knn_accuracy': "float",
+    'sk.fine_tune_run(sk.FineTuneConfig(run="run")).test_accuracy': "float | None",
+    'sk.distill_run(sk.DistillConfig(run="run")).images': "int",
+    'sk.export(sk.ExportConfig("run", output="model")).path': "Path",
+    'sk.report(sk.ReportConfig("run")).views': "Path",
+    'sk.search(sk.SearchConfig("e.npz", ["a.jpg"])).rows[0].matches[0].cosine': "float",
+    "sk.verify_replicas(sk.VerifyConfig()).passed": "bool",
+    "sk.quickstart(sk.QuickstartConfig()).export": "Path",
 }
 
 
@@ -67,6 +75,7 @@ def test_notebooks_offer_exactly_the_public_names():
     [
         "build_encoder",
         "pretrain",
+        "search",
         "ProjectionHead",
         pytest.param("SimCLR", marks=pytest.mark.slow),  # jedi reads all of keras.Model
     ],
@@ -86,7 +95,9 @@ def test_jedi_goes_to_the_definition(script):
     user = script(text)
     for line, name in enumerate(sk.__all__, start=2):
         (found,) = user.goto(line, 4, follow_imports=True)
-        assert found.module_path == pathlib.Path(inspect.getsourcefile(getattr(sk, name)))
+        assert found.module_path == pathlib.Path(
+            inspect.getsourcefile(inspect.unwrap(getattr(sk, name)))
+        )
         assert found.name == name
 
 

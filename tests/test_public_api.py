@@ -54,6 +54,12 @@ def test_editors_see_what_is_public():
     assert set(dir(sk)) == set(sk.__all__) and "SimCLR" in dir(sk)
 
 
+def test_no_folder_hides_a_public_name():
+    """Importing a package replaces the attribute of its name: `sk.search` must stay callable."""
+    folders = {info.name for info in pkgutil.iter_modules(sk.__path__)}
+    assert not folders & set(sk.__all__)
+
+
 def test_unknown_names_are_attribute_errors():
     with pytest.raises(AttributeError, match="SimClr"):
         sk.SimClr  # noqa: B018
