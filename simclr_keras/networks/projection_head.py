@@ -160,6 +160,19 @@ class ProjectionHead(keras.layers.Layer):
             outputs.append(tf.nn.relu(hidden) if index < self.num_layers - 1 else hidden)
         return outputs
 
+    def compute_output_shape(self, input_shape: tuple, layers: int | None = None) -> tuple:
+        layers = self.num_layers if layers is None else layers
+        if layers == 0:
+            return tuple(input_shape)
+        is_last = layers == self.num_layers
+        width = self.output_dim if is_last else self.hidden_dim or input_shape[-1]
+        return (*input_shape[:-1], width)
+
+    def compute_output_spec(self, features, training=False, layers=None):
+        """Of Keras 3, whose own would not know `layers`."""
+        shape = self.compute_output_shape(features.shape, layers)
+        return keras.KerasTensor(shape, dtype=self.compute_dtype)
+
     def apply_copies(self, features: tf.Tensor, layers: int | None = None) -> tf.Tensor:
         """Applies new layers with the weights of the first `layers` to a functional tensor.
 

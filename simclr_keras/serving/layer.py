@@ -51,6 +51,8 @@ class ExportedEncoder(keras.layers.Layer):
     """
 
     def __init__(self, model_path: str | os.PathLike, trainable: bool = False, **kwargs):
+        # Under a half-precision policy Keras would round the images before the export gets them.
+        kwargs["dtype"] = "float32"
         super().__init__(trainable=trainable, **kwargs)
         self.model_path = os.fspath(model_path)
         self._dimension = embedding_dimension(model_path)

@@ -177,11 +177,17 @@ class SimCLRAugmenter(keras.layers.Layer):
     def build(self, input_shape: tuple | None = None) -> None:
         self.built = True
 
-    def __call__(self, images, seed=None, first_position=0):
-        # Keras 3 refuses an argument that mixes tensors and numbers.
-        return super().__call__(
-            images, seed=_as_seed(seed), first_position=tf.cast(first_position, tf.int64)
-        )
+    def __call__(self, images, seed=None, first_position=0, **options):
+        # Keras 3 refuses an argument that mixes tensors and numbers. Without a seed, `call` draws
+        # one: drawn here, it would be a constant of a functional model.
+        seed = None if seed is None else _as_seed(seed)
+        first_position = tf.cast(first_position, tf.int64)
+        return super().__call__(images, seed=seed, first_position=first_position, **options)
+
+    def compute_output_shape(self, input_shape: tuple) -> tuple[tuple, tuple]:
+        images = () if len(input_shape) == 3 else tuple(input_shape[:1])
+        view = (*images, self.image_size, self.image_size, input_shape[-1])
+        return view, view
 
     def call(
         self, images: tf.Tensor, seed: Seed = None, first_position: int | tf.Tensor = 0
