@@ -42,12 +42,12 @@ except sk.InputError as error:
 
 # 4. A SavedModel for TensorFlow Serving, and the folder's embeddings computed with it.
 exported = sk.export(sk.ExportConfig(arguments.run_dir, output="saved_models/example"))
-config = sk.EmbedConfig(str(exported.path), arguments.folder, output="embeddings.npz")
+config = sk.EmbedConfig(exported.path, arguments.folder, output="embeddings.npz")
 embedded = sk.embed(config)
 print(embedded.embeddings.shape)
 
 # 5. The images most similar to the first one, and a page that shows them.
-found = sk.search(sk.SearchConfig(str(embedded.output), embedded.paths[:1], neighbours=5))
+found = sk.search(sk.SearchConfig(embedded.output, embedded.paths[:1], neighbours=5))
 for match in found.rows[0].matches:
     print(f"{match.cosine:.3f}  {match.path}")
 print(found.page)

@@ -25,6 +25,9 @@ encoder = sk.build_encoder("simclr_resnet18", image_size=32)
 model = sk.SimCLR(encoder, sk.ProjectionHead(), sk.SimCLRAugmenter(32))
 model.compile(optimizer=sk.LARS(sk.WarmupCosine(1.0, total_steps=10), weight_decay=1e-6))
 config = sk.PretrainConfig(dataset="digits", run_dir="runs/digits")
+exported = sk.export(sk.ExportConfig("runs/digits", output="saved_models/digits"))
+embedded = sk.embed(sk.EmbedConfig(exported.path, "digits", output="digits.npz"))
+found = sk.search(sk.SearchConfig(embedded.output, embedded.paths[:1]))
 """
 RESULTS = {
     "encoder": "Model",
@@ -38,9 +41,9 @@ RESULTS = {
     'sk.evaluate(sk.EvaluateConfig("run")).knn_accuracy': "float",
     'sk.fine_tune_run(sk.FineTuneConfig(run="run")).test_accuracy': "float | None",
     'sk.distill_run(sk.DistillConfig(run="run")).images': "int",
-    'sk.export(sk.ExportConfig("run", output="model")).path': "Path",
+    "exported.path": "Path",
     'sk.report(sk.ReportConfig("run")).views': "Path",
-    'sk.search(sk.SearchConfig("e.npz", ["a.jpg"])).rows[0].matches[0].cosine': "float",
+    "found.rows[0].matches[0].cosine": "float",
     "sk.verify_replicas(sk.VerifyConfig()).passed": "bool",
     "sk.quickstart(sk.QuickstartConfig()).export": "Path",
 }

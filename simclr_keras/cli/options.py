@@ -3,6 +3,8 @@
 import dataclasses
 import inspect
 import json
+import os
+import types
 import typing
 from collections.abc import Callable
 from typing import Annotated
@@ -66,11 +68,13 @@ def command_of(config_class: type) -> Callable:
 
 
 def _flag_type(hint):
-    """The type of a flag; where Python also takes one string, the command line takes a list."""
+    """The type of a flag; Python also takes path objects, and one string for a list."""
+    if typing.get_origin(hint) not in (typing.Union, types.UnionType):
+        return hint
     parts = typing.get_args(hint)
-    if str in parts and any(typing.get_origin(part) is list for part in parts):
-        return typing.Union[tuple(part for part in parts if part is not str)]  # noqa: UP007
-    return hint
+    has_list = any(typing.get_origin(part) is list for part in parts)
+    drop = {os.PathLike[str], str} if has_list else {os.PathLike[str]}
+    return typing.Union[tuple(part for part in parts if part not in drop)]  # noqa: UP007
 
 
 def _parameter(name: str, default, kind) -> inspect.Parameter:

@@ -1,6 +1,7 @@
 """The settings of `embed` and `search`, and the only copy of their defaults."""
 
 import dataclasses
+import os
 from dataclasses import MISSING
 from typing import Literal
 
@@ -24,14 +25,16 @@ class EmbedConfig(Settings):
         See `embed`.
     """
 
-    model: str = setting(MISSING, "An exported model, or one version of it.", argument="MODEL")
-    images: list[str] | str = setting(
+    model: str | os.PathLike[str] = setting(
+        MISSING, "An exported model, or one version of it.", argument="MODEL"
+    )
+    images: list[str] | str | os.PathLike[str] = setting(
         MISSING,
         "A folder (searched recursively), images, a .txt file with one path per line, or a "
         "dataset's name: `digits` or one of TFDS.",
         argument="IMAGES...",
     )
-    output: str = setting(MISSING, "File to write: .npz or .parquet.")
+    output: str | os.PathLike[str] = setting(MISSING, "File to write: .npz or .parquet.")
     batch_size: int = setting(64, "Images per forward pass.", AT_LEAST_1)
     split: Literal["train", "test"] | None = setting(
         None, "Part of a dataset given by name. Default: its training part."
@@ -58,7 +61,9 @@ class SearchConfig(Settings):
         See `search`.
     """
 
-    embeddings: str = setting(MISSING, "A file that embed wrote.", argument="EMBEDDINGS")
+    embeddings: str | os.PathLike[str] = setting(
+        MISSING, "A file that embed wrote.", argument="EMBEDDINGS"
+    )
     queries: list[str] | None = setting(
         None,
         "Images to search for: new ones, or names in the embeddings file, which need no model "
@@ -74,14 +79,16 @@ class SearchConfig(Settings):
         "Minimum cosine similarity of near-duplicates.",
         Range("in (-1, 1]", lambda x: -1 < x <= 1),
     )
-    model: str | None = setting(
+    model: str | os.PathLike[str] | None = setting(
         None, "Model for new queries. Default: the one named in the embeddings file."
     )
-    images: str | None = setting(
+    images: str | os.PathLike[str] | None = setting(
         None,
         "Folder of the images shown on the page. Default: the one named in the embeddings file.",
     )
-    page: str | None = setting(None, "HTML page to write. Default: beside the embeddings.")
+    page: str | os.PathLike[str] | None = setting(
+        None, "HTML page to write. Default: beside the embeddings."
+    )
 
     def __post_init__(self):
         super().__post_init__()

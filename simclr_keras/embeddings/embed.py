@@ -71,8 +71,7 @@ def embed(
     `embeddings` and `unreadable`, and is written from memory at the end.
 
     Args:
-        config: The settings. Its `images` may also be one string, and all of its paths may be
-            `os.PathLike`.
+        config: The settings.
         progress: Called with (images done, images in total).
 
     Returns:

@@ -191,7 +191,7 @@ def _query_vectors(config: SearchConfig, info: EmbeddingsInfo, known) -> np.ndar
 class _Pictures:
     """Pictures of embedded images, each decoded once."""
 
-    def __init__(self, info: EmbeddingsInfo, images: str | None):
+    def __init__(self, info: EmbeddingsInfo, images: str | os.PathLike[str] | None):
         self.is_of_files = bool(info.root or images)
         self.root = images or info.root
         self.known: dict[str, bytes | None] = {}
