@@ -37,6 +37,7 @@ def setting(
     *,
     argument: str | None = None,
     short: str | None = None,
+    panel: str | None = None,
 ):
     """A field of a settings dataclass.
 
@@ -46,8 +47,16 @@ def setting(
         within: Range of the values, if they have one; `None` is always allowed.
         argument: Name as a positional argument on the command line, instead of a flag.
         short: Short flag in addition to the long one, such as `-k`.
+        panel: Panel of `--help` that begins here; the fields below are in it too, up to the next
+            that names one.
     """
-    metadata = {"help": text, "within": within, "argument": argument, "short": short}
+    metadata = {
+        "help": text,
+        "within": within,
+        "argument": argument,
+        "short": short,
+        "panel": panel,
+    }
     return dataclasses.field(default=default, metadata=metadata)
 
 
@@ -79,6 +88,20 @@ def choices_of(hint) -> tuple[str, ...]:
     if typing.get_origin(hint) in (typing.Union, types.UnionType):
         return tuple(choice for part in typing.get_args(hint) for choice in choices_of(part))
     return ()
+
+
+def check_one_length(epochs: int | None, steps: int | None) -> None:
+    """Raises an `InputError` if a length is given both in epochs and in steps."""
+    if epochs is not None and steps is not None:
+        raise InputError(
+            "Choose the length in one way, `epochs` or `steps`. "
+            f"Received: epochs={epochs}, steps={steps}"
+        )
+
+
+def without_idle_epochs(settings: dict) -> dict:
+    """Settings as an earlier version saved them, without `epochs` that `steps` overruled."""
+    return settings if settings.get("steps") is None else {**settings, "epochs": None}
 
 
 def check_choice(name: str, value, choices: tuple[str, ...]) -> None:

@@ -14,6 +14,7 @@ from ..settings import (
     SHARE,
     MixedPrecision,
     Settings,
+    check_one_length,
     setting,
 )
 from ..training.defaults import OptimizerName, default_learning_rate
@@ -42,14 +43,15 @@ class TrainingSettings(Settings):
     Settings that are `None` are chosen for the number of images: see `plan`.
 
     Raises:
-        InputError: If a value is outside its range.
+        InputError: If a value is outside its range, or both `epochs` and `steps` are given.
     """
 
     epochs: int | None = setting(
         None,
-        "Passes over the images. Default: 60 to fine-tune (30 from 50,000 labels on), 100 to "
-        "distill, but at least 400 steps.",
+        "Passes over the images. Default: to fine-tune 60 (30 from 50,000 labels on), to distill "
+        "100, and at least 400 steps.",
         AT_LEAST_1,
+        panel="Training",
     )
     steps: int | None = setting(None, "Number of steps, instead of `epochs`.", AT_LEAST_1)
     # Batch norm of a single row of features is constant, and so is every logit after it.
@@ -71,12 +73,19 @@ class TrainingSettings(Settings):
         None,
         "Minimum share of the image that a crop covers. Default: as in pretraining.",
         SHARE,
+        panel="Views",
     )
     flip: bool | None = setting(None, "Mirror half of the images. Default: as in pretraining.")
     mixed_precision: MixedPrecision = setting(
-        "none", "Mixed-precision dtype of the network in training."
+        "none", "Mixed-precision dtype of the network in training.", panel="Training"
     )
-    seed: int = setting(0, "Determines the choice of labels, their order and all crops.", SEED)
+    seed: int = setting(
+        0, "Determines the choice of labels, their order and all crops.", SEED, panel="Run"
+    )
+
+    def __post_init__(self):
+        super().__post_init__()
+        check_one_length(self.epochs, self.steps)
 
     def plan(self, command: str, images: int, epochs: int) -> TrainingPlan:
         """The steps, batch size, optimizer and learning rate for a number of images.

@@ -11,6 +11,7 @@ from typing import Annotated
 
 import typer
 
+from .. import __version__
 from ..errors import InputError, RunFailure
 from .classifiers import distill, fine_tune
 from .evaluate import evaluate
@@ -28,9 +29,27 @@ app = typer.Typer(
 _LOGGER = logging.getLogger("simclr_keras")
 
 
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"simclr-keras {__version__}")
+        raise typer.Exit
+
+
 @app.callback()
 def _options(
-    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
+    debug: Annotated[
+        bool, typer.Option("--debug", metavar="", help="Show tracebacks.")
+    ] = False,
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version",
+            metavar="",
+            callback=_print_version,
+            is_eager=True,
+            help="Print the version and exit.",
+        ),
+    ] = False,
 ):
     if debug:
         _LOGGER.setLevel(logging.DEBUG)  # the level at which tracebacks are logged
@@ -58,17 +77,35 @@ class _WithFlags(logging.Formatter):
         return with_flags(super().format(record), (), elsewhere=NAMES)
 
 
+class _SayOnce(logging.Filter):
+    """Drops warnings that repeat one: a command may read the same folder for several parts."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._said: set[str] = set()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.levelno != logging.WARNING:
+            return True
+        is_new = record.getMessage() not in self._said
+        self._said.add(record.getMessage())
+        return is_new
+
+
 def main() -> None:
     """Entry point: prints every error on one line and exits with a code."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_WithFlags("%(message)s"))
+    handler.addFilter(_SayOnce())
     logging.basicConfig(level=logging.WARNING, handlers=[handler])
     _LOGGER.setLevel(logging.INFO)
     try:
-        code = app(standalone_mode=False)
+        code = app(prog_name="simclr-keras", standalone_mode=False)
     except typer.TyperException as error:
-        message = f"{error.format_message()} See: simclr-keras --help"
+        context = getattr(error, "ctx", None)  # that of the command, once it is known
+        command = context.command_path if context else "simclr-keras"
+        message = f"{error.format_message().rstrip('.')}. See: {command} --help"
         code = _fail(message, error.exit_code)
     except typer.Abort:
         code = _fail("Interrupted. Run the same command again to continue.", 1)

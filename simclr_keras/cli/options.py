@@ -12,11 +12,16 @@ from typing import Annotated
 import typer
 
 from ..errors import InputError, RunFailure
+from ..settings import choices_of
 from .flags import flag, with_flags
 
 NAMES: set[str] = set()  # the settings of all commands: any message may name them
 
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")]
+_PANELS = (None, "Data", "Views", "Network", "Training", "Run")  # of `--help`, in this order
+
+Json = Annotated[
+    bool, typer.Option("--json", metavar="", help="Print one JSON object as the last line.")
+]
 
 
 def print_json(wanted: bool, content: dict) -> None:
@@ -29,8 +34,13 @@ def command_of(config_class: type) -> Callable:
 
     See `settings.setting`. Messages name settings by their flags, see `flags.with_flags`.
     """
+    panels = _panels(config_class)
     fields = sorted(
-        dataclasses.fields(config_class), key=lambda field: field.metadata["argument"] is None
+        dataclasses.fields(config_class),
+        key=lambda field: (
+            field.metadata["argument"] is None,
+            _PANELS.index(panels[field.name]),
+        ),
     )
     arguments = {f.name: f.metadata["argument"] for f in fields if f.metadata["argument"]}
     names = [field.name for field in fields if field.name not in arguments]
@@ -48,11 +58,15 @@ def command_of(config_class: type) -> Callable:
         hints = typing.get_type_hints(config_class)
         parameters = [_parameter("json", False, Json)]
         for field in fields:
-            text = with_flags(field.metadata["help"], names, arguments)
-            if field.metadata["within"]:
-                text += f" ({field.metadata['within'].text.partition(':')[0]})"
+            text = with_flags(_help(field, hints[field.name]), names, arguments)
             short = field.metadata["short"]
-            option = typer.Option(*([short, flag(field.name)] if short else []), help=text)
+            option = typer.Option(
+                *([short, flag(field.name)] if short else []),
+                help=text,
+                show_default=field.default is not False,
+                metavar="",  # a column of types would leave too little room for names and texts
+                rich_help_panel=panels[field.name],
+            )
             if field.name in arguments:
                 option = typer.Argument(metavar=arguments[field.name], help=text)
             is_required = field.default is dataclasses.MISSING
@@ -65,6 +79,26 @@ def command_of(config_class: type) -> Callable:
         return command
 
     return decorate
+
+
+def _panels(config_class: type) -> dict[str, str | None]:
+    """The panel of `--help` that each field is in; see `settings.setting`."""
+    panels: dict[str, str | None] = {}
+    panel = None
+    for field in dataclasses.fields(config_class):
+        panel = panels[field.name] = field.metadata["panel"] or panel
+    return panels
+
+
+def _help(field: dataclasses.Field, hint) -> str:
+    """The help text of a setting with its choices, if the text lacks any, or its range."""
+    text = field.metadata["help"]
+    choices = choices_of(hint)
+    if not all(choice in text for choice in choices):
+        text += f" ({', '.join(choices)})"
+    if field.metadata["within"]:
+        text += f" ({field.metadata['within'].text.partition(':')[0]})"
+    return text
 
 
 def _flag_type(hint):

@@ -22,12 +22,12 @@ class ClassifierConfig(TrainingSettings):
     """The settings that fine-tuning and distillation share."""
 
     run: str = setting(dataclasses.MISSING, "A run directory.", argument="RUN")
-    dataset: str | None = setting(None, "Images to train on. Default: the run's.")
+    dataset: str | None = setting(None, "Images to train on. Default: the run's.", panel="Data")
     eval_dataset: str | None = setting(
         None, "Other data to measure on; nothing is then held out of the training images."
     )
     data_dir: str | None = setting(None, "Folder of TFDS data. Default: the run's.")
-    strategy: LocalStrategyName = setting("auto", "Which devices train together.")
+    strategy: LocalStrategyName = setting("auto", "Which devices train together.", panel="Run")
     name: str | None = setting(
         None, "Name of the classifier. Default: from labels and seed, or teacher and student."
     )
@@ -65,14 +65,17 @@ class FineTuneConfig(ClassifierConfig):
     """
 
     label_fraction: float | None = setting(
-        None, "Share of each class whose labels are used.", SHARE
+        None, "Share of each class whose labels are used.", SHARE, panel="Data"
     )
     labels_per_class: int | None = setting(None, "Labels to use per class.", AT_LEAST_1)
     labels: str | None = setting(
         None, "CSV file of the labels to use: path,label or index,label."
     )
     head_layers: int = setting(
-        1, "Layers of the projection head to keep below the classifier; 0: none.", NOT_NEGATIVE
+        1,
+        "Layers of the projection head to keep below the classifier; 0: none.",
+        NOT_NEGATIVE,
+        panel="Network",
     )
     from_scratch: bool = setting(
         False, "The same network from random weights: the supervised baseline."
@@ -81,6 +84,7 @@ class FineTuneConfig(ClassifierConfig):
         0.1,
         "Share of the labels held out to choose the best step, if every class can spare one; 0: none.",
         PART,
+        panel="Data",
     )
 
     def __post_init__(self):
@@ -125,7 +129,9 @@ class DistillConfig(ClassifierConfig):
     """
 
     teacher: str | None = setting(
-        None, "Name of the teacher. Default: the run's only fine-tuned classifier."
+        None,
+        "Name of the teacher. Default: the run's only fine-tuned classifier.",
+        panel="Network",
     )
     student: str = setting(
         "pretrained",
@@ -139,6 +145,7 @@ class DistillConfig(ClassifierConfig):
         None,
         "Temperature of both predictions. Default: 0.1, or 1.0 if `student` is an encoder name.",
         POSITIVE,
+        panel="Training",
     )
     label_weight: float = setting(
         0.0, "Weight in the loss of the labels the teacher was trained on.", SHARE_OR_NONE

@@ -14,6 +14,7 @@ from ..classifiers.training import TrainedClassifier
 from ..errors import InputError
 from ..files import unfinished_folder, write_json
 from ..networks.saved_encoder import load_encoder, save_encoder
+from ..settings import without_idle_epochs
 from .classifier_config import ClassifierConfig
 from .directory import RunDirectory
 
@@ -64,7 +65,8 @@ class SavedClassifier:
             return None
         try:
             # Settings that an earlier version of this package did not have had their defaults.
-            begun = dataclasses.asdict(type(config)(**self.read_settings()))
+            settings = without_idle_epochs(self.read_settings())
+            begun = dataclasses.asdict(type(config)(**settings))
         except (OSError, ValueError, TypeError) as error:
             raise InputError(
                 f"{self.path} exists but is not a classifier. Choose another `name`."

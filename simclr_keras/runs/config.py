@@ -18,10 +18,12 @@ from ..settings import (
     Range,
     Settings,
     WeightsDtype,
+    check_one_length,
     setting,
 )
 from ..training.defaults import OptimizerName
 
+DEFAULT_EPOCHS = 100
 _HAS_NEGATIVES = Range(
     "at least 2: the other images of the batch are the negatives", lambda x: x >= 2
 )
@@ -36,7 +38,7 @@ class PretrainConfig(Settings):
     A, B), with a batch size and a length that one machine can handle.
 
     Raises:
-        InputError: If a value is outside its range.
+        InputError: If a value is outside its range, or both `epochs` and `steps` are given.
 
     Example:
         >>> import simclr_keras as sk
@@ -49,12 +51,19 @@ class PretrainConfig(Settings):
     """
 
     dataset: str = setting(
-        MISSING, "`digits`, a TFDS name such as cifar10, or a folder of images."
+        MISSING, "`digits`, a TFDS name such as cifar10, or a folder of images.", panel="Data"
     )
-    run_dir: str = setting(MISSING, "Run directory. Repeating the command resumes the run.")
-    data_dir: str | None = setting(None, "Folder of TFDS data (or set TFDS_DATA_DIR).")
+    run_dir: str = setting(
+        MISSING, "Run directory. Repeating the command resumes the run.", panel="Run"
+    )
+    data_dir: str | None = setting(
+        None, "Folder of TFDS data (or set TFDS_DATA_DIR).", panel="Data"
+    )
+    skip_unreadable: bool = setting(False, "Leave out images that cannot be read.")
     encoder: str = setting(
-        "resnet50", "keras.applications name, simclr_resnet18...200 or keras_cv:<preset>."
+        "resnet50",
+        "keras.applications name, simclr_resnet18...200 or keras_cv:<preset>.",
+        panel="Network",
     )
     weights: str | None = setting(None, "Start from `imagenet` or a weights file.")
     width_multiplier: float = setting(
@@ -64,17 +73,36 @@ class PretrainConfig(Settings):
     selective_kernel: bool = setting(False, "SimCLR v2's selective kernels and ResNet-D.")
     projection_dim: int = setting(128, "Dimension of the projections.")
     projection_layers: int = setting(2, "Layers of the projection head (3 in SimCLR v2).")
-    image_size: int = setting(224, "Height and width of the views in pixels.", AT_LEAST_1)
-    batch_size: int = setting(256, "Images per step over all replicas.", _HAS_NEGATIVES)
+    normalization: Normalization = setting(
+        "batch", "batch; or group or frozen, which make micro-batches exact."
+    )
+    image_size: int = setting(
+        224, "Height and width of the views in pixels.", AT_LEAST_1, panel="Views"
+    )
+    color_jitter_strength: float = setting(
+        1.0, "Colour jitter strength, the paper's s; 0.5 for CIFAR-10.", NOT_NEGATIVE
+    )
+    crop_area_min: float = setting(
+        0.08, "Minimum share of the image that a crop covers.", SHARE
+    )
+    crop: Literal["auto", "device", "decode"] = setting(
+        "auto",
+        "Where crops are cut: decode (from each image's full resolution), device (from a "
+        "resized central square), auto (device for in-memory images of one size, else decode).",
+    )
+    blur: bool = setting(True, "Gaussian blur on half of the views.")
+    flip: bool = setting(True, "Flip half of the views horizontally.")
+    batch_size: int = setting(
+        256, "Images per step over all replicas.", _HAS_NEGATIVES, panel="Training"
+    )
     micro_batch_size: int | None = setting(
         None,
         "Images whose activations are held at a time; the gradient is still the whole batch's.",
         AT_LEAST_1,
     )
-    normalization: Normalization = setting(
-        "batch", "batch; or group or frozen, which make micro-batches exact."
+    epochs: int | None = setting(
+        None, f"Passes over the data. Default: {DEFAULT_EPOCHS}.", AT_LEAST_1
     )
-    epochs: int = setting(100, "Passes over the data.", AT_LEAST_1)
     steps: int | None = setting(None, "Number of steps, instead of `epochs`.", AT_LEAST_1)
     optimizer: OptimizerName = setting("lars", "Optimizer.")
     learning_rate: float | None = setting(
@@ -95,34 +123,21 @@ class PretrainConfig(Settings):
         "nt-xent", "nt-xent, or decoupled for small batches."
     )
     temperature: float = setting(0.1, "Temperature of the loss.", POSITIVE)
-    color_jitter_strength: float = setting(
-        1.0, "Colour jitter strength, the paper's s; 0.5 for CIFAR-10.", NOT_NEGATIVE
-    )
-    crop_area_min: float = setting(
-        0.08, "Minimum share of the image that a crop covers.", SHARE
-    )
-    crop: Literal["auto", "device", "decode"] = setting(
-        "auto",
-        "Where crops are cut: decode (from each image's full resolution), device (from a "
-        "resized central square), auto (device for in-memory images of one size, else decode).",
-    )
-    blur: bool = setting(True, "Gaussian blur on half of the views.")
-    flip: bool = setting(True, "Flip half of the views horizontally.")
     probe: bool = setting(False, "Monitor a linear probe trained on the data's labels.")
+    mixed_precision: MixedPrecision = setting("none", "Mixed-precision dtype of the networks.")
     seed: int = setting(
-        0, "Determines the data order, all views and the initial weights.", SEED
+        0, "Determines the data order, all views and the initial weights.", SEED, panel="Run"
     )
     strategy: StrategyName = setting("auto", "Which devices and workers train together.")
-    mixed_precision: MixedPrecision = setting("none", "Mixed-precision dtype of the networks.")
     checkpoint_every: int | None = setting(
         None,
         "Steps between checkpoints. Default: one epoch, clamped to 50 to 500 steps.",
         AT_LEAST_1,
     )
-    skip_unreadable: bool = setting(False, "Leave out images that cannot be read.")
 
     def __post_init__(self):
         super().__post_init__()
+        check_one_length(self.epochs, self.steps)
         if self.normalization == "frozen" and not self.weights:
             raise InputError(
                 "`normalization=frozen` uses the moving averages of trained weights. Name the weights "
@@ -134,6 +149,10 @@ class PretrainConfig(Settings):
                 "Keras and in TensorFlow Addons. Received: "
                 f"weight_decay={self.weight_decay}"
             )
+
+    def total_steps(self, steps_per_epoch: int) -> int:
+        """The steps of the whole run: `steps`, or those of `epochs` (100 if neither is given)."""
+        return self.steps or (self.epochs or DEFAULT_EPOCHS) * steps_per_epoch
 
 
 @dataclasses.dataclass(frozen=True)

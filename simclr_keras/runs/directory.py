@@ -12,7 +12,8 @@ from ..files import write_json
 from ..keras_versions import KERAS_3
 from ..networks.projection_head import ProjectionHead
 from ..networks.saved_encoder import load_encoder, load_projection_head, save_encoder
-from .config import PretrainConfig
+from ..settings import without_idle_epochs
+from .config import DEFAULT_EPOCHS, PretrainConfig
 
 _GENERATION = 3 if KERAS_3 else 2
 # May differ when a run is continued: they do not change its result.
@@ -97,7 +98,7 @@ class RunDirectory:
                 f"{keras.__version__}: a run directory works only with the Keras generation that "
                 "wrote it. Use the environment that wrote it; exported SavedModels work in both."
             )
-        return PretrainConfig(**settings)
+        return PretrainConfig(**without_idle_epochs(settings))
 
     def save_networks(self, encoder: keras.Model, projection_head: ProjectionHead) -> None:
         """Writes `projection_head.keras`, then `encoder.keras`, which marks the run finished."""
@@ -142,4 +143,6 @@ class RunDirectory:
 def deciding_settings(config: PretrainConfig) -> dict:
     """The settings that determine a run's result: all but its folders and devices."""
     settings = dataclasses.asdict(config)
+    if config.steps is None and config.epochs is None:
+        settings["epochs"] = DEFAULT_EPOCHS  # as if it were given
     return {name: value for name, value in settings.items() if name not in _FREE_SETTINGS}

@@ -106,7 +106,7 @@ def pretrain(config: PretrainConfig) -> PretrainResult:
     source = training_source(config)
     check_batch(config.batch_size, source)
     steps_per_epoch = len(source) // config.batch_size
-    total_steps = config.steps or config.epochs * steps_per_epoch
+    total_steps = config.total_steps(steps_per_epoch)
     if directory.is_finished:
         _LOGGER.info("The run in %s is finished: nothing to do.", config.run_dir)
         return PretrainResult(config.run_dir, total_steps, total_steps, None)

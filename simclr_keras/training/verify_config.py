@@ -24,7 +24,9 @@ class VerifyConfig(Settings):
     """
 
     encoder: str = setting(
-        "simclr_resnet18", "Encoder name, a .keras file, or module:function of your own."
+        "simclr_resnet18",
+        "Encoder name, a .keras file, or module:function of your own.",
+        panel="Network",
     )
     image_size: int = setting(
         32, "Height and width of the images, for encoders that take any size.", AT_LEAST_1
@@ -33,7 +35,9 @@ class VerifyConfig(Settings):
         1.0, "Factor on the filters of a SimCLR ResNet.", POSITIVE
     )
     small_image_stem: bool = setting(False, "SimCLR ResNet stem for images of about 32 px.")
-    replicas: int = setting(2, "Replicas (logical devices) to compare with one.", AT_LEAST_2)
+    replicas: int = setting(
+        2, "Replicas (logical devices) to compare with one.", AT_LEAST_2, panel="Training"
+    )
     batch_size: int | None = setting(
         None, "Images per step over all replicas. Default: 8 per replica.", AT_LEAST_2
     )
@@ -54,6 +58,7 @@ class VerifyConfig(Settings):
         "Largest difference of a weight that passes, relative to the largest weight of its "
         "variable where that is above 1.",
         POSITIVE,
+        panel="Run",
     )
     seed: int = setting(0, "Seed of the weights and images.", SEED)
 

@@ -309,3 +309,21 @@ def test_config_round_trip(tmp_path):
     config = _config(tmp_path / "run", blur=False, weights=None)
     RunDirectory(tmp_path / "run").begin(config)
     assert RunDirectory(tmp_path / "run").read_config() == dataclasses.replace(config)
+
+
+def test_a_run_begun_with_idle_epochs_beside_its_steps_goes_on(tmp_path):
+    """`epochs` had the default 100, also beside `steps`, which overruled it."""
+    for name, length, epochs in (
+        ("steps", {"steps": 2}, 100),
+        ("epochs", {"steps": None}, 100),
+    ):
+        config = _config(tmp_path / name, **length)
+        directory = RunDirectory(tmp_path / name)
+        directory.begin(config)
+        settings = json.loads(directory.config_file.read_text())
+        directory.config_file.write_text(json.dumps({**settings, "epochs": epochs}))
+        directory.check(config)
+        assert directory.read_config().total_steps(3) == (2 if length["steps"] else 300)
+    directory.check(dataclasses.replace(config, epochs=100))
+    with pytest.raises(InputError, match=r"other settings: epochs=100 \(now 99\)"):
+        directory.check(dataclasses.replace(config, epochs=99))
