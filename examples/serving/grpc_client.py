@@ -1,4 +1,4 @@
-"""Embeddings from TensorFlow Serving over gRPC: files as bytes, or decoded images as a tensor.
+"""Embeddings or classes from TensorFlow Serving over gRPC: files as bytes, or decoded images as a tensor.
 
 gRPC sends bytes and floats in binary, so tensors are several times smaller than in JSON.
 Needs `pip install tensorflow-serving-api` (the `serving` extra of simclr_keras).
@@ -6,7 +6,8 @@ Needs `pip install tensorflow-serving-api` (the `serving` extra of simclr_keras)
     python grpc_client.py --server localhost:8500 --model digits seven.png three.jpg
     python grpc_client.py --server localhost:8500 --model digits --as-tensor images.npy
 
-Prints one line per image: its name, D, and the first numbers of its embedding. Takes seconds.
+Prints one line per image: its name, D, and the first numbers of its embedding; of an exported
+classifier, its name, its most likely class and that class's probability. Takes seconds.
 """
 
 import argparse
@@ -47,12 +48,31 @@ def choose_version(request: predict_pb2.PredictRequest, version: str | None) -> 
         request.model_spec.version_label = version
 
 
-def predict(server: str, request: predict_pb2.PredictRequest) -> np.ndarray:
-    """Sends a request and returns float32 (N, D); raises `grpc.RpcError`."""
+def predict(server: str, request: predict_pb2.PredictRequest) -> dict[str, np.ndarray]:
+    """Sends a request and returns the outputs; raises `grpc.RpcError`.
+
+    They are `embedding`, float32 (N, D), or, of a classifier with C classes, `probabilities`,
+    float32 (N, C), and `classes`, bytes (N, C).
+    """
     with grpc.insecure_channel(server) as channel:
         service = prediction_service_pb2_grpc.PredictionServiceStub(channel)
         response = service.Predict(request, timeout=60)
-    return tf.make_ndarray(response.outputs["embedding"])
+    return {name: tf.make_ndarray(value) for name, value in response.outputs.items()}
+
+
+def describe(outputs: dict[str, np.ndarray]) -> list[str]:
+    """The end of the line about each image."""
+    if "embedding" not in outputs:  # of a classifier
+        best = outputs["probabilities"].argmax(axis=1)
+        return [
+            f"{outputs['classes'][row, column].decode()} "
+            f"{outputs['probabilities'][row, column]:.4f}"
+            for row, column in enumerate(best)
+        ]
+    return [
+        " ".join([str(len(row)), *(f"{value:.4f}" for value in row[:4])])
+        for row in outputs["embedding"]
+    ]
 
 
 def main():
@@ -64,19 +84,23 @@ def main():
     parser.add_argument("files", nargs="+")
     options = parser.parse_args()
     names = options.files
-    if options.as_tensor:
-        images = np.load(options.files[0])
-        request = tensor_request(options.model, images)
-        names = [f"image {i}" for i in range(len(images))]
-    else:
-        request = bytes_request(options.model, options.files)
+    try:
+        if options.as_tensor:
+            images = np.load(options.files[0])
+            request = tensor_request(options.model, images)
+            names = [f"image {i}" for i in range(len(images))]
+        else:
+            request = bytes_request(options.model, options.files)
+    except (OSError, ValueError) as error:  # there is no such file, or it is no array
+        print(f"grpc_client: {error}", file=sys.stderr)
+        sys.exit(2)
     choose_version(request, options.version)
     try:
-        embeddings = predict(options.server, request)
+        outputs = predict(options.server, request)
     except grpc.RpcError as error:
         sys.exit(f"grpc_client: {error.code().name}: {error.details()}")
-    for name, embedding in zip(names, embeddings):
-        print(name, len(embedding), *(f"{value:.4f}" for value in embedding[:4]))
+    for name, description in zip(names, describe(outputs)):
+        print(name, description)
 
 
 if __name__ == "__main__":

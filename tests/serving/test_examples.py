@@ -2,17 +2,20 @@
 
 import base64
 import concurrent.futures
+import contextlib
 import http.server
 import importlib.util
 import json
+import sys
 import threading
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 from conftest import ROOT
 
-from simclr_keras import export_encoder, load_exported
+from simclr_keras import export_classifier, export_encoder, load_exported
 
 EXAMPLES = ROOT / "examples" / "serving"
 pytest.importorskip("tensorflow_serving", reason="tensorflow-serving-api, of the test extra")
@@ -44,39 +47,99 @@ class _Rest(http.server.BaseHTTPRequestHandler):
         ((name, spec),) = signature.structured_input_signature[1].items()
         rows = [base64.b64decode(i["b64"]) if "b64" in i else i for i in body["instances"]]
         try:
-            output = signature(**{name: tf.constant(rows, spec.dtype)})["embedding"]
-            status, answer = 200, {"predictions": output.numpy().tolist()}
+            outputs = signature(**{name: tf.constant(rows, spec.dtype)})
+            status, answer = 200, {"predictions": self._rows(outputs)}
         except tf.errors.InvalidArgumentError as error:
             status, answer = 400, {"error": error.message}
         self.send_response(status)
         self.end_headers()
         self.wfile.write(json.dumps(answer).encode())
 
+    def _rows(self, outputs):
+        """One output is given without its name, several as an object for each row."""
+        outputs = {
+            name: np.char.decode(value.numpy().astype("S")).tolist()
+            if value.dtype == tf.string
+            else value.numpy().tolist()
+            for name, value in outputs.items()
+        }
+        if len(outputs) == 1:
+            return next(iter(outputs.values()))
+        return [dict(zip(outputs, row)) for row in zip(*outputs.values())]
+
     def log_message(self, *_):
         pass
 
 
-def test_the_rest_client(exported, rng, tmp_path):
+@pytest.fixture
+def rest_server():
+    """Serves a model over REST; the server has the `url`, and the `paths` of its requests."""
+    with contextlib.ExitStack() as stack:
+
+        def serve(model):
+            server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Rest)
+            stack.callback(server.shutdown)
+            server.exported, server.paths = model, []
+            server.url = f"http://127.0.0.1:{server.server_port}"
+            threading.Thread(target=server.serve_forever, daemon=True).start()
+            return server
+
+        yield serve
+
+
+@pytest.fixture
+def grpc_server():
+    """Serves a model over gRPC; returns the address and the models that requests name."""
+    grpc = pytest.importorskip("grpc")
+    from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
+
+    with contextlib.ExitStack() as stack:
+
+        def serve(model):
+            specs = []
+
+            class Service(prediction_service_pb2_grpc.PredictionServiceServicer):
+                def Predict(self, request, context):
+                    specs.append(request.model_spec)
+                    signature = model.signatures[request.model_spec.signature_name]
+                    inputs = {
+                        name: tf.constant(tf.make_ndarray(value))
+                        for name, value in request.inputs.items()
+                    }
+                    response = predict_pb2.PredictResponse()
+                    try:
+                        for name, value in signature(**inputs).items():
+                            response.outputs[name].CopyFrom(tf.make_tensor_proto(value.numpy()))
+                    except tf.errors.InvalidArgumentError as error:
+                        context.abort(grpc.StatusCode.INVALID_ARGUMENT, error.message)
+                    return response
+
+            server = grpc.server(concurrent.futures.ThreadPoolExecutor(1))
+            prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(
+                Service(), server
+            )
+            address = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
+            server.start()
+            stack.callback(server.stop, 0)
+            return address, specs
+
+        yield serve
+
+
+def test_the_rest_client(exported, rng, tmp_path, rest_server):
     model, files = exported
-    client = _load("rest_client")
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Rest)
-    server.exported, server.paths = model, []
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    url = f"http://127.0.0.1:{server.server_port}"
-    try:
-        contents = [file.read_bytes() for file in files]
-        expected = model.signatures["serving_bytes"](image_bytes=tf.constant(contents))
-        served = client.predict(url, "digits", client.bytes_request(files))
-        np.testing.assert_allclose(served, expected["embedding"], atol=1e-5)
-        images = rng.random((2, 16, 16, 3)).astype("float32")
-        for version in ("2", "stable"):
-            served = client.predict(url, "digits", client.tensor_request(images), version)
-            np.testing.assert_allclose(served, model(images), atol=1e-5)
-        (tmp_path / "bad").write_bytes(b"no image")
-        with pytest.raises(RuntimeError, match="Not an image"):
-            client.predict(url, "digits", client.bytes_request([files[0], tmp_path / "bad"]))
-    finally:
-        server.shutdown()
+    client, server = _load("rest_client"), rest_server(model)
+    contents = [file.read_bytes() for file in files]
+    expected = model.signatures["serving_bytes"](image_bytes=tf.constant(contents))
+    served = client.predict(server.url, "digits", client.bytes_request(files))
+    np.testing.assert_allclose(served, expected["embedding"], atol=1e-5)
+    images = rng.random((2, 16, 16, 3)).astype("float32")
+    for version in ("2", "stable"):
+        served = client.predict(server.url, "digits", client.tensor_request(images), version)
+        np.testing.assert_allclose(served, model(images), atol=1e-5)
+    (tmp_path / "bad").write_bytes(b"no image")
+    with pytest.raises(RuntimeError, match="Not an image"):
+        client.predict(server.url, "digits", client.bytes_request([files[0], tmp_path / "bad"]))
     assert server.paths[:3] == [
         "/v1/models/digits:predict",
         "/v1/models/digits/versions/2:predict",
@@ -84,47 +147,68 @@ def test_the_rest_client(exported, rng, tmp_path):
     ]
 
 
-def test_the_grpc_client(exported, rng, tmp_path):
+def test_the_grpc_client(exported, rng, tmp_path, grpc_server):
     grpc = pytest.importorskip("grpc")
-    from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
-
     model, files = exported
-    client, specs = _load("grpc_client"), []
-
-    class Service(prediction_service_pb2_grpc.PredictionServiceServicer):
-        def Predict(self, request, context):
-            specs.append(request.model_spec)
-            signature = model.signatures[request.model_spec.signature_name]
-            inputs = {k: tf.constant(tf.make_ndarray(v)) for k, v in request.inputs.items()}
-            response = predict_pb2.PredictResponse()
-            try:
-                for name, value in signature(**inputs).items():
-                    response.outputs[name].CopyFrom(tf.make_tensor_proto(value.numpy()))
-            except tf.errors.InvalidArgumentError as error:
-                context.abort(grpc.StatusCode.INVALID_ARGUMENT, error.message)
-            return response
-
-    server = grpc.server(concurrent.futures.ThreadPoolExecutor(1))
-    prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(Service(), server)
-    address = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
-    server.start()
-    try:
-        contents = [file.read_bytes() for file in files]
-        expected = model.signatures["serving_bytes"](image_bytes=tf.constant(contents))
-        served = client.predict(address, client.bytes_request("digits", files))
-        np.testing.assert_allclose(served, expected["embedding"], atol=1e-5)
-        images = rng.random((2, 16, 16, 3))
-        for version in ("2", "stable"):
-            request = client.tensor_request("digits", images)
-            client.choose_version(request, version)
-            served = client.predict(address, request)
-            np.testing.assert_allclose(served, model(images.astype("float32")), atol=1e-5)
-        (tmp_path / "bad").write_bytes(b"no image")
-        with pytest.raises(grpc.RpcError, match="Not an image"):
-            client.predict(address, client.bytes_request("digits", [tmp_path / "bad"]))
-    finally:
-        server.stop(0)
+    client, (address, specs) = _load("grpc_client"), grpc_server(model)
+    contents = [file.read_bytes() for file in files]
+    expected = model.signatures["serving_bytes"](image_bytes=tf.constant(contents))
+    served = client.predict(address, client.bytes_request("digits", files))
+    np.testing.assert_allclose(served["embedding"], expected["embedding"], atol=1e-5)
+    images = rng.random((2, 16, 16, 3))
+    for version in ("2", "stable"):
+        request = client.tensor_request("digits", images)
+        client.choose_version(request, version)
+        served = client.predict(address, request)
+        np.testing.assert_allclose(
+            served["embedding"], model(images.astype("float32")), atol=1e-5
+        )
+    (tmp_path / "bad").write_bytes(b"no image")
+    with pytest.raises(grpc.RpcError, match="Not an image"):
+        client.predict(address, client.bytes_request("digits", [tmp_path / "bad"]))
     assert specs[1].version.value == 2 and specs[2].version_label == "stable"
+
+
+def _main(name, monkeypatch, *arguments):
+    monkeypatch.setattr(sys, "argv", [name, *map(str, arguments)])
+    _load(name).main()
+
+
+def test_the_clients_print_embeddings_or_the_most_likely_class(
+    exported, tiny_encoder, tmp_path, rest_server, grpc_server, monkeypatch, capsys
+):
+    encoder, files = exported
+    logits = keras.layers.Dense(3, kernel_initializer="random_normal")(tiny_encoder.output)
+    network = keras.Model(tiny_encoder.input, logits)
+    names = ("cat", "dog", "écu")
+    classifier = load_exported(export_classifier(network, tmp_path / "pets", names))
+    contents = tf.constant([file.read_bytes() for file in files])
+    probabilities, embedding = (
+        model.signatures["serving_bytes"](image_bytes=contents)[output].numpy()
+        for model, output in ((classifier, "probabilities"), (encoder, "embedding"))
+    )
+    best = [
+        f"{files[i]} {names[p.argmax()]} {p.max():.4f}" for i, p in enumerate(probabilities)
+    ]
+    first = [f"{file} 8 {row[0]:.4f} {row[1]:.4f}" for file, row in zip(files, embedding)]
+    for model, expected in ((classifier, best), (encoder, first)):
+        _main("rest_client", monkeypatch, "--url", rest_server(model).url, *files)
+        by_rest = capsys.readouterr().out.splitlines()
+        _main("grpc_client", monkeypatch, "--server", grpc_server(model)[0], *files)
+        assert capsys.readouterr().out.splitlines() == by_rest
+        assert all(
+            line.startswith(start) for line, start in zip(by_rest, expected, strict=True)
+        )
+
+
+@pytest.mark.parametrize("name", ["rest_client", "grpc_client"])
+@pytest.mark.parametrize("flags", [(), ("--as-tensor",)])
+def test_a_missing_image_is_one_line_and_exit_code_2(name, flags, monkeypatch, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        _main(name, monkeypatch, *flags, "no-such.png")
+    error = capsys.readouterr().err
+    assert stopped.value.code == 2
+    assert error == f"{name}: [Errno 2] No such file or directory: 'no-such.png'\n"
 
 
 def test_models_config_is_what_the_server_reads():

@@ -1,0 +1,82 @@
+"""The Python blocks of docs/*.md, run in the order of their page."""
+
+import functools
+import logging
+import re
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from conftest import ROOT
+
+import simclr_keras as sk
+
+
+@pytest.fixture
+def run_blocks(tmp_path, monkeypatch):
+    """Runs the blocks of a page with the names given; returns all names at the end."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(page, **names):
+        text = (ROOT / "docs" / page).read_text()
+        names = {"keras": keras, "sk": sk, **names}
+        for block in re.findall(r"```python\n(.*?)```", text, re.DOTALL):
+            if "load_official_checkpoint" not in block:  # needs a download
+                exec(block, names)
+        return names
+
+    return run
+
+
+@pytest.fixture
+def data(rng):
+    """40 images of 16 x 16 pixels in 2 classes."""
+    return rng.integers(0, 256, (40, 16, 16, 3), "uint8"), np.arange(40) % 2
+
+
+@pytest.fixture
+def head(tiny_encoder):
+    head = sk.ProjectionHead(output_dim=4)
+    head.build(tiny_encoder.output_shape)
+    return head
+
+
+@pytest.mark.usefixtures("single_blocks")
+def test_encoders(run_blocks, caplog, recwarn):
+    head = sk.ProjectionHead(output_dim=16)
+    head.build((None, 2048))
+    names = run_blocks("encoders.md", head=head, classes=3)
+    assert names["middle"].output_shape[-1] == 1024
+    # The classifier has the head's first layer and no variable without a gradient.
+    classifier = names["classifier"]
+    classifier.compile("sgd", "mse")
+    with caplog.at_level(logging.WARNING):
+        classifier.fit(np.zeros((2, 224, 224, 3)), np.zeros((2, 3)), verbose=0)
+    said = caplog.text + "".join(str(warning.message) for warning in recwarn)
+    assert "radients do not exist" not in said
+    dense = [x for x in classifier.layers if isinstance(x, keras.layers.Dense)]
+    assert [layer.units for layer in dense[-2:]] == [2048, 3]
+
+
+def test_evaluation(run_blocks, data, rng):
+    any_size = keras.Input((None, None, 3))
+    encoder = keras.layers.GlobalAveragePooling2D()(keras.layers.Conv2D(8, 3)(any_size))
+    images, labels = (np.tile(part, (6, *[1] * (part.ndim - 1))) for part in data)
+    run_blocks(
+        "evaluation.md",
+        encoder=keras.Model(any_size, encoder),
+        train=tf.data.Dataset.from_tensor_slices((images / np.float32(255), labels)).batch(60),
+        images=images,
+        test_features=rng.random((10, 8), "float32"),
+        test_labels=np.arange(10) % 2,
+    )
+
+
+def test_few_labels(run_blocks, data, tiny_encoder, head, tmp_path, monkeypatch):
+    images, labels = data
+    for function in ("fine_tune", "distill"):  # 2 steps instead of 400
+        monkeypatch.setattr(sk, function, functools.partial(getattr(sk, function), steps=2))
+    names = {"encoder": tiny_encoder, "projection_head": head, "class_names": ("a", "b")}
+    run_blocks("few-labels.md", images=images, labels=labels, **names)
+    assert (tmp_path / "saved_models" / "mine" / "1" / "saved_model.pb").exists()
