@@ -71,7 +71,7 @@ def load_source(
     source: ImageSource
     if name == "digits":
         return _digits(split)
-    if _is_folder(name):
+    if is_folder(name):
         source, is_split = load_folder(path, split, skip_unreadable)
     elif path.is_file():
         raise InputError(f"{name} is a file. Name the folder that the images are in.")
@@ -98,9 +98,15 @@ def load_source(
     return source if len(chosen) == len(source) else source.subset(chosen)
 
 
+def is_folder(name: str) -> bool:
+    """Whether a name for `load_source` refers to a folder that exists."""
+    path = pathlib.Path(name).expanduser()
+    return name != "digits" and path.is_dir() and not _is_bare_tfds_name(name)
+
+
 def is_same_data(name: str, other: str) -> bool:
     """Whether two names for `load_source` refer to the same images."""
-    if _is_folder(name) and _is_folder(other):
+    if is_folder(name) and is_folder(other):
         return os.path.samefile(*(os.path.expanduser(folder) for folder in (name, other)))
     return name == other
 
@@ -258,11 +264,6 @@ def _digits(split: str) -> ImageSource:
     part = _held_out(source, places, _DIGITS_SEED)
     part = part if split == "test" else np.setdiff1d(places, part)
     return ArraySource(images[part], digits.target[part], name="digits")
-
-
-def _is_folder(name: str) -> bool:
-    path = pathlib.Path(name).expanduser()
-    return name != "digits" and path.is_dir() and not _is_bare_tfds_name(name)
 
 
 def _looks_like_a_path(name: str) -> bool:

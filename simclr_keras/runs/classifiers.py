@@ -11,12 +11,15 @@ import keras
 
 from ..classifiers.labels import LabelList, write_labels
 from ..classifiers.training import TrainedClassifier
+from ..data.datasets import is_same_data
 from ..errors import InputError
 from ..files import unfinished_folder, write_json
 from ..networks.saved_encoder import load_encoder, save_encoder
 from ..settings import without_idle_epochs
 from .classifier_config import ClassifierConfig
+from .config import PretrainConfig
 from .directory import RunDirectory
+from .labelled_data import data_sets
 
 KINDS = ("fine-tuned", "distilled")
 # May differ when a command is repeated: they do not change its result.
@@ -55,8 +58,14 @@ class SavedClassifier:
         """The classes in the order of the logits."""
         return tuple(json.loads((self.path / "classes.json").read_text()))
 
-    def finished_result(self, config: ClassifierConfig) -> dict | None:
+    def finished_result(
+        self, config: ClassifierConfig, pretraining: PretrainConfig
+    ) -> dict | None:
         """The result of an earlier run of the same command; `None` if there is none.
+
+        Args:
+            config: The settings of the command.
+            pretraining: The run's settings.
 
         Raises:
             InputError: If the classifier was trained with other settings.
@@ -66,16 +75,17 @@ class SavedClassifier:
         try:
             # Settings that an earlier version of this package did not have had their defaults.
             settings = without_idle_epochs(self.read_settings())
-            begun = dataclasses.asdict(type(config)(**settings))
+            begun = type(config)(**settings)
         except (OSError, ValueError, TypeError) as error:
             raise InputError(
                 f"{self.path} exists but is not a classifier. Choose another `name`."
             ) from error
-        asked = dataclasses.asdict(config)
+        before, now = (data_sets(settings, pretraining) for settings in (begun, config))
+        same = [name for name in now if is_same_data(before[name], now[name])]
         different = [
-            f"{key}={begun[key]} (now {asked[key]})"
-            for key in asked
-            if key not in _FREE_SETTINGS and begun[key] != asked[key]
+            f"{key}={getattr(begun, key)} (now {value})"
+            for key, value in dataclasses.asdict(config).items()
+            if key not in (*_FREE_SETTINGS, *same) and getattr(begun, key) != value
         ]
         if different:
             raise InputError(

@@ -293,6 +293,10 @@ class ReportConfig(Settings):
     """
 
     run: str = setting(MISSING, "A run directory.", argument="RUN")
+    dataset: str | None = setting(
+        None, "Where the run's images are now. Default: where they were."
+    )
+    data_dir: str | None = setting(None, "Folder of TFDS data. Default: the run's.")
 
 
 @dataclasses.dataclass(frozen=True)

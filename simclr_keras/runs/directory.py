@@ -7,6 +7,7 @@ import pathlib
 
 import keras
 
+from ..data.datasets import is_folder, is_same_data
 from ..errors import InputError, RunFailure
 from ..files import write_json
 from ..keras_versions import KERAS_3
@@ -30,6 +31,7 @@ class RunDirectory:
     def __init__(self, path: str | os.PathLike):
         self.path = pathlib.Path(path)
         self.config_file = self.path / "config.json"
+        self.images_file = self.path / "images.json"  # of a folder; see `run_images.py`
         self.history_file = self.path / "history.csv"
         self.evaluation_file = self.path / "evaluation.json"
         self.results_file = self.path / "results.json"
@@ -55,6 +57,8 @@ class RunDirectory:
         """
         if self.config_file.exists():
             begun, asked = deciding_settings(self.read_config()), deciding_settings(config)
+            if self._may_hold_the_images(config.dataset):
+                asked["dataset"] = begun["dataset"]
             different = [
                 f"{name}={begun[name]} (now {asked[name]})"
                 for name in asked
@@ -69,14 +73,32 @@ class RunDirectory:
         if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
             raise InputError(f"{self.path} exists but is not a run. Choose another `run_dir`.")
 
-    def begin(self, config: PretrainConfig) -> None:
-        """Checks the settings as `check` does and, for a new run, writes them."""
+    def _may_hold_the_images(self, dataset: str) -> bool:
+        """Whether a name refers to the run's folder, or to one whose files are still to compare."""
+        folder = self.read_folder()
+        if folder is None:
+            return False
+        if self.images_file.exists():
+            return is_folder(dataset)
+        return is_same_data(dataset, folder)
+
+    def begin(self, config: PretrainConfig, image_sizes: dict[str, int] | None = None) -> None:
+        """Checks the settings as `check` does and writes them, if the run is new.
+
+        Of a run that goes on only the place of its images is written, if they were moved.
+
+        Args:
+            config: The settings.
+            image_sizes: Of images in files, the size of each; see `run_images.image_sizes`.
+        """
         self.check(config)
-        if self.config_file.exists():
-            return
-        self.path.mkdir(parents=True, exist_ok=True)
-        settings = {**dataclasses.asdict(config), "keras_generation": _GENERATION}
-        write_json(self.config_file, settings)
+        is_new = not self.config_file.exists()
+        settings = dataclasses.asdict(config) if is_new else self._read()
+        folder = os.path.realpath(os.path.expanduser(config.dataset))
+        place = {"dataset_folder": folder} if is_folder(config.dataset) else {}
+        write_json(self.config_file, {"keras_generation": _GENERATION, **settings, **place})
+        if is_new and image_sizes is not None:
+            write_json(self.images_file, image_sizes)
 
     def read_config(self) -> PretrainConfig:
         """The settings of the run.
@@ -85,12 +107,8 @@ class RunDirectory:
             InputError: If there is no run here.
             RunFailure: If the other Keras generation wrote it.
         """
-        if not self.config_file.exists():
-            raise InputError(
-                f"There is no run in {self.path} (no config.json). Begin one with: "
-                f"simclr-keras pretrain --dataset DATA --run-dir {self.path}"
-            )
-        settings = json.loads(self.config_file.read_text())
+        settings = self._read()
+        settings.pop("dataset_folder", None)
         generation = settings.pop("keras_generation")
         if generation != _GENERATION:
             raise RunFailure(
@@ -99,6 +117,21 @@ class RunDirectory:
                 "wrote it. Use the environment that wrote it; exported SavedModels work in both."
             )
         return PretrainConfig(**without_idle_epochs(settings))
+
+    def read_folder(self) -> str | None:
+        """The folder of the run's images when it was last trained; `None` for other data."""
+        folder = self._read().get("dataset_folder")
+        if folder is None and is_folder(dataset := self.read_config().dataset):
+            return os.path.realpath(os.path.expanduser(dataset))  # begun by an earlier version
+        return folder
+
+    def _read(self) -> dict:
+        if not self.config_file.exists():
+            raise InputError(
+                f"There is no run in {self.path} (no config.json). Begin one with: "
+                f"simclr-keras pretrain --dataset DATA --run-dir {self.path}"
+            )
+        return json.loads(self.config_file.read_text())
 
     def save_networks(self, encoder: keras.Model, projection_head: ProjectionHead) -> None:
         """Writes `projection_head.keras`, then `encoder.keras`, which marks the run finished."""

@@ -21,6 +21,7 @@ from .classifiers import SavedClassifier, find_classifier
 from .directory import RunDirectory
 from .labelled_data import data_sets, test_part, training_part
 from .results import check_results, record_result
+from .run_images import locate_images
 
 _LOGGER = logging.getLogger("simclr_keras")
 _TEMPERATURES = {"teacher": 0.1, "pretrained": 0.1}
@@ -57,11 +58,12 @@ def distill_run(config: DistillConfig) -> DistillResult:
     """
     directory = RunDirectory(config.run)
     strategy = choose_local_strategy(config.strategy)
-    pretraining = directory.read_config()
+    pretraining, dataset = locate_images(directory, config.dataset)
+    config = dataclasses.replace(config, dataset=dataset)
     teaches = find_classifier(directory, config.teacher, ("fine-tuned",))
     folder = config.folder_of(teaches.name)
     saved = SavedClassifier(directory.path / folder)
-    finished = saved.finished_result(config)
+    finished = saved.finished_result(config, pretraining)
     if finished is not None:
         _LOGGER.info("%s is finished: nothing to do.", saved.path)
         return DistillResult(**finished)

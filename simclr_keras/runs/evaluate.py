@@ -24,6 +24,7 @@ from .config import EvaluateConfig, PretrainConfig
 from .directory import RunDirectory
 from .evaluate_result import EncoderAccuracy, EvaluateResult
 from .results import check_results, record_result
+from .run_images import locate_images
 from .run_source import run_source
 from .trained_encoder import trained_encoder
 
@@ -79,14 +80,16 @@ def evaluate(config: EvaluateConfig) -> EvaluateResult:
     trained = trained_encoder(config)
     if trained.directory:
         check_results(trained.directory)
-    dataset = config.dataset or (trained.config.dataset if trained.config else None)
-    if dataset is None:
+        run, other = locate_images(trained.directory, config.dataset)
+        dataset = other or run.dataset
+    elif config.dataset is None:
         raise InputError(
             "`official` needs a labelled dataset to evaluate on: name one with `dataset`. "
             f"Received: official={config.official}"
         )
-    # A checkpoint of the original release has no run settings: use the defaults.
-    run = trained.config or PretrainConfig(dataset=dataset, run_dir="")
+    else:  # a checkpoint of the original release has no run settings: use the defaults
+        dataset = config.dataset
+        run = PretrainConfig(dataset=dataset, run_dir="")
     eval_dataset = config.eval_dataset or dataset
     hold_out = is_same_data(dataset, eval_dataset)
     train, test = (

@@ -1,5 +1,6 @@
 """`fine_tune_run`: a classifier from a run's encoder and few labels."""
 
+import dataclasses
 import logging
 
 import keras
@@ -22,6 +23,7 @@ from .labelled_data import (
     training_part,
 )
 from .results import check_results, record_result
+from .run_images import locate_images
 
 _LOGGER = logging.getLogger("simclr_keras")
 
@@ -59,10 +61,12 @@ def fine_tune_run(config: FineTuneConfig) -> FineTuneResult:
     """
     directory = RunDirectory(config.run)
     strategy = choose_local_strategy(config.strategy)
-    encoder, pretraining = directory.load_encoder(), directory.read_config()
+    encoder = directory.load_encoder()
+    pretraining, dataset = locate_images(directory, config.dataset)
+    config = dataclasses.replace(config, dataset=dataset)
     head = directory.load_projection_head() if config.head_layers else None
     saved = SavedClassifier(directory.path / config.folder)
-    finished = saved.finished_result(config)
+    finished = saved.finished_result(config, pretraining)
     if finished is not None:
         _LOGGER.info("%s is finished: nothing to do.", saved.path)
         return FineTuneResult(**finished)

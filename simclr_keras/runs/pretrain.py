@@ -40,7 +40,8 @@ from ..views.augmenter import SimCLRAugmenter
 from ..views.cutting import CropCutter
 from .config import PretrainConfig
 from .directory import RunDirectory, deciding_settings
-from .run_source import run_source
+from .run_images import check_images, image_sizes
+from .run_source import training_source
 
 _LOGGER = logging.getLogger("simclr_keras")
 
@@ -104,10 +105,15 @@ def pretrain(config: PretrainConfig) -> PretrainResult:
     directory.check(config)
     strategy = choose_strategy(config.strategy)  # with several workers: before any other op
     source = training_source(config)
+    sizes = image_sizes(source)
+    check_images(directory, sizes, config.dataset)
     check_batch(config.batch_size, source)
     steps_per_epoch = len(source) // config.batch_size
     total_steps = config.total_steps(steps_per_epoch)
+    chief = is_chief(strategy)  # the others write nothing into the run directory
     if directory.is_finished:
+        if chief:
+            directory.begin(config)  # remembers where the images are now
         _LOGGER.info("The run in %s is finished: nothing to do.", config.run_dir)
         return PretrainResult(config.run_dir, total_steps, total_steps, None)
     check_divides(config.batch_size, strategy, config.micro_batch_size)
@@ -116,9 +122,8 @@ def pretrain(config: PretrainConfig) -> PretrainResult:
     with precision(config.mixed_precision), strategy.scope():
         model = _build_model(config, source)
         model.compile(optimizer=_optimizer(config, schedule, model.trainable_variables))
-    chief = is_chief(strategy)  # the others write nothing into the run directory
     if chief:
-        directory.begin(config)
+        directory.begin(config, sizes)
     elsewhere = None if chief else tempfile.TemporaryDirectory(prefix="simclr_keras_worker_")
     checkpoints = Checkpoints(
         model, directory.checkpoints, write_to=elsewhere.name if elsewhere else None
@@ -181,11 +186,6 @@ def build_augmenter(config: PretrainConfig) -> SimCLRAugmenter:
         flip=config.flip,
         crop_area=(config.crop_area_min, 1.0),
     )
-
-
-def training_source(config: PretrainConfig) -> ImageSource:
-    """The images that a run trains on."""
-    return run_source(config, "train" if config.dataset == "digits" else "all")
 
 
 def training_batches(

@@ -11,7 +11,9 @@ from ..result import Result
 from ..training.callbacks import read_history
 from .config import ReportConfig
 from .directory import RunDirectory
-from .pretrain import build_augmenter, training_batches, training_source
+from .pretrain import build_augmenter, training_batches
+from .run_images import check_images, image_sizes, locate_images
+from .run_source import training_source
 
 _IMAGES = 10
 
@@ -41,7 +43,7 @@ def report(config: ReportConfig) -> ReportResult:
         A `ReportResult`: the paths of `views.png`, `draws.png` and `curves.png`.
 
     Raises:
-        InputError: If there is no run, or its data cannot be found.
+        InputError: If there is no run, or its data cannot be found or are others.
 
     Example:
         >>> import simclr_keras as sk
@@ -52,8 +54,12 @@ def report(config: ReportConfig) -> ReportResult:
         Chen et al. 2020, https://arxiv.org/abs/2002.05709, Figure 4.
     """
     directory = RunDirectory(config.run)
-    run = directory.read_config()
+    run, other = locate_images(directory, config.dataset)
+    run = dataclasses.replace(
+        run, dataset=other or run.dataset, data_dir=config.data_dir or run.data_dir
+    )
     source, augmenter = training_source(run), build_augmenter(run)
+    check_images(directory, image_sizes(source), run.dataset)
     rows = min(_IMAGES, run.batch_size)
     batches = training_batches(run, source, augmenter, 0, 1, rows=rows)
     batch = next(iter(batches))

@@ -1,8 +1,13 @@
-"""`run_source`: loads images the way a run loads its own."""
+"""`run_source` and `training_source`: load images the way a run loads its own."""
 
 from ..data.datasets import load_source
 from ..data.sources import ImageSource
 from .config import PretrainConfig
+
+
+def training_source(run: PretrainConfig) -> ImageSource:
+    """The images that a run trains on."""
+    return run_source(run, "train" if run.dataset == "digits" else "all")
 
 
 def run_source(

@@ -1,0 +1,107 @@
+"""The images that a run was begun with: what they are, and where they are now."""
+
+import dataclasses
+import json
+import logging
+import os
+
+from ..data.datasets import is_folder, is_same_data
+from ..data.sources import FileSource, ImageSource
+from ..errors import InputError
+from .config import PretrainConfig
+from .directory import RunDirectory
+from .run_source import training_source
+
+_LOGGER = logging.getLogger("simclr_keras")
+_NAMED = 3  # how many files a message names
+
+
+def image_sizes(source: ImageSource) -> dict[str, int] | None:
+    """Path within the folder and size in bytes of each image; `None` if they are not files."""
+    if not isinstance(source, FileSource):
+        return None
+    return {path: os.path.getsize(source.file(i)) for i, path in enumerate(source.paths)}
+
+
+def check_images(directory: RunDirectory, sizes: dict[str, int] | None, name: str) -> None:
+    """Raises an error if images are not those that a run was begun with.
+
+    Args:
+        directory: The run. If it is new, or an earlier version began it, nothing is checked.
+        sizes: What `image_sizes` returned.
+        name: The name of the images for messages.
+
+    Raises:
+        InputError: If images were added or changed, or are missing.
+    """
+    difference = _difference(directory, sizes)
+    if difference:
+        raise InputError(
+            f"{name} does not hold the images that the run in {directory.path} was begun with: "
+            f"{difference}. Restore them, name the folder that holds them with `dataset`, or "
+            "choose another `run_dir`."
+        )
+
+
+def locate_images(
+    directory: RunDirectory, dataset: str | None = None
+) -> tuple[PretrainConfig, str | None]:
+    """Finds the images of a run for a command on it.
+
+    Args:
+        directory: The run.
+        dataset: The command's own `dataset`: other data, or a folder that the run's images were
+            moved to.
+
+    Returns:
+        The run's settings, with the place of its images as `dataset`; and the name of other
+        data, `None` for the run's own.
+
+    Raises:
+        InputError: If there is no run, or its images are needed but not where they were.
+    """
+    config, folder = directory.read_config(), directory.read_folder()
+    # Where they were, however the run is called from elsewhere; or where a project was moved to.
+    places = [place for place in (folder, config.dataset) if place and is_folder(place)]
+    known = places[0] if places else config.dataset
+    if dataset is not None and not is_same_data(dataset, known):
+        if not (folder and is_folder(dataset) and directory.images_file.exists()):
+            return config, dataset
+        moved = dataclasses.replace(config, dataset=dataset)
+        difference = _difference(directory, image_sizes(training_source(moved)))
+        if not difference:
+            return moved, None
+        if not places:
+            _LOGGER.info(
+                "%s is other data than that of the run in %s (%s).",
+                dataset,
+                directory.path,
+                difference,
+            )
+        return config, dataset
+    if folder and not places:
+        raise InputError(
+            f"The images of the run in {directory.path} are no longer in {folder}. Name the "
+            f"folder that holds them now with `dataset`. Received: dataset={dataset}"
+        )
+    if not is_same_data(known, config.dataset):
+        config = dataclasses.replace(config, dataset=known)
+    return config, None
+
+
+def _difference(directory: RunDirectory, sizes: dict[str, int] | None) -> str:
+    """How images differ from those that a run was begun with; empty if they do not."""
+    if not directory.images_file.exists():
+        return ""
+    begun, found = json.loads(directory.images_file.read_text()), sizes or {}
+    kinds = {
+        "added": found.keys() - begun.keys(),
+        "missing": begun.keys() - found.keys(),
+        "changed": {path for path in begun.keys() & found.keys() if begun[path] != found[path]},
+    }
+    return ", ".join(
+        f"{len(paths)} {kind} ({', '.join(sorted(paths)[:_NAMED])}"
+        f"{', ...' if len(paths) > _NAMED else ''})"
+        for kind, paths in kinds.items()
+        if paths
+    )
