@@ -22,7 +22,11 @@ class ClassifierConfig(TrainingSettings):
     """The settings that fine-tuning and distillation share."""
 
     run: str = setting(dataclasses.MISSING, "A run directory.", argument="RUN")
-    dataset: str | None = setting(None, "Images to train on. Default: the run's.", panel="Data")
+    dataset: str | None = setting(
+        None,
+        "Images to train on, or where the run's are now. Default: the run's.",
+        panel="Data",
+    )
     eval_dataset: str | None = setting(
         None, "Other data to measure on; nothing is then held out of the training images."
     )

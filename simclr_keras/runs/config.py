@@ -205,7 +205,9 @@ class EvaluateConfig(TrainedConfig):
         Chen et al. 2020, https://arxiv.org/abs/2002.05709, Appendix B.6 (linear evaluation).
     """
 
-    dataset: str | None = setting(None, "Labelled data. Default: the run's.")
+    dataset: str | None = setting(
+        None, "Labelled data, or where the run's images are now. Default: the run's."
+    )
     eval_dataset: str | None = setting(
         None, "Other data to measure on; nothing is then held out of `dataset`."
     )

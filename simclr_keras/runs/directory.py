@@ -96,7 +96,7 @@ class RunDirectory:
         settings = dataclasses.asdict(config) if is_new else self._read()
         folder = os.path.realpath(os.path.expanduser(config.dataset))
         place = {"dataset_folder": folder} if is_folder(config.dataset) else {}
-        write_json(self.config_file, {"keras_generation": _GENERATION, **settings, **place})
+        write_json(self.config_file, {**settings, "keras_generation": _GENERATION, **place})
         if is_new and image_sizes is not None:
             write_json(self.images_file, image_sizes)
 
