@@ -9,18 +9,19 @@ import contextlib
 import json
 import pathlib
 import socket
-import subprocess
-import sys
 
 import encoded
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from processes import python
 
 from simclr_keras.networks.resnet import BLOCK_GROUPS
 
-ROOT = pathlib.Path(__file__).parent.parent
+# Where networks are trained or used. What tracing makes is checked in the other folders, and
+# whole commands and the README's script in processes of their own.
+UNOPTIMIZED = {"classifiers", "cli", "evaluation", "report", "runs", "search", "training"}
 SMALL_NETWORK = {
     "encoder": "simclr_resnet18",
     "width_multiplier": 0.125,
@@ -64,6 +65,15 @@ def pytest_collection_modifyitems(config, items):
         for item in items:
             if "slow" in item.keywords:
                 item.add_marker(skip)
+
+
+@pytest.hookimpl(tryfirst=True)  # before the fixtures, of a module too
+def pytest_runtest_setup(item):
+    """Graph optimization takes a third of the time of tests that train."""
+    unoptimized = item.path.parent.name in UNOPTIMIZED
+    if "optimized_graphs" in item.keywords:
+        unoptimized = False
+    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": unoptimized})
 
 
 @pytest.fixture(autouse=True)
@@ -157,20 +167,6 @@ def untrained_run(short_resnet):
         return directory.path
 
     return make
-
-
-def python(script: str, *arguments: str, cwd=ROOT, timeout=600, env=None) -> str:
-    """Runs a script in its own process (one strategy per process) and returns its stdout."""
-    result = subprocess.run(
-        [sys.executable, "-c", script, *arguments],
-        cwd=cwd,
-        env={**os.environ, **(env or {})},
-        capture_output=True,
-        text=True,
-        timeout=timeout,
-    )
-    assert result.returncode == 0, result.stderr[-4000:]
-    return result.stdout
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import pkgutil
 import re
 
 import pytest
-from conftest import ROOT
+from processes import ROOT
 
 import simclr_keras as sk
 

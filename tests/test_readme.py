@@ -1,6 +1,6 @@
 import re
 
-from conftest import ROOT
+from processes import ROOT
 
 
 def test_the_readmes_python_runs(tmp_path, run_python):
@@ -8,5 +8,5 @@ def test_the_readmes_python_runs(tmp_path, run_python):
     (block,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
     assert len(block.strip().splitlines()) <= 15
     script = f"import sys; sys.path.insert(0, {str(ROOT)!r})\n{block}\nprint(features.shape)"
-    assert run_python(script, cwd=tmp_path).splitlines()[-1] == "(64, 128)"
+    assert run_python(script, cwd=tmp_path, new=True).splitlines()[-1] == "(64, 128)"
     assert (tmp_path / "saved_models" / "mine" / "1" / "saved_model.pb").exists()

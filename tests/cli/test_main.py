@@ -5,7 +5,7 @@ import sys
 
 import numpy as np
 import pytest
-from conftest import ROOT
+from processes import ROOT
 
 from simclr_keras.cli.main import main
 
@@ -26,14 +26,10 @@ def _cli(*arguments, cwd=ROOT):
     )
 
 
-# Several commands in one process, which saves importing TensorFlow for each, with a quarter of
-# the blocks.
+# Several commands in one process.
 SESSION = """
 import contextlib, io, json, logging, sys
 from simclr_keras.cli.main import main
-from simclr_keras.networks.resnet import BLOCK_GROUPS
-
-BLOCK_GROUPS[18] = ((1, 0, 0, 1), False)
 
 def run(arguments):
     sys.argv = ["simclr-keras", *arguments]
@@ -49,10 +45,20 @@ print(json.dumps([run(arguments) for arguments in json.loads(sys.argv[1])]))
 """
 
 
-def _session(run_python, *commands):
+# ResNet-18 with a quarter of its blocks.
+SHORT_NETWORK = """
+from simclr_keras.networks.resnet import BLOCK_GROUPS
+
+BLOCK_GROUPS[18] = ((1, 0, 0, 1), False)
+"""
+
+
+def _session(run_python, *commands, begin=SHORT_NETWORK, **options):
     """What `_cli` returns for each of the commands, which one process runs."""
     commands = [[str(argument) for argument in command] for command in commands]
-    results = json.loads(run_python(SESSION, json.dumps(commands)).splitlines()[-1])
+    results = json.loads(
+        run_python(begin + SESSION, json.dumps(commands), **options).splitlines()[-1]
+    )
     return [subprocess.CompletedProcess(*run) for run in zip(commands, *zip(*results))]
 
 
@@ -148,15 +154,19 @@ def test_from_a_folder_to_embeddings(image_folder, tmp_path, run_python):
     assert not (tmp_path / "r2").exists()
 
 
-def test_weights_of_the_original_release(image_folder, tmp_path):
+def test_weights_of_the_original_release(image_folder, tmp_path, run_python):
     archive = ROOT.parent / "shared" / "fixtures" / "official_checkpoints" / "r18_1x_sk0.tar.gz"
     if not archive.exists():
         pytest.skip(f"the fixtures are not beside the checkout ({archive})")
-    exported = _cli("export", "--official", archive, "--output", "m", "--json", cwd=tmp_path)
+    exported, evaluated = _session(
+        run_python,
+        ("export", "--official", archive, "--output", "m", "--json"),
+        ("evaluate", "--official", archive, "--dataset", image_folder, "--json"),
+        begin="",
+        cwd=tmp_path,
+    )
     assert exported.returncode == 0, exported.stderr
     assert json.loads(exported.stdout.splitlines()[-1])["path"] == os.path.join("m", "1")
-    official = ("--official", archive, "--dataset", image_folder)
-    evaluated = _cli("evaluate", *official, "--json", cwd=tmp_path)
     assert evaluated.returncode == 0, evaluated.stderr
     results = json.loads(evaluated.stdout.splitlines()[-1])
     assert results["train_images"] + results["test_images"] == 12

@@ -10,7 +10,7 @@ import time
 
 import numpy as np
 import pytest
-from conftest import ROOT
+from processes import ROOT
 
 from simclr_keras.runs.directory import RunDirectory
 

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import ROOT
+from processes import ROOT
 
 from simclr_keras import load_official_checkpoint
 from simclr_keras.errors import InputError

@@ -30,7 +30,9 @@ def test_a_new_process_loads_what_was_saved(tmp_path, run_python, selective):
     encoder = build_encoder(name, 32, selective_kernel=selective, **options)
     encoder.save(tmp_path / "encoder.keras")
     images = np.random.default_rng(0).random((2, 32, 32, 3)).astype("float32")
-    loaded = json.loads(run_python(LOAD, str(tmp_path / "encoder.keras")).splitlines()[-1])
+    loaded = json.loads(
+        run_python(LOAD, str(tmp_path / "encoder.keras"), new=True).splitlines()[-1]
+    )
     np.testing.assert_allclose(loaded, encoder(images, training=False), rtol=1e-5, atol=1e-6)
 
 
@@ -103,6 +105,6 @@ def test_beside_tf_keras_it_loads_or_says_why_not(tmp_path, run_python):
         pytest.skip("needs the test extra: tf-keras")
     encoder = build_encoder("simclr_resnet18", 32, width_multiplier=0.125)
     encoder.save(tmp_path / "encoder.keras")
-    said = run_python(BESIDE_TF_KERAS, str(tmp_path / "encoder.keras"), timeout=120)
+    said = run_python(BESIDE_TF_KERAS, str(tmp_path / "encoder.keras"), new=True)
     expected = "(None, 64)" if KERAS_3 else "cannot load a .keras file in a process"
     assert expected in said.splitlines()[-1]

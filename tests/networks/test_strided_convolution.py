@@ -57,7 +57,7 @@ def of_kind(model, kind):
 
 def test_no_network_of_ours_corrupts_memory(run_python):
     """In a process of its own, which died or computed other numbers (where oneDNN runs)."""
-    run_python(TRAIN, timeout=120, env={"TF_ENABLE_ONEDNN_OPTS": "1"})
+    run_python(TRAIN, new=True, env={"TF_ENABLE_ONEDNN_OPTS": "1"})
 
 
 @pytest.mark.parametrize("selective", [False, True])

@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import ROOT
+from processes import ROOT
 
 import simclr_keras as sk
 from simclr_keras.errors import InputError

@@ -13,7 +13,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import ROOT
+from processes import ROOT
 
 from simclr_keras import export_classifier, export_encoder, load_exported
 

@@ -59,7 +59,7 @@ def test_a_fresh_process_without_this_package(
     as_text = [base64.b64encode(b).decode() for b in encoded_images.values()]
     (tmp_path / "encoded.json").write_text(json.dumps(as_text))
     arguments = (str(path), str(tmp_path / "data.npz"), str(tmp_path / "encoded.json"))
-    result = json.loads(run_python(FRESH, *arguments, cwd=tmp_path).splitlines()[-1])
+    result = json.loads(run_python(FRESH, *arguments, cwd=tmp_path, new=True).splitlines()[-1])
     assert result["outputs"] == {"embedding": ["float32", 8]}
     expected = encoder(images, training=False)
     np.testing.assert_allclose(result["floats"], expected, atol=1e-5)
@@ -183,6 +183,7 @@ def test_tensorflow_hub_fine_tunes_it(rng, regularised_encoder, tmp_path, run_py
         str(tmp_path / "data.npz"),
         cwd=tmp_path,
         env={"TF_USE_LEGACY_KERAS": "1"},
+        new=True,
     )
     assert output.splitlines()[-1] == "done"
 

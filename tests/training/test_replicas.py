@@ -6,7 +6,8 @@ import json
 import keras
 import numpy as np
 import pytest
-from conftest import TWO_DEVICES, python
+from conftest import TWO_DEVICES
+from processes import python
 
 from simclr_keras.keras_versions import KERAS_3
 
@@ -332,7 +333,10 @@ def test_replicas_and_workers_train_networks_as_one(tmp_path, run_python, worker
         cases = json.dumps([case for case, places in CASES.items() if where in places])
         with concurrent.futures.ThreadPoolExecutor() as workers:
             arguments = (NETWORKS, where, cases, str(tmp_path))
-            runs = [workers.submit(run_python, *arguments, env=env) for env in environments]
+            runs = [
+                workers.submit(run_python, *arguments, env=env, new=where == "workers")
+                for env in environments
+            ]
             for run in runs:
                 run.result()
     for (network, optimizer, _), places in CASES.items():

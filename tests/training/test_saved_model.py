@@ -70,7 +70,7 @@ print(json.dumps(found))
 def test_training_continues_bit_for_bit(run_python, tmp_path):
     save = MODEL.replace("{imports}", "import keras, simclr_keras as sk") + SAVE
     go_on = MODEL.replace("{imports}", "import simclr_keras as sk, keras") + CONTINUE
-    whole = json.loads(run_python(save, str(tmp_path)).splitlines()[-1])
-    found = json.loads(run_python(go_on, str(tmp_path)).splitlines()[-1])
+    whole = json.loads(run_python(save, str(tmp_path), new=True).splitlines()[-1])
+    found = json.loads(run_python(go_on, str(tmp_path), new=True).splitlines()[-1])
     assert whole[1] == 8
     assert found == dict.fromkeys(("keras", "weights", "backup", "checkpoint"), whole)

@@ -1,12 +1,9 @@
 """`verify-replicas` accepts what is right and names the layer that is wrong."""
 
 import json
-import os
-import subprocess
-import sys
 
 import pytest
-from conftest import ROOT
+from processes import run_script
 
 from simclr_keras.errors import InputError
 from simclr_keras.training.verify_config import VerifyConfig
@@ -76,18 +73,13 @@ verify_replicas.SimCLRAugmenter = Mirrored
 tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
 main()
 """
+AS_USERS_DO = "from simclr_keras.cli.main import main; main()"
 
 
-def _verify(tmp_path, *arguments, command=("-c", COMMAND)):
+def _verify(tmp_path, *arguments, command=COMMAND):
     (tmp_path / "my_encoders.py").write_text(ENCODERS)
-    result = subprocess.run(
-        [sys.executable, *command, "verify-replicas", *arguments, "--json"],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{tmp_path}"},
-        capture_output=True,
-        text=True,
-        timeout=600,
-    )
+    arguments = ("verify-replicas", *arguments, "--json")
+    result = run_script(command, *arguments, cwd=tmp_path)
     return result, json.loads(result.stdout.splitlines()[-1]) if result.stdout else None
 
 
@@ -95,7 +87,7 @@ def test_an_encoder_that_is_right_passes(tmp_path):
     result, report = _verify(
         tmp_path,
         *("--encoder", "my_encoders:right", "--l2", "0.01"),
-        command=("-m", "simclr_keras"),
+        command=AS_USERS_DO,
     )
     assert result.returncode == 0, result.stderr[-2000:]
     assert report["passed"] and not report["findings"]
