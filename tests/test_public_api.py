@@ -35,7 +35,8 @@ EXAMPLES = {
 @pytest.mark.parametrize("name", sorted(EXAMPLES))
 def test_examples_run(name, tmp_path, monkeypatch, untrained_run):
     monkeypatch.chdir(tmp_path)
-    untrained_run("runs/digits")  # the run that examples of commands name
+    if "runs/digits" in EXAMPLES[name].docstring:
+        untrained_run("runs/digits")
     runner = doctest.DocTestRunner()
     runner.run(EXAMPLES[name])
     assert runner.tries > 0 and runner.failures == 0

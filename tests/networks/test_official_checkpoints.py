@@ -1,5 +1,6 @@
 """Checkpoints as the original release writes them: its own fixtures, and small ones made here."""
 
+import functools
 import io
 import re
 import tarfile
@@ -43,6 +44,14 @@ def test_fixtures_of_the_release_give_its_outputs(name, depth):
         np.testing.assert_allclose(ours, expected[theirs], rtol=0, atol=1e-5, err_msg=theirs)
 
 
+@functools.cache
+def _shapes(*arguments):
+    """Those of the weights of a ResNet, and its number of features."""
+    network = simclr_resnet(*arguments)
+    shapes = {x.name: [tuple(w.shape) for w in x.weights] for x in network.layers}
+    return shapes, network.output_shape[1]
+
+
 class Checkpoint:
     """A small checkpoint in the layout of the release's SavedModels; its arrays are random.
 
@@ -53,9 +62,8 @@ class Checkpoint:
     def __init__(
         self, depth, width=0.125, small=True, ratio=0.0, channels=3, head=3, classes=4
     ):
-        network = simclr_resnet(depth, channels, width, small, ratio)
-        shapes = {x.name: [tuple(w.shape) for w in x.weights] for x in network.layers}
-        features = network.output_shape[1]
+        shapes, features = _shapes(depth, channels, width, small, ratio)
+        shapes = dict(shapes)
         for index in range(head):
             units = 16 if index == head - 1 else features
             shapes[f"dense_{index}"] = [(features, units)]

@@ -89,10 +89,9 @@ def test_parameters_are_the_hand_counted_ones(depth, selective):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("depth, width, selective", PUBLISHED)
+@pytest.mark.parametrize("depth, width, selective", [key for key in PUBLISHED if key[0] == 50])
 def test_published_parameters(depth, width, selective):
-    if PUBLISHED[depth, width, selective] > 150:
-        pytest.skip("up to 3 GiB of weights: the formula above is tested instead")
+    """Of both widths; that other depths have what is published follows from the tests above."""
     millions = build(depth, width, selective=selective).count_params() / 1e6
     assert round(millions) == PUBLISHED[depth, width, selective]
 

@@ -63,7 +63,7 @@ def test_no_network_of_ours_corrupts_memory(run_python):
 @pytest.mark.parametrize("selective", [False, True])
 @pytest.mark.parametrize("small", [False, True])
 @pytest.mark.parametrize("depth", [18, 50])  # the two kinds of blocks
-def test_no_1x1_convolution_of_a_resnet_has_a_stride(depth, small, selective):
+def test_no_1x1_convolution_of_a_resnet_has_a_stride(single_blocks, depth, small, selective):
     ratio = SELECTIVE_KERNEL_RATIO if selective else 0.0
     encoder = simclr_resnet(depth, 3, 1 / 16, small, ratio)
     convolutions = of_kind(encoder, keras.layers.Conv2D)

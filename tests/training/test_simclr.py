@@ -230,28 +230,6 @@ def test_mixed_precision_takes_a_step_close_to_float32s(rng, policy):
     assert np.linalg.norm(moved[0] - moved[1]) < 0.35 * np.linalg.norm(moved[0])
 
 
-def test_the_whole_step_compiles_with_xla(rng, tiny_encoder):
-    images, labels, start = _images(rng), np.arange(8) % 3 - 1, None
-    results = []
-    for jit in (False, True):
-        keras.utils.set_random_seed(2)
-        model = _model(
-            tiny_encoder,
-            optimizer=LARS(WarmupCosine(0.1, total_steps=4), weight_decay=1e-3),
-            augmenter=SimCLRAugmenter(16, blur=False),
-            probe=keras.layers.Dense(2),
-            compile_arguments={"jit_compile": jit},
-        )
-        start = start or tiny_encoder.get_weights()
-        tiny_encoder.set_weights(start)
-        logs = model.fit(images, labels, batch_size=8, epochs=3, verbose=0, shuffle=False)
-        results.append((logs.history, tiny_encoder.get_weights()))
-    for a, b in zip(results[0][1], results[1][1]):
-        np.testing.assert_allclose(a, b, atol=1e-5)
-    for name, values in results[0][0].items():
-        assert values == pytest.approx(results[1][0][name], abs=1e-4), name
-
-
 @pytest.mark.parametrize("decoupled", [False, True])
 def test_a_loss_object_counts_as_its_function(rng, tiny_encoder, decoupled):
     images, start = _images(rng), tiny_encoder.get_weights()
@@ -372,24 +350,6 @@ def test_encoder_must_be_pooled():
     encoder = keras.Model(images, keras.layers.Conv2D(4, 3)(images))
     with pytest.raises(ValueError, match=re.escape("with output (None, 14, 14, 4)")):
         SimCLR(encoder, ProjectionHead(8), SimCLRAugmenter(16))
-
-
-def test_compiled_with_xla_it_takes_the_same_step(rng, tiny_encoder):
-    images, start, results = _images(rng), tiny_encoder.get_weights(), []
-    head = None
-    for jit_compile in (False, True):
-        tiny_encoder.set_weights(start)
-        model = _model(
-            tiny_encoder,
-            augmenter=SimCLRAugmenter(16, blur=False),
-            compile_arguments={"jit_compile": jit_compile},
-        )
-        head = head or model.projection_head.get_weights()
-        model.projection_head.set_weights(head)
-        model.fit(images, batch_size=8, epochs=1, verbose=0)
-        results.append(tiny_encoder.get_weights())
-    for a, b in zip(*results):
-        np.testing.assert_allclose(a, b, atol=1e-5)
 
 
 def test_floats_in_0_to_255_are_refused_with_the_mend(rng, tiny_encoder):

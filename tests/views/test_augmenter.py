@@ -98,7 +98,8 @@ def test_nothing_is_drawn_that_is_not_used(rng, monkeypatch):
 
     monkeypatch.setattr(pipeline, "draw_parameters", spy_on_parameters)
     monkeypatch.setattr(crops, "crop_boxes", spy_on_boxes)
-    augmenter = SimCLRAugmenter(16, crop_area=(0.123, 1.0))  # traced by no other test
+    plain = {"color_jitter_strength": 0, "grayscale_probability": 0, "blur": False}
+    augmenter = SimCLRAugmenter(16, crop_area=(0.123, 1.0), **plain)  # traced by no other test
     cropped = rng.integers(0, 256, (3, 2, 16, 16, 3), "uint8")
     for call, expected in (
         (
