@@ -19,8 +19,8 @@ from processes import python
 
 from simclr_keras.networks.resnet import BLOCK_GROUPS
 
-# Where networks are trained or used. What tracing makes is checked in the other folders, and
-# whole commands and the README's script in processes of their own.
+# Where networks are trained or used. Optimized graphs are checked in the other folders, by tests
+# with the marker, and by whole commands and the README's script in processes of their own.
 UNOPTIMIZED = {"classifiers", "cli", "evaluation", "report", "runs", "search", "training"}
 SMALL_NETWORK = {
     "encoder": "simclr_resnet18",
@@ -70,9 +70,8 @@ def pytest_collection_modifyitems(config, items):
 @pytest.hookimpl(tryfirst=True)  # before the fixtures, of a module too
 def pytest_runtest_setup(item):
     """Graph optimization takes a third of the time of tests that train."""
-    unoptimized = item.path.parent.name in UNOPTIMIZED
-    if "optimized_graphs" in item.keywords:
-        unoptimized = False
+    marked = "optimized_graphs" in item.keywords
+    unoptimized = item.path.parent.name in UNOPTIMIZED and not marked
     tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": unoptimized})
 
 

@@ -63,7 +63,9 @@ def _pretrain_killed_at(step, config, monkeypatch):
             pretrain(config)
 
 
-@pytest.mark.parametrize("optimizer", ["lars", "adamw"])
+@pytest.mark.parametrize(
+    "optimizer", [pytest.param("lars", marks=pytest.mark.optimized_graphs), "adamw"]
+)
 def test_interrupted_ends_as_uninterrupted(tmp_path, monkeypatch, optimizer):
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     pretrain(_config(whole, optimizer=optimizer))

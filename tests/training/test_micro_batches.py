@@ -68,6 +68,7 @@ def _data(rng, count):
     return rng.integers(0, 256, (count, 16, 16, 3), "uint8"), rng.integers(-1, 3, count)
 
 
+@pytest.mark.optimized_graphs
 @pytest.mark.parametrize(
     "compile_arguments", [{}, {"run_eagerly": True}, {"jit_compile": True}], ids=str
 )

@@ -42,6 +42,7 @@ def test_fit_logs_and_lowers_the_loss(rng, tiny_encoder):
     assert logs["loss"][-1] < logs["loss"][0] - 0.1
 
 
+@pytest.mark.optimized_graphs
 def test_logged_loss_is_the_papers_on_the_models_own_projections(rng, tiny_encoder):
     model = _model(tiny_encoder, temperature=0.3, seed=4)
     images = _images(rng)
@@ -204,6 +205,7 @@ def test_steps_per_execution_and_callbacks(rng, tiny_encoder):
     assert len(seen) == 2 and int(model.step) == 8
 
 
+@pytest.mark.optimized_graphs
 @pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
 def test_mixed_precision_takes_a_step_close_to_float32s(rng, policy):
     def encoder():
