@@ -10,7 +10,7 @@ import time
 
 import numpy as np
 import pytest
-from processes import ROOT
+from processes import ROOT, run_script
 
 from simclr_keras.runs.directory import RunDirectory
 
@@ -31,7 +31,17 @@ main()
 """
 
 
-def _start(run, *arguments, environments=({},)):
+def _alone(run, *arguments):
+    """What `_finish` returns for one process."""
+    result = run_script(
+        COMMAND,
+        *("pretrain", "--run-dir", str(run), *SETTINGS, *arguments),
+        env={"CUDA_VISIBLE_DEVICES": ""},
+    )
+    return result.returncode, result.stdout + result.stderr
+
+
+def _start(run, *arguments, environments):
     return [
         subprocess.Popen(
             [sys.executable, "-c", COMMAND, "pretrain", "--run-dir", str(run)]
@@ -81,7 +91,7 @@ def _equal(one, two, weight=1e-5, log=1e-4):
 
 def test_two_workers_train_as_one_process(tmp_path, worker_environments):
     steps = ("--steps", "4", "--checkpoint-every", "2")
-    results = _finish(_start(tmp_path / "one", *steps))
+    results = [_alone(tmp_path / "one", *steps)]
     results += _finish(_start(tmp_path / "two", *steps, environments=worker_environments()))
     for code, text in results:
         assert code == 0, text[-3000:]
@@ -100,7 +110,7 @@ def test_two_workers_train_as_one_process(tmp_path, worker_environments):
 def test_a_worker_that_dies_and_comes_back(tmp_path):
     steps = ("--steps", "20", "--checkpoint-every", "10")
     whole, broken = tmp_path / "whole", tmp_path / "broken"
-    ((code, text),) = _finish(_start(whole, *steps))  # two workers train as one process
+    code, text = _alone(whole, *steps)  # two workers train as one process
     assert code == 0, text[-3000:]
     workers = _start(broken, *steps, environments=_slurm_steps())
     deadline = time.monotonic() + 600
