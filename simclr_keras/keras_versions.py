@@ -327,6 +327,11 @@ class VersionedModel(keras.Model):
         return logs
 
 
+def export_signature(shape: tuple[int, ...]) -> dict:
+    """The argument of `export` for batches of any size; Keras 2.15 uses those of the first call."""
+    return {"input_signature": [tf.TensorSpec((None, *shape[1:]))]} if KERAS_3 else {}
+
+
 def scaled(optimizer, loss: tf.Tensor) -> tf.Tensor:
     """The loss to differentiate: multiplied by the loss scale under float16."""
     if KERAS_3:

@@ -21,7 +21,7 @@ from simclr_keras.networks.resnet import BLOCK_GROUPS
 
 # Where networks are trained or used. Optimized graphs are checked in the other folders, by tests
 # with the marker, and by whole commands and the README's script in processes of their own.
-UNOPTIMIZED = {"classifiers", "cli", "evaluation", "report", "runs", "search", "training"}
+UNOPTIMIZED = {"classifiers", "cli", "embeddings", "evaluation", "plots", "runs", "training"}
 SMALL_NETWORK = {
     "encoder": "simclr_resnet18",
     "width_multiplier": 0.125,

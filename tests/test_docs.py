@@ -8,9 +8,10 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import ROOT
+from processes import ROOT
 
 import simclr_keras as sk
+from simclr_keras.keras_versions import KERAS_3
 
 
 @pytest.fixture
@@ -80,3 +81,10 @@ def test_few_labels(run_blocks, data, tiny_encoder, head, tmp_path, monkeypatch)
     names = {"encoder": tiny_encoder, "projection_head": head, "class_names": ("a", "b")}
     run_blocks("few-labels.md", images=images, labels=labels, **names)
     assert (tmp_path / "saved_models" / "mine" / "1" / "saved_model.pb").exists()
+
+
+@pytest.mark.skipif(not KERAS_3, reason="keras.layers.Pipeline is new in Keras 3")
+def test_views(run_blocks, tiny_encoder, data):
+    model = run_blocks("views.md", encoder=tiny_encoder)["model"]
+    model.compile("sgd", run_eagerly=True)
+    assert model.train_on_batch(data[0][:4], return_dict=True)["loss"] > 0

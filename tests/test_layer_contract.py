@@ -34,6 +34,7 @@ AUGMENTER = dict(
     brightness="additive",
     blur_sigma=(0.2, 1.0),
     interpolation="bicubic",
+    value_range=(0.0, 2.0),
 )
 CASES = {
     "head": _head("group", 8, 0),
@@ -44,6 +45,13 @@ CASES = {
         (2, 12, 10, 3),
         ((2, 8, 8, 3), (2, 8, 8, 3)),
         options={"seed": (0, 1), "first_position": 3},
+        in_float32=True,
+    ),
+    "two views": Case(
+        sk.TwoViews,
+        dict(augmentation=keras.layers.Rescaling(0.5)),
+        (2, 8, 8, 3),
+        ((2, 8, 8, 3), (2, 8, 8, 3)),
         in_float32=True,
     ),
     "batch norm": Case(

@@ -62,7 +62,8 @@ class PretrainConfig(Settings):
     skip_unreadable: bool = setting(False, "Leave out images that cannot be read.")
     encoder: str = setting(
         "resnet50",
-        "keras.applications name, simclr_resnet18...200 or keras_cv:<preset>.",
+        "keras.applications name, simclr_resnet18...200, keras_cv:<preset>, keras_hub:<preset> or "
+        "module:function of your own.",
         panel="Network",
     )
     weights: str | None = setting(None, "Start from `imagenet` or a weights file.")

@@ -57,7 +57,7 @@ def features_shape(encoder: keras.Model, image_size: int | None) -> tuple:
                 "The output of `encoder` is not known before it is called. Give `image_size`. "
                 f"Received: encoder={encoder.name}, image_size=None"
             )
-        features = encoder(keras.Input((image_size, image_size, 3)))
+        features = encoder(keras.Input((image_size, image_size, channels_of(encoder))))
     shape = tuple(getattr(features, "shape", ()))
     if len(shape) != 2 or shape[1] is None:
         raise ValueError(
@@ -73,6 +73,12 @@ def input_size(encoder: keras.Model) -> int | None:
     """The height of the images that an encoder takes, if it takes one size only."""
     shape = getattr(encoder, "input_shape", None)
     return shape[1] if isinstance(shape, tuple) else None
+
+
+def channels_of(encoder: keras.Model) -> int:
+    """The channels of the images that an encoder takes; 3 if it does not say."""
+    shape = getattr(encoder, "input_shape", None)
+    return shape[-1] if isinstance(shape, tuple) and shape[-1] else 3
 
 
 def augmenter_of(

@@ -11,6 +11,7 @@ from ..data.images import UNIT_RANGE, to_unit_range
 from ..keras_versions import (
     apply_gradients,
     build_optimizer,
+    export_signature,
     optimizer_state,
     random_states,
     tensorflow_variables,
@@ -20,7 +21,7 @@ from ..networks.projection_head import ProjectionHead
 from ..objective import replicas
 from .batches import checked_batches, images_and_labels, in_one_sentence
 from .micro_batches import micro_batch_gradients
-from .parts import augmenter_of, encoder_of, features_shape, loss_of
+from .parts import augmenter_of, channels_of, encoder_of, features_shape, loss_of
 from .step import contrast_batch, whole_batch_gradients
 from .step_model import StepModel
 
@@ -128,31 +129,34 @@ class SimCLR(StepModel):
         names = ["loss", "contrastive_accuracy"]
         names += ["probe_loss", "probe_accuracy"] if probe is not None else []
         super().__init__(names, seed, **kwargs)
-        encoder, image_size = encoder_of(encoder, image_size)
-        augmenter = augmenter_of(augmenter, image_size, value_range)
-        views = getattr(augmenter, "value_range", UNIT_RANGE)
-        if value_range is not None and views not in (UNIT_RANGE, tuple(value_range)):
+        self.encoder, self.image_size = encoder_of(encoder, image_size)
+        self.augmenter: keras.layers.Layer = augmenter_of(
+            augmenter, self.image_size, value_range
+        )
+        of_views = getattr(self.augmenter, "value_range", UNIT_RANGE)
+        if value_range is not None and of_views not in (UNIT_RANGE, tuple(value_range)):
             raise ValueError(
                 "The model and its augmenter have different value ranges. Give it once. Received: "
-                f"value_range={value_range}, augmenter.value_range={views}"
+                f"value_range={value_range}, augmenter.value_range={of_views}"
             )
-        output_shape = features_shape(encoder, getattr(augmenter, "image_size", image_size))
-        projection_head = ProjectionHead() if projection_head is None else projection_head
-        self.encoder = encoder
-        self.projection_head = projection_head
-        self.augmenter = augmenter
+        self.value_range = tuple(value_range or of_views)
+        self.image_size = self.image_size or getattr(self.augmenter, "image_size", None)
+        self.projection_head = ProjectionHead() if projection_head is None else projection_head
         self.temperature = temperature
         self.contrastive_loss = loss_of(loss, temperature)
         self.probe = probe
-        self.image_size = image_size
-        self.value_range = tuple(value_range or views)
         self._shape_in_fit = tf.TensorShape(None)
-        if micro_batch_size is not None:
-            _check_micro_batches(micro_batch_size, augmenter, encoder, projection_head, probe)
-        self.micro_batch_size = micro_batch_size
-        for layer in (projection_head, probe):
+        output_shape = features_shape(self.encoder, self.image_size)
+        for layer in (self.projection_head, probe):
             if layer is not None and not layer.built:
                 layer.build(output_shape)
+        if not self.augmenter.built:  # images of any size
+            self.augmenter.build((None, None, None, channels_of(self.encoder)))
+        if micro_batch_size is not None:
+            _check_micro_batches(
+                micro_batch_size, self.augmenter, self.encoder, self.projection_head, probe
+            )
+        self.micro_batch_size = micro_batch_size
 
     def compile(
         self,
@@ -236,6 +240,24 @@ class SimCLR(StepModel):
         with in_one_sentence():
             return super().predict(x, **options)
 
+    def export(self, filepath: str, *arguments, **options) -> None:
+        """Writes a SavedModel from images to features, as `keras.Model.export` does.
+
+        See `export_encoder` for one that also decodes files.
+
+        Args:
+            filepath: Folder to write.
+            *arguments: Of `keras.Model.export`.
+            **options: Of `keras.Model.export`.
+        """
+        size = self.image_size
+        if size is None:
+            raise ValueError("`export` needs the size of the images: `SimCLR(image_size=...)`.")
+        # Keras exports for images as in the first call, and `fit` makes none.
+        shape = (1, size, size, channels_of(self.encoder))
+        self(tf.zeros(shape))
+        super().export(filepath, *arguments, **{**export_signature(shape), **options})
+
     def train_step(self, data) -> dict:
         images, labels = self._images_and_labels(data)
         of_batch = self.micro_batch_size is None
@@ -255,9 +277,7 @@ class SimCLR(StepModel):
 
     def _images_and_labels(self, data) -> tuple:
         images, labels = images_and_labels(data)
-        if not tf.TensorShape(
-            images.shape[1:]
-        ).is_fully_defined():  # from a generator, on Keras 2.15
+        if None in tuple(images.shape[1:]):  # from a generator, on Keras 2.15
             images = tf.ensure_shape(images, self._shape_in_fit)
         return images, labels
 

@@ -87,7 +87,17 @@ class TwoViews(keras.layers.Layer):
         self.augmentation = augmentation
 
     def build(self, input_shape: tuple | None = None) -> None:
+        inner = self.augmentation
+        # Keras 2.15 does not list the variables of one that is not built.
+        if isinstance(inner, keras.Sequential) and not inner.built and input_shape:
+            inner.build(input_shape)
         self.built = True
+
+    def compute_output_shape(self, input_shape: tuple) -> tuple[tuple, tuple]:
+        view = (input_shape[0], None, None, input_shape[-1])  # of a function
+        if isinstance(self.augmentation, keras.layers.Layer):
+            view = tuple(self.augmentation.compute_output_shape(input_shape))
+        return view, view
 
     def call(
         self, images: tf.Tensor, seed: typing.Any = None, first_position: typing.Any = 0

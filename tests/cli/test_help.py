@@ -6,7 +6,7 @@ import sys
 
 import pytest
 import typer.rich_utils
-from conftest import ROOT
+from processes import ROOT
 
 import simclr_keras
 from simclr_keras.classifiers import distill, fine_tune, settings

@@ -1,6 +1,7 @@
 import csv
 import dataclasses
 import json
+import sys
 
 import keras
 import numpy as np
@@ -329,3 +330,34 @@ def test_a_run_begun_with_idle_epochs_beside_its_steps_goes_on(tmp_path):
     directory.check(dataclasses.replace(config, epochs=100))
     with pytest.raises(InputError, match=r"other settings: epochs=100 \(now 99\)"):
         directory.check(dataclasses.replace(config, epochs=99))
+
+
+OWN_ENCODER = """
+import keras
+
+def build(image_size, channels):
+    return keras.Sequential([
+        keras.Input((image_size, image_size, channels)),
+        keras.layers.Conv2D(4, 3),
+        keras.layers.GlobalAveragePooling2D(),
+    ])
+"""
+
+
+def test_an_encoder_of_ones_own_is_imported_for_pretraining_only(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "own_encoder.py").write_text(OWN_ENCODER)
+    network = {
+        "encoder": "own_encoder:build",
+        "width_multiplier": 1.0,
+        "small_image_stem": False,
+    }
+    config = _config(tmp_path / "run", steps=2, **network)
+    pretrain(config)
+    # A run may come from someone else: its config.json makes no command run code.
+    (tmp_path / "own_encoder.py").write_text("raise RuntimeError")
+    monkeypatch.delitem(sys.modules, "own_encoder")
+    run = str(tmp_path / "run")
+    assert evaluate(EvaluateConfig(run, compare_random=True)).random_encoder
+    assert fine_tune_run(FineTuneConfig(run=run, labels_per_class=1, steps=1)).steps == 1
+    assert pretrain(config).loss is None  # finished

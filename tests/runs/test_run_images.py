@@ -105,7 +105,10 @@ def test_other_images_do_not_continue_a_run(begun, tmp_path):
         r"\(dogs/new.png\), 4 missing \(cats/04.png, cats/06.png, cats/08.png, ...\), 1 changed "
         r"\(cats/02.png\)\. Restore them"
     )
-    for command in (lambda: pretrain(pretrain_config), lambda: report(ReportConfig(str(begun.path), "more"))):
+    for command in (
+        lambda: pretrain(pretrain_config),
+        lambda: report(ReportConfig(str(begun.path), "more")),
+    ):
         with pytest.raises(InputError, match=said):
             command()
     assert not begun.checkpoints.exists()
