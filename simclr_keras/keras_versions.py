@@ -217,6 +217,8 @@ def layer_like(layer: keras.layers.Layer, **changes) -> keras.layers.Layer:
 def clone_with(network: keras.Model, replace) -> keras.Model:
     """A copy of a functional or sequential model, with new weights and some layers replaced.
 
+    Functional models become models of Keras' own class.
+
     Args:
         network: The model; functional and sequential models inside it are copied the same way.
         replace: Maps a layer to its replacement, or to `None` for one with the same settings.
@@ -230,8 +232,10 @@ def clone_with(network: keras.Model, replace) -> keras.Model:
             return new
         return layer_like(layer)
 
-    if not KERAS_3 or isinstance(network, keras.Sequential):
+    if isinstance(network, keras.Sequential):
         return keras.models.clone_model(network, clone_function=clone)
+    if not KERAS_3:
+        return plain_model(keras.models.clone_model(network, clone_function=clone))
 
     def call(layer, *arguments, **options):
         # Keras 3 passes on the options of the replaced layer's call, such as batch norm's mask.
@@ -239,7 +243,14 @@ def clone_with(network: keras.Model, replace) -> keras.Model:
             options.pop("mask", None)
         return layer(*arguments, **options)
 
-    return keras.models.clone_model(network, clone_function=clone, call_function=call)
+    return plain_model(
+        keras.models.clone_model(network, clone_function=clone, call_function=call)
+    )
+
+
+def plain_model(model: keras.Model) -> keras.Model:
+    """The layers of a functional model, whatever its class, as a model of Keras' own class."""
+    return keras.Model(model.input, model.output, name=model.name)
 
 
 def copy_with(network: keras.Model, replace) -> keras.Model:

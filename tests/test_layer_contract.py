@@ -257,4 +257,5 @@ def test_a_summary_knows_the_shapes_of_both_networks(capsys):
 def test_every_saved_class_is_tested():
     tested = {case.of.__name__ for case in CASES.values()}
     tested |= {"ExportedEncoder", "NTXentLoss", "LARS", "WarmupCosine"}
-    assert tested | {"SimCLR"} == set(SAVED_CLASSES)  # SimCLR: training/test_saved_model.py
+    # training/test_saved_model.py and networks/test_encoder.py
+    assert tested | {"SimCLR", "Encoder"} == set(SAVED_CLASSES)

@@ -1,5 +1,9 @@
 """The value range of images, and the resize of their central square."""
 
+import contextlib
+import re
+from collections.abc import Iterator
+
 import tensorflow as tf
 
 _TOLERANCE = 1e-3  # for errors of resampling and half precision
@@ -54,6 +58,22 @@ def to_unit_range(
     received = [message, "Received: values from", least, "to", most]
     with tf.control_dependencies([tf.debugging.Assert(fits, received)]):
         return tf.identity(images)
+
+
+@contextlib.contextmanager
+def in_one_sentence() -> Iterator[None]:
+    """Context in which a traced check of value ranges raises its sentence, as an eager one does.
+
+    Raises:
+        ValueError: Instead of TensorFlow's error, which adds the trace of the graph.
+    """
+    try:
+        yield
+    except tf.errors.InvalidArgumentError as error:
+        found = re.search(r"assertion failed: \[(.*must be in.*)\]", str(error))
+        if found is None:
+            raise
+        raise ValueError(found[1].replace("] [", " ")) from None
 
 
 def resize_and_center_crop(image: tf.Tensor, image_size: int) -> tf.Tensor:

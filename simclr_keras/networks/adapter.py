@@ -6,8 +6,9 @@ import typing
 import keras
 
 from ..errors import InputError
-from ..keras_versions import copy_with, is_graph, layers_of, layers_of_graphs
+from ..keras_versions import copy_with, is_graph, layers_of, layers_of_graphs, plain_model
 from .batch_normalization import BatchNormalization
+from .encoder import Encoder
 from .strided_convolution import StridedConv2D, has_wrong_gradient
 
 # This package's layers -> those of Keras that compute the same.
@@ -181,8 +182,11 @@ def with_keras_layers(model: keras.Model) -> keras.Model:
         A copy with the same weights and outputs whose file Keras reads without this package; a
         model itself if it has none of them, or is subclassed, so that they cannot be replaced.
     """
-    if not any(type(layer) in _OF_KERAS for layer in layers_of_graphs(model)):
+    ours = [x for x in layers_of(model) if type(x) in _OF_KERAS or isinstance(x, Encoder)]
+    if not ours or not is_graph(model):
         return model
+    if ours == [model]:
+        return plain_model(model)
 
     def replace(layer):
         theirs = _OF_KERAS.get(type(layer))

@@ -9,6 +9,7 @@ import keras
 from ..errors import InputError, closest
 from .adapter import PreparedEncoder, is_backbone, one_line, prepare_encoder
 from .applications_input import applications_input
+from .encoder import as_encoder
 from .own_function import function_of, is_function
 from .presets import KERAS_CV, KERAS_HUB, keras_cv_backbone, keras_hub_backbone
 from .resnet import RESNET_DEPTHS, SELECTIVE_KERNEL_RATIO, simclr_resnet
@@ -59,8 +60,9 @@ def build_encoder(
         log_changes: Whether to log what was changed and what still differs.
 
     Returns:
-        A `keras.Model`: `(N, image_size, image_size, channels)` floating in [0, 1] to
-        features `(N, D)`.
+        A `keras.Model`: `(N, image_size, image_size, channels)` in [0, 1] to features `(N, D)`.
+        It divides uint8 images by 255, and when called or in `predict` refuses floating-point
+        images outside [0, 1].
 
     Raises:
         InputError: If the name is unknown, the model cannot take images of this shape or does
@@ -116,7 +118,7 @@ def build_encoder(
         _LOGGER.info("Encoder %s: %s.", label, "; ".join(prepared.changed) or "unchanged")
     if log_changes and prepared.kept:
         _LOGGER.info("Encoder %s still differs: %s.", label, "; ".join(prepared.kept))
-    return prepared.encoder
+    return prepared.encoder if prepared.encoder is name else as_encoder(prepared.encoder)
 
 
 def _simclr_resnet(label, channels, weights, width_multiplier, small_image_stem, selective):

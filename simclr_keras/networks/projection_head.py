@@ -168,7 +168,9 @@ class ProjectionHead(keras.layers.Layer):
         width = self.output_dim if is_last else self.hidden_dim or input_shape[-1]
         return (*input_shape[:-1], width)
 
-    def compute_output_spec(self, features, training=False, layers=None):
+    def compute_output_spec(
+        self, features: "keras.KerasTensor", training: bool = False, layers: int | None = None
+    ) -> "keras.KerasTensor":
         """Of Keras 3, whose own would not know `layers`."""
         shape = self.compute_output_shape(features.shape, layers)
         return keras.KerasTensor(shape, dtype=self.compute_dtype)

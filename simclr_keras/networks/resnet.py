@@ -12,6 +12,7 @@ Layers are named after the tensors of the release: `initial_conv`, `initial_max_
 import keras
 
 from .batch_normalization import BatchNormalization
+from .encoder import Encoder
 from .selective_kernel import mix_streams, pool_streams
 
 # Blocks per group, and whether they are bottlenecks (He et al. 2015, Table 1).
@@ -99,7 +100,7 @@ def simclr_resnet(
             output = f"block_group{group}" if index == count else f"{scope}_relu"
             x = keras.layers.ReLU(name=output)(x)
     features = keras.layers.GlobalAveragePooling2D(name="final_avg_pool")(x)
-    return keras.Model(images, features, name=name or f"simclr_resnet{depth}")
+    return Encoder(images, features, name=name or f"simclr_resnet{depth}")
 
 
 def _stem(x, width, small_image_stem, selective_kernel_ratio):

@@ -13,6 +13,7 @@ from ..errors import InputError
 from ..files import whole_file
 from ..keras_versions import check_loadable
 from .adapter import one_line, with_fast_norms, with_keras_layers, with_right_gradients
+from .encoder import as_encoder
 from .projection_head import ProjectionHead
 
 _OPTIONAL = {"keras_cv", "keras_hub"}  # imported here if a file needs them
@@ -52,7 +53,7 @@ def load_encoder(path: str | os.PathLike) -> keras.Model:
     Reference:
         https://keras.io/guides/serialization_and_saving/
     """
-    return with_right_gradients(with_fast_norms(_load(path, "encoder.keras")))
+    return as_encoder(with_right_gradients(with_fast_norms(_load(path, "encoder.keras"))))
 
 
 def load_projection_head(path: str | os.PathLike) -> ProjectionHead:

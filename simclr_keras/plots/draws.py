@@ -7,7 +7,8 @@ import tensorflow as tf
 
 from ..views.augmenter import SimCLRAugmenter
 
-_DRAWS = 20_000
+_DRAWS = 20_000  # but not more than in
+_STEPS = 200
 _AREA = "crop area (redrawn if too large)"
 _FACTORS = ("brightness", "contrast", "saturation", "hue")
 
@@ -26,7 +27,7 @@ def collect_draws(
     Returns:
         `(drawn, intended, shares)`, the arguments of `figures.save_draws`.
     """
-    steps = max(1, _DRAWS // (2 * batch_size))
+    steps = max(1, min(_STEPS, _DRAWS // (2 * batch_size)))
     values: dict[str, list] = {}
     for step in range(steps):
         height, width = shapes[step % len(shapes)]

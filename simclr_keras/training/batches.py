@@ -1,9 +1,7 @@
 """What `SimCLR.fit` takes: the images and labels of a batch, and sentences about the rest."""
 
 import collections.abc
-import contextlib
 import itertools
-import re
 import types
 import typing
 
@@ -116,19 +114,3 @@ def _check_specification(shape: tf.TensorShape, dtype: tf.DType, advice: str) ->
             f"Batches must have the shape (N, H, W, C). {advice}; give images without channels "
             f"one with `images[..., None]`. Received: {tuple(shape)}"
         )
-
-
-@contextlib.contextmanager
-def in_one_sentence() -> collections.abc.Iterator[None]:
-    """Context in which a traced check of value ranges raises its sentence, as an eager one does.
-
-    Raises:
-        ValueError: Instead of TensorFlow's error, which adds the trace of the graph.
-    """
-    try:
-        yield
-    except tf.errors.InvalidArgumentError as error:
-        found = re.search(r"assertion failed: \[(.*must be in.*)\]", str(error))
-        if found is None:
-            raise
-        raise ValueError(found[1].replace("] [", " ")) from None

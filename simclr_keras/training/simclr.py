@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from ..data.images import UNIT_RANGE, to_unit_range
+from ..data.images import UNIT_RANGE, in_one_sentence, to_unit_range
 from ..keras_versions import (
     apply_gradients,
     build_optimizer,
@@ -19,7 +19,7 @@ from ..keras_versions import (
 )
 from ..networks.projection_head import ProjectionHead
 from ..objective import replicas
-from .batches import checked_batches, images_and_labels, in_one_sentence
+from .batches import checked_batches, images_and_labels
 from .micro_batches import micro_batch_gradients
 from .parts import augmenter_of, channels_of, encoder_of, features_shape, loss_of
 from .step import contrast_batch, whole_batch_gradients
