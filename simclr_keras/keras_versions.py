@@ -226,7 +226,12 @@ def clone_with(network: keras.Model, replace) -> keras.Model:
 
     def clone(layer):
         if isinstance(layer, keras.Model) and is_graph(layer):
-            return clone_with(layer, replace)
+            try:
+                return clone_with(layer, replace)
+            except (
+                TypeError
+            ):  # of a layer that does not take its own config, as in KerasHub's ViT
+                return replace(layer) or layer_like(layer)
         new = replace(layer)
         if new is not None:
             return new

@@ -15,6 +15,7 @@ from simclr_keras import (
     prepare_encoder,
 )
 from simclr_keras.keras_versions import KERAS_3
+from simclr_keras.networks.precision import copy_of
 from simclr_keras.networks.saved_encoder import save_encoder
 
 
@@ -60,6 +61,8 @@ def test_tokens_are_averaged(keras_hub, tmp_path, rng):
     encoder = build_encoder(backbone, 16)
     images = rng.random((2, 16, 16, 3)).astype("float32")
     np.testing.assert_allclose(encoder(images), np.mean(backbone(images), 1), rtol=1e-5)
+    np.testing.assert_allclose(copy_of(encoder)(images), encoder(images), rtol=1e-5)
+    assert copy_of(encoder, "bfloat16").layers[1].compute_dtype == "bfloat16"
     save_encoder(encoder, tmp_path / "encoder.keras")  # with classes of KerasHub
     loaded = load_encoder(tmp_path / "encoder.keras")
     np.testing.assert_allclose(loaded(images), encoder(images), rtol=1e-5)
