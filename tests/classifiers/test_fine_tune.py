@@ -34,6 +34,13 @@ def head():
     return layer
 
 
+def test_a_head_that_is_not_built_begins_with_random_weights(rng, tiny_encoder):
+    head = ProjectionHead(output_dim=4)
+    classifier = build_classifier(tiny_encoder, 5, head, 1)
+    assert classifier(rng.random((2, 16, 16, 3), "float32")).shape == (2, 5)
+    assert not head.built  # it is the user's
+
+
 @pytest.mark.parametrize("layers", [0, 1, 2, 3])
 def test_the_classifier_sits_on_the_layer_of_the_head(rng, tiny_encoder, head, layers):
     classifier = build_classifier(tiny_encoder, 5, head, layers)

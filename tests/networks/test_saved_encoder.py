@@ -5,7 +5,14 @@ import keras
 import numpy as np
 import pytest
 
-from simclr_keras import ProjectionHead, build_encoder, load_encoder, prepare_encoder
+from simclr_keras import (
+    InputError,
+    ProjectionHead,
+    build_encoder,
+    load_encoder,
+    load_projection_head,
+    prepare_encoder,
+)
 from simclr_keras.classifiers.fine_tune import build_classifier
 from simclr_keras.keras_versions import KERAS_3, layers_of
 from simclr_keras.networks.applications_input import applications_input
@@ -108,3 +115,21 @@ def test_beside_tf_keras_it_loads_or_says_why_not(tmp_path, run_python):
     said = run_python(BESIDE_TF_KERAS, str(tmp_path / "encoder.keras"), new=True)
     expected = "(None, 64)" if KERAS_3 else "cannot load a .keras file in a process"
     assert expected in said.splitlines()[-1]
+
+
+def test_a_run_directory_is_enough(untrained_run, tmp_path, rng):
+    run = untrained_run(tmp_path / "run")
+    images = rng.integers(0, 256, (2, 8, 8, 3), "uint8")
+    features = load_encoder(run)(images)
+    np.testing.assert_array_equal(features, load_encoder(run / "encoder.keras")(images))
+    head = load_projection_head(run)
+    assert isinstance(head, ProjectionHead) and head(features).shape == (2, 128)
+    np.testing.assert_array_equal(
+        head(features), load_projection_head(run / "projection_head.keras")(features)
+    )
+
+
+@pytest.mark.parametrize("load", [load_encoder, load_projection_head])
+def test_another_folder_is_no_run(tmp_path, load):
+    with pytest.raises(InputError, match="is not the directory of a finished run: it has no "):
+        load(tmp_path)
