@@ -15,6 +15,7 @@ from ..evaluation.linear_probe import LinearProbe
 from ..files import write_json
 from ..plots.views import draw_views
 from ..progress import progress_shown
+from ..seeds import seed_of_32_bits
 from .config import EvaluateConfig, ExportConfig, PretrainConfig, QuickstartConfig
 from .directory import RunDirectory
 from .evaluate import evaluate
@@ -115,6 +116,7 @@ def compare_few_labels(directory: RunDirectory) -> list[dict]:
     """
     config = directory.read_config()
     encoder = directory.load_encoder()
+    keras.utils.set_random_seed(seed_of_32_bits(config.seed))  # as `evaluate --compare-random`
     random_encoder = keras.models.clone_model(encoder)
     sources = [run_source(config, part) for part in ("train", "test")]
     batches = [evaluation_dataset(source, config.image_size, 256) for source in sources]
