@@ -228,9 +228,8 @@ def clone_with(network: keras.Model, replace) -> keras.Model:
         if isinstance(layer, keras.Model) and is_graph(layer):
             try:
                 return clone_with(layer, replace)
-            except (
-                TypeError
-            ):  # of a layer that does not take its own config, as in KerasHub's ViT
+            except TypeError:
+                # A layer inside does not take its own config, as in KerasHub's ViT.
                 return replace(layer) or layer_like(layer)
         new = replace(layer)
         if new is not None:

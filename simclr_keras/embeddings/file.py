@@ -67,8 +67,8 @@ def write_embeddings(output: pathlib.Path, root: str, model: str) -> Iterator:
             rows.release()
 
 
-class _Npz:
-    """Rows in memory, written at the end."""
+class _Rows:
+    """Rows in memory."""
 
     def __init__(self, file: pathlib.Path):
         file.touch()  # a folder that is not writable fails now, not at the end
@@ -81,28 +81,26 @@ class _Npz:
         self.paths.extend(paths)
         self.vectors.append(vectors)
 
+    def release(self):
+        pass
+
+
+class _Npz(_Rows):
+    """Rows written at the end."""
+
     def close(self, info):
         texts = {key: np.array(value, str) for key, value in info.items()}
         vectors = np.concatenate(self.vectors)
         np.savez(self.file, paths=np.array(self.paths, str), embeddings=vectors, **texts)
 
-    def release(self):
-        pass
 
-
-class _Parquet:
+class _Parquet(_Rows):
     """Rows written group by group."""
 
-    def __init__(self, file: pathlib.Path):
-        file.touch()
-        self.file, self.writer = file, None
-        self.unreadable: list[str] = []
-        self.paths: list[str] = []
-        self.vectors: list[np.ndarray] = []
+    writer = None
 
     def add(self, paths, vectors):
-        self.paths.extend(paths)
-        self.vectors.append(vectors)
+        super().add(paths, vectors)
         if sum(part.nbytes for part in self.vectors) >= _ROW_GROUP:
             self._flush()
 

@@ -108,14 +108,8 @@ def prepare_encoder(
     if is_backbone(model) and len(shape) in _POOLING:
         pooling, text = _POOLING[len(shape)]
         features = pooling(name="features")(features)
-        shape = tuple(features.shape)
         changed.append(text)
-    if len(shape) != 2 or shape[1] is None:
-        raise InputError(
-            "An encoder must return one tensor of features, shape (N, D); end it with a pooling "
-            "layer such as keras.layers.GlobalAveragePooling2D(). Received: "
-            f"encoder={model.name} with output {shape or type(features).__name__}"
-        )
+    check_features(features, model.name)
     is_whole = backbone is model and preprocess is None and not changed
     if is_whole and hasattr(model, "input_shape") and hasattr(model, "output_shape"):
         encoder = model
@@ -125,6 +119,26 @@ def prepare_encoder(
     if exchanged is not encoder:
         changed.append("1x1 convolutions subsample first: their gradient was wrong on CPUs")
     return PreparedEncoder(exchanged, tuple(changed), _differences(exchanged))
+
+
+def check_features(features: typing.Any, name: str, advice: str = "") -> None:
+    """Raises an error if what an encoder returns is not one tensor of features `(N, D)`.
+
+    Args:
+        features: What it returns for a symbolic image.
+        name: Name of the encoder.
+        advice: What else can be done, for the message.
+
+    Raises:
+        InputError: If it is something else.
+    """
+    shape = tuple(getattr(features, "shape", ()))
+    if len(shape) != 2 or shape[1] is None:
+        raise InputError(
+            "An encoder must return one tensor of features, shape (N, D); end it with a pooling "
+            f"layer such as keras.layers.GlobalAveragePooling2D(){advice}. Received: "
+            f"encoder={name} with output {shape or type(features).__name__}"
+        )
 
 
 def _with_norms_changed(model: keras.Model, momentum: float | None):

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import keras
 
 from ..data.images import UNIT_RANGE
+from ..networks.adapter import check_features
 from ..networks.encoders import build_encoder
 from ..objective.nt_xent import NTXentLoss
 from ..views.augmenter import SimCLRAugmenter
@@ -58,27 +59,24 @@ def features_shape(encoder: keras.Model, image_size: int | None) -> tuple:
                 f"Received: encoder={encoder.name}, image_size=None"
             )
         features = encoder(keras.Input((image_size, image_size, channels_of(encoder))))
-    shape = tuple(getattr(features, "shape", ()))
-    if len(shape) != 2 or shape[1] is None:
-        raise ValueError(
-            "`encoder` must return one tensor of features, shape (N, D); end it with a pooling "
-            "layer such as keras.layers.GlobalAveragePooling2D(), or use `build_encoder`, which "
-            f"pools backbones. Received: encoder={encoder.name} with output "
-            f"{shape or type(features).__name__}"
-        )
-    return shape
+    check_features(features, encoder.name, ", or use `build_encoder`, which pools backbones")
+    return tuple(features.shape)
 
 
 def input_size(encoder: keras.Model) -> int | None:
     """The height of the images that an encoder takes, if it takes one size only."""
-    shape = getattr(encoder, "input_shape", None)
-    return shape[1] if isinstance(shape, tuple) else None
+    return _input_shape(encoder)[1]
 
 
 def channels_of(encoder: keras.Model) -> int:
     """The channels of the images that an encoder takes; 3 if it does not say."""
+    return _input_shape(encoder)[-1] or 3
+
+
+def _input_shape(encoder: keras.Model) -> tuple:
+    """`(N, H, W, C)`, `None` where it is not known."""
     shape = getattr(encoder, "input_shape", None)
-    return shape[-1] if isinstance(shape, tuple) and shape[-1] else 3
+    return shape if isinstance(shape, tuple) else (None, None, None, None)
 
 
 def augmenter_of(

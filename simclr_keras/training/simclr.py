@@ -173,8 +173,8 @@ class SimCLR(StepModel):
             **kwargs: Of `keras.Model.compile`.
 
         Raises:
-            ValueError: If XLA is requested with several replicas, or a loss or metrics are given,
-                which this model would not use.
+            ValueError: If there is no optimizer, XLA is requested with several replicas, or a loss
+                or metrics are given, which this model would not use.
         """
         if optimizer is None:
             raise ValueError(
