@@ -68,7 +68,10 @@ def draw_parameters(
     Returns:
         `ViewParameters` with N rows.
     """
-    u = tf.unstack(uniforms(seed, positions, view, 10, first=crops.UNIFORMS), num=10, axis=1)
+    # The numbers of `draw_crops` come first; they are left out where no box is drawn.
+    first = crops.UNIFORMS if sides is None else 0
+    numbers = uniforms(seed, positions, view, crops.UNIFORMS + 10 - first, first=first)
+    u = tf.unstack(numbers[:, -10:], num=10, axis=1)
     jitter = u[1] < (policy.jitter_probability if policy.jitters else 0.0)
     factors = []
     for number, limit, least in zip(
@@ -82,7 +85,9 @@ def draw_parameters(
     low, high = policy.blur_sigma
     boxes = ()
     if sides is not None:
-        candidates = draw_crops(seed, positions, view=view, policy=policy)
+        candidates = crops.crop_candidates(
+            numbers[:, : crops.UNIFORMS], policy.crop_area, policy.crop_aspect
+        )
         boxes = crops.crop_boxes(candidates, *sides, policy.crop_aspect)
     return ViewParameters(
         boxes=boxes,

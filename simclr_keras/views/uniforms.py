@@ -24,8 +24,21 @@ def threefry_2x32(
     Returns:
         Two uint32 tensors of that shape.
     """
-    keys = [*key, key[0] ^ key[1] ^ tf.constant(_PARITY, tf.uint32)]
-    x, y = counter[0] + keys[0], counter[1] + keys[1]
+    # Shapes are lost in a function for tensors of any shape.
+    return tuple(
+        tf.ensure_shape(word, part.shape) for word, part in zip(_rounds(*key, *counter), counter)
+    )
+
+
+# Called, not copied, wherever numbers are drawn: its 180 operations would be most of a graph.
+@tf.function(
+    input_signature=[tf.TensorSpec(None, tf.uint32)] * 4,
+    autograph=False,
+    experimental_attributes={"_noinline": True},
+)
+def _rounds(key_0, key_1, x, y):
+    keys = key_0, key_1, key_0 ^ key_1 ^ tf.constant(_PARITY, tf.uint32)
+    x, y = x + keys[0], y + keys[1]
     for block in range(5):
         for rotation in _ROTATIONS[block % 2]:
             x = x + y
