@@ -74,6 +74,7 @@ def test_evaluation(run_blocks, data, rng):
     )
 
 
+@pytest.mark.slow
 def test_few_labels(run_blocks, data, tiny_encoder, head, tmp_path, monkeypatch):
     images, labels = data
     for function in ("fine_tune", "distill"):  # 2 steps instead of 400

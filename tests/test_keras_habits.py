@@ -375,6 +375,7 @@ def test_features_are_what_the_model_and_predict_return():
     np.testing.assert_allclose(features, model.encoder(IMAGES / np.float32(255)), rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_saved_model_goes_on(tmp_path):
     model = compiled()
     trained(model)

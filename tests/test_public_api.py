@@ -32,7 +32,16 @@ EXAMPLES = {
 }
 
 
-@pytest.mark.parametrize("name", sorted(EXAMPLES))
+SLOW = ("pretrain", "distill_run")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=pytest.mark.slow if name.endswith(SLOW) else ())
+        for name in sorted(EXAMPLES)
+    ],
+)
 def test_examples_run(name, tmp_path, monkeypatch, untrained_run):
     monkeypatch.chdir(tmp_path)
     if "runs/digits" in EXAMPLES[name].docstring:

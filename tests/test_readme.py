@@ -1,8 +1,10 @@
 import re
 
+import pytest
 from processes import ROOT
 
 
+@pytest.mark.slow
 def test_the_readmes_python_runs(tmp_path, run_python):
     text = (ROOT / "README.md").read_text()
     (block,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)

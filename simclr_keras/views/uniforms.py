@@ -26,7 +26,8 @@ def threefry_2x32(
     """
     # Shapes are lost in a function for tensors of any shape.
     return tuple(
-        tf.ensure_shape(word, part.shape) for word, part in zip(_rounds(*key, *counter), counter)
+        tf.ensure_shape(word, part.shape)
+        for word, part in zip(_rounds(*key, *counter), counter)
     )
 
 

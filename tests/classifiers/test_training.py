@@ -175,6 +175,7 @@ print(json.dumps(found))
 )
 
 
+@pytest.mark.slow
 def test_two_replicas_train_as_one(run_python):
     found = json.loads(run_python(TRAIN).splitlines()[-1])
     for (one, history), (two, others) in zip(found["1"], found["2"]):

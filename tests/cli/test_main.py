@@ -108,6 +108,7 @@ def test_help_does_not_import_tensorflow(command, flags):
         assert flag in result.stdout
 
 
+@pytest.mark.slow
 def test_from_a_folder_to_embeddings(image_folder, tmp_path, run_python):
     run, model, output = (
         tmp_path / "run",
@@ -154,6 +155,7 @@ def test_from_a_folder_to_embeddings(image_folder, tmp_path, run_python):
     assert not (tmp_path / "r2").exists()
 
 
+@pytest.mark.slow
 def test_weights_of_the_original_release(image_folder, tmp_path, run_python):
     archive = ROOT.parent / "shared" / "fixtures" / "official_checkpoints" / "r18_1x_sk0.tar.gz"
     if not archive.exists():

@@ -89,6 +89,7 @@ def _equal(one, two, weight=1e-5, log=1e-4):
             assert float(a[name]) == pytest.approx(float(b[name]), abs=log), name
 
 
+@pytest.mark.slow
 def test_two_workers_train_as_one_process(tmp_path, worker_environments):
     steps = ("--steps", "4", "--checkpoint-every", "2")
     results = [_alone(tmp_path / "one", *steps)]
@@ -130,7 +131,6 @@ def test_a_worker_that_dies_and_comes_back(tmp_path):
     _equal(whole, broken, weight=5e-3, log=2e-2)
 
 
-@pytest.mark.slow
 def test_workers_with_other_settings_are_stopped(tmp_path, worker_environments):
     environments = worker_environments()
     workers = _start(tmp_path / "run", "--steps", "2", environments=environments[:1])

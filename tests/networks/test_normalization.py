@@ -78,7 +78,9 @@ def test_groups_divide_the_channels_and_hold_sixteen(channels, expected):
 @pytest.mark.parametrize(
     "name, image_size, options",
     [
-        ("simclr_resnet50", 32, {"selective_kernel": True}),  # the mixing weights are vectors
+        pytest.param(  # the mixing weights are vectors
+            *("simclr_resnet50", 32, {"selective_kernel": True}), marks=pytest.mark.slow
+        ),
         ("simclr_resnet18", 8, {"small_image_stem": True}),  # the last maps are 1 x 1
     ],
 )
@@ -103,6 +105,7 @@ def test_group_norm_lets_images_and_gradients_through(
         assert np.abs(gradient).max() > 0, variable
 
 
+@pytest.mark.slow
 def test_group_norm_inside_a_network_of_keras(rng):
     encoder = build_encoder("mobilenetv2", 32)
     changed = replace_batch_norm(encoder, "group")

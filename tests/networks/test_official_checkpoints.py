@@ -106,7 +106,11 @@ def same_as(checkpoint, loaded):
         (34, {"small": False, "channels": 4}),
         (50, {"width": 0.25, "head": 2}),
         (50, {"small": True, "ratio": 0.0625, "classes": 0}),
-        (50, {"small": False, "ratio": 0.5, "width": 0.25, "head": 0}),
+        pytest.param(
+            50,
+            {"small": False, "ratio": 0.5, "width": 0.25, "head": 0},
+            marks=pytest.mark.slow,
+        ),
         pytest.param(101, {"ratio": 0.0625}, marks=pytest.mark.slow),
         pytest.param(152, {"small": False, "ratio": 0.0625}, marks=pytest.mark.slow),
         pytest.param(200, {}, marks=pytest.mark.slow),

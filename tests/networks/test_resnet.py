@@ -166,7 +166,10 @@ def test_mixing_is_a_softmax_over_the_streams(rng, run_mode, policy):
     np.testing.assert_allclose(tf.cast(result, "float32"), pooled, atol=tolerance)
 
 
-@pytest.mark.parametrize("small, selective", [(True, False), (False, True)])
+@pytest.mark.parametrize(
+    "small, selective",
+    [(True, False), pytest.param(False, True, marks=pytest.mark.slow)],
+)
 def test_saved_and_loaded_gives_the_same_features(rng, tmp_path, small, selective):
     encoder = build(50, 0.125, small, selective)
     set_weights_by_formula(encoder)

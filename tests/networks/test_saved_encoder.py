@@ -29,7 +29,7 @@ print(json.dumps(sk.load_encoder(sys.argv[1])(images, training=False).numpy().to
 """
 
 
-@pytest.mark.parametrize("selective", [False, True])
+@pytest.mark.parametrize("selective", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_a_new_process_loads_what_was_saved(tmp_path, run_python, selective):
     """There nothing of the package is imported yet, so Keras knows none of its layers."""
     options = {"width_multiplier": 0.125, "small_image_stem": True}
@@ -57,6 +57,7 @@ print(json.dumps(found))
 """
 
 
+@pytest.mark.slow
 def test_keras_alone_loads_what_a_run_saves(tmp_path, run_python, rng):
     images = keras.Input((16, 16, 3))
     x = keras.layers.Conv2D(8, 1, strides=2)(images)  # replaced by one with a right gradient
@@ -107,6 +108,7 @@ except RunFailure as failure:
 """
 
 
+@pytest.mark.slow
 def test_beside_tf_keras_it_loads_or_says_why_not(tmp_path, run_python):
     if not importlib.util.find_spec("tf_keras"):
         pytest.skip("needs the test extra: tf-keras")

@@ -55,6 +55,7 @@ def of_kind(model, kind):
     return [x for x in model._flatten_layers(include_self=False) if isinstance(x, kind)]
 
 
+@pytest.mark.slow
 def test_no_network_of_ours_corrupts_memory(run_python):
     """In a process of its own, which died or computed other numbers (where oneDNN runs)."""
     run_python(TRAIN, new=True, env={"TF_ENABLE_ONEDNN_OPTS": "1"})

@@ -111,6 +111,7 @@ def test_settings_that_an_earlier_version_did_not_have_are_their_defaults(run, t
         file.write_text(text)
 
 
+@pytest.mark.slow
 def test_interrupted_commands_end_as_uninterrupted_ones(run, tuned, interrupted_after):
     common = dict(run=str(run), steps=3, batch_size=8)
     for command, config in (
@@ -198,6 +199,7 @@ def test_from_scratch_begins_with_random_weights_of_the_seed(run, monkeypatch):
     )
 
 
+@pytest.mark.slow
 def test_from_a_teacher_to_students_and_to_an_export(run, tuned, tmp_path):
     common = dict(run=str(run), teacher="5pct-seed0", steps=2, batch_size=8)
     same = distill_run(DistillConfig(**common))
@@ -231,6 +233,7 @@ def test_from_a_teacher_to_students_and_to_an_export(run, tuned, tmp_path):
     )
 
 
+@pytest.mark.slow
 def test_labels_of_a_list_for_images_without_any(image_folder, tmp_path, untrained_run):
     """Flat images, six of them labelled by hand; measured on another folder, by class names."""
     flat = tmp_path / "flat"
@@ -289,6 +292,7 @@ def test_held_out_images_are_not_distilled_on(image_folder, tmp_path):
     assert len(training_part(elsewhere, settings)) == 13  # then nothing is held out
 
 
+@pytest.mark.slow
 def test_other_data_is_measured_whole_by_a_classifier_and_its_student(
     image_folder, tmp_path, untrained_run
 ):
@@ -309,6 +313,7 @@ def test_other_data_is_measured_whole_by_a_classifier_and_its_student(
     assert (again.labels, again.test_images) == (12, 6)
 
 
+@pytest.mark.slow
 def test_labels_by_index_count_within_the_training_split(
     image_folder, tmp_path, monkeypatch, untrained_run
 ):

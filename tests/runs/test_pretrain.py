@@ -64,6 +64,7 @@ def _pretrain_killed_at(step, config, monkeypatch):
             pretrain(config)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "optimizer", [pytest.param("lars", marks=pytest.mark.optimized_graphs), "adamw"]
 )
@@ -260,6 +261,7 @@ def test_weight_decay_shrinks_kernels_only(tmp_path):
     assert sum(value > 0.99 for value in largest[1]) == 5
 
 
+@pytest.mark.slow
 def test_any_integer_of_64_bits_is_a_seed(image_folder, tmp_path):
     weights = []
     for name, seed in (("run", -1), ("other", 2**32 - 1)):  # equal in 32 bits

@@ -27,6 +27,7 @@ def test_pictures_of_a_folder(image_folder, tmp_path, untrained_run, crop):
         assert picture.shape[1] > 400 and picture.std() > 10
 
 
+@pytest.mark.slow
 def test_pictures_show_what_was_trained_on(tmp_path, monkeypatch):
     """The views on the sheet are those that the first step drew."""
     from simclr_keras.views.augmenter import SimCLRAugmenter

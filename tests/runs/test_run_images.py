@@ -37,6 +37,7 @@ def begun(image_folder, tmp_path, monkeypatch):
     return RunDirectory(tmp_path / "run")
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_after_its_images_and_its_directory_were_moved(
     image_folder, tmp_path, monkeypatch, interrupted_after
 ):

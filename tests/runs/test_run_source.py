@@ -22,6 +22,7 @@ def run(image_folder, tmp_path, untrained_run):
     return untrained_run(tmp_path / "run", image_folder, **settings)
 
 
+@pytest.mark.slow
 def test_what_a_run_left_out_later_commands_leave_out_too(run, image_folder, caplog):
     training = dict(run=str(run), steps=1, batch_size=4)
     other = shutil.copytree(image_folder, run.parent / "other")

@@ -23,6 +23,7 @@ def official():
     return ARCHIVE
 
 
+@pytest.mark.slow
 def test_export_of_an_official_checkpoint_serves_its_features(official, tmp_path):
     path = export(ExportConfig(output=str(tmp_path / "model"), official=official)).path
     metadata = json.loads((path / "metadata.json").read_text())

@@ -112,6 +112,7 @@ print(json.dumps(results))
 """
 
 
+@pytest.mark.slow
 def test_a_bad_request_fails_alone(tiny_encoder, encoded_images, tmp_path, run_python):
     path = export_encoder(tiny_encoder, tmp_path / "tiny")
     jpeg = encoded_images["jpeg"]
@@ -169,6 +170,7 @@ print("done")
 """
 
 
+@pytest.mark.slow
 def test_tensorflow_hub_fine_tunes_it(rng, regularised_encoder, tmp_path, run_python):
     # Not imported here: beside tf_keras, Keras 2.15 cannot load models.
     if not all(importlib.util.find_spec(name) for name in ("tensorflow_hub", "tf_keras")):

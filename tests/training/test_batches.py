@@ -29,6 +29,7 @@ def _batches(images):
     return tf.data.Dataset.from_tensor_slices(images)
 
 
+@pytest.mark.slow
 def test_what_people_hold_trains_the_same(model, images):
     """Arrays, datasets and TFDS dictionaries of the same images."""
     start, losses = model.get_weights(), []

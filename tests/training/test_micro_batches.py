@@ -14,6 +14,8 @@ from simclr_keras import NTXentLoss, SimCLR, SimCLRAugmenter, nt_xent_loss
 from simclr_keras.keras_versions import KERAS_3
 from simclr_keras.training import step
 
+COMPILED = pytest.param({"jit_compile": True}, marks=pytest.mark.slow)
+
 
 def _encoder(*extra):
     """Normalised within each image, so that images do not see one another."""
@@ -69,9 +71,7 @@ def _data(rng, count):
 
 
 @pytest.mark.optimized_graphs
-@pytest.mark.parametrize(
-    "compile_arguments", [{}, {"run_eagerly": True}, {"jit_compile": True}], ids=str
-)
+@pytest.mark.parametrize("compile_arguments", [{}, {"run_eagerly": True}, COMPILED], ids=str)
 def test_8_micro_batches_of_32_give_the_gradient_of_256(rng, compile_arguments):
     images, labels = _data(rng, 256)
     whole = _model(_encoder(), None)
@@ -175,9 +175,7 @@ class _Drawn(SimCLRAugmenter):
         return self.views
 
 
-@pytest.mark.parametrize(
-    "compile_arguments", [{}, {"run_eagerly": True}, {"jit_compile": True}], ids=str
-)
+@pytest.mark.parametrize("compile_arguments", [{}, {"run_eagerly": True}, COMPILED], ids=str)
 @pytest.mark.parametrize("layer", [_translation, _keras_cv_flip])
 def test_both_passes_see_the_same_views_of_extra_layers(rng, layer, compile_arguments):
     if compile_arguments.get("jit_compile") and layer is _translation:
@@ -212,9 +210,7 @@ def _cutout():
     return pytest.importorskip("keras_cv").layers.RandomCutout(0.5, 0.5)
 
 
-@pytest.mark.parametrize(
-    "compile_arguments", [{}, {"run_eagerly": True}, {"jit_compile": True}], ids=str
-)
+@pytest.mark.parametrize("compile_arguments", [{}, {"run_eagerly": True}, COMPILED], ids=str)
 @pytest.mark.parametrize("layer", [_Noise, _cutout])
 def test_draws_that_cannot_be_repeated_are_refused(rng, layer, compile_arguments):
     images, labels = _data(rng, 8)
@@ -349,6 +345,7 @@ print(json.dumps(apart))
 )
 
 
+@pytest.mark.slow
 def test_both_passes_draw_the_same_on_each_of_two_replicas(run_python):
     apart = json.loads(run_python(DRAWS).splitlines()[-1])
     assert apart == {str(place): [0.0, 0.0] for place in range(0, 12, 2)}

@@ -106,6 +106,7 @@ def test_compile_says_what_it_needs(tiny_encoder):
         SimCLR(tiny_encoder).compile()
 
 
+@pytest.mark.slow
 def test_images_in_0_to_255_train_and_predict_as_uint8_ones(tiny_encoder, rng):
     images = rng.integers(0, 256, (4, 16, 16, 3), "uint8")
     floats = images.astype("float32")

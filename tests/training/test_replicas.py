@@ -71,6 +71,7 @@ def trained():
     return dict(zip(cases, json.loads(python(TRAIN, json.dumps(cases)).splitlines()[-1])))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("optimizer", ["sgd", "lars", "clipped"])
 def test_two_replicas_train_as_one(trained, optimizer):
     one, two = (trained[n, optimizer, "plain"] for n in (1, 2))
@@ -81,6 +82,7 @@ def test_two_replicas_train_as_one(trained, optimizer):
         assert values == pytest.approx(two["logs"][name], abs=1e-4), name
 
 
+@pytest.mark.slow
 def test_an_image_of_one_replica_changes_the_loss_of_all_and_an_uneven_batch_is_an_error(
     trained,
 ):
@@ -198,6 +200,7 @@ print(json.dumps([losses(replicas, int(sys.argv[1])) for replicas in (1, 2)]))
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "steps_per_execution",
     [

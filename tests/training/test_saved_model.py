@@ -2,6 +2,8 @@
 
 import json
 
+import pytest
+
 MODEL = """
 import hashlib, json, sys
 {imports}
@@ -67,6 +69,7 @@ print(json.dumps(found))
 """
 
 
+@pytest.mark.slow
 def test_training_continues_bit_for_bit(run_python, tmp_path):
     save = MODEL.replace("{imports}", "import keras, simclr_keras as sk") + SAVE
     go_on = MODEL.replace("{imports}", "import simclr_keras as sk, keras") + CONTINUE

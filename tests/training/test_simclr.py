@@ -116,7 +116,13 @@ def _validation_loss(model, images, batch_size):
 
 
 @pytest.mark.parametrize(
-    "arguments", [{}, {"run_eagerly": True}, {"steps_per_execution": 2}, {"jit_compile": True}]
+    "arguments",
+    [
+        {},
+        {"run_eagerly": True},
+        {"steps_per_execution": 2},
+        pytest.param({"jit_compile": True}, marks=pytest.mark.slow),
+    ],
 )
 def test_each_validation_image_has_draws_of_its_own(rng, tiny_encoder, arguments):
     """The same four images three times, and two of them: no batch repeats another's views."""

@@ -7,6 +7,7 @@ import pytest
 from simclr_keras import LARS, ProjectionHead, SimCLR, SimCLRAugmenter, WarmupCosine
 
 
+@pytest.mark.slow
 def test_three_steps_are_those_without_xla(rng, tiny_encoder):
     images = rng.integers(0, 256, (8, 16, 16, 3), "uint8")
     labels, start, results = np.arange(8) % 3 - 1, tiny_encoder.get_weights(), []

@@ -83,6 +83,7 @@ def _verify(tmp_path, *arguments, command=COMMAND):
     return result, json.loads(result.stdout.splitlines()[-1]) if result.stdout else None
 
 
+@pytest.mark.slow
 def test_an_encoder_that_is_right_passes(tmp_path):
     result, report = _verify(
         tmp_path,
@@ -104,13 +105,15 @@ def test_an_encoder_that_is_right_passes(tmp_path):
             "Layer alone (BatchNormalization) normalises each replica's images separately",
         ),
         ("stray", "Layer stray: its penalty is"),
-        (
+        pytest.param(
             "subclassed",
             "Layer alone (BatchNormalization) normalises each replica's images separately",
+            marks=pytest.mark.slow,
         ),
-        (
+        pytest.param(
             "nested",
             "Layer alone (BatchNormalization) normalises each replica's images separately",
+            marks=pytest.mark.slow,
         ),
     ],
 )
@@ -122,6 +125,7 @@ def test_the_layer_that_is_wrong_is_named(tmp_path, encoder, text):
     assert "do NOT train as one" in result.stdout
 
 
+@pytest.mark.slow
 def test_an_encoder_that_magnifies_rounding_is_trained_more_slowly(tmp_path):
     result, report = _verify(tmp_path, "--encoder", "my_encoders:magnifying")
     assert result.returncode == 0, result.stdout + result.stderr[-2000:]
@@ -129,6 +133,7 @@ def test_an_encoder_that_magnifies_rounding_is_trained_more_slowly(tmp_path):
     assert "2 replicas train as one." in result.stdout
 
 
+@pytest.mark.slow
 def test_where_rounding_alone_reaches_the_tolerance_it_says_so(tmp_path):
     options = ("--encoder", "my_encoders:magnifying", "--tolerance", "1e-8")
     result, report = _verify(tmp_path, *options)

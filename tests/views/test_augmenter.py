@@ -75,6 +75,7 @@ def test_one_image_is_a_batch_of_one(rng):
         np.testing.assert_array_equal(one, batch[0])
 
 
+@pytest.mark.slow
 def test_uncompiled_operations_give_the_same(rng, monkeypatch):
     """What devices other than CPUs run: no tiles, nothing compiled on its own."""
     images, settings = _images(rng, 5, 40), {"image_size": 32, "crop_area": (0.2, 1.0)}
@@ -115,7 +116,7 @@ def test_nothing_is_drawn_that_is_not_used(rng, monkeypatch):
         assert drawn == expected
 
 
-@pytest.mark.parametrize("count", [1, 7])
+@pytest.mark.parametrize("count", [pytest.param(1, marks=pytest.mark.slow), 7])
 def test_tiles_do_not_show(rng, monkeypatch, count):
     images = _images(rng, count)
     plain = {"color_jitter_strength": 0}
