@@ -9,6 +9,7 @@ import contextlib
 import json
 import pathlib
 import socket
+import zlib
 
 import encoded
 import keras
@@ -16,6 +17,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from processes import python
+from tensorflow.python import pywrap_tfe
 
 from simclr_keras.networks.resnet import BLOCK_GROUPS
 
@@ -76,8 +78,14 @@ def pytest_runtest_setup(item):
 
 
 @pytest.fixture(autouse=True)
-def set_seeds():
-    keras.utils.set_random_seed(0)
+def set_seeds(request, monkeypatch):
+    # To begin the streams of seeded kernels again, TensorFlow forgets all kernels, traced functions
+    # among them: preparing those again took half of many tests. A seed of its own gives a test
+    # kernels of its own; Keras' draws do not depend on it.
+    with monkeypatch.context() as patch:
+        patch.setattr(pywrap_tfe, "TFE_ContextClearCaches", lambda context: None)
+        keras.utils.set_random_seed(0)
+        tf.random.set_seed(zlib.crc32(request.node.nodeid.encode()))
     yield
     keras.mixed_precision.set_global_policy("float32")
 
