@@ -29,17 +29,17 @@ def main():
     import numpy as np
     import tensorflow as tf
 
-    from simclr_keras import knn_accuracy, load_exported
+    from simclr_keras import knn_accuracy, load_exported, load_run_source
     from simclr_keras.data.datasets import evaluation_dataset
     from simclr_keras.runs.config import ExportConfig
     from simclr_keras.runs.directory import RunDirectory
     from simclr_keras.runs.export import export
-    from simclr_keras.runs.run_source import run_source
     from simclr_keras.serving.graph import WEIGHTS_DTYPES
 
     config = RunDirectory(options.run).read_config()
     train, test = (
-        run_source(config, part, data_dir=options.data_dir) for part in ("train", "test")
+        load_run_source(options.run, part, data_dir=options.data_dir)
+        for part in ("train", "test")
     )
     if options.train_images and options.train_images < len(train):
         chosen = np.random.default_rng(0).permutation(len(train))[: options.train_images]

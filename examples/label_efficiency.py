@@ -75,16 +75,10 @@ def fine_tune_config(choice: dict, seed: int, from_scratch: bool) -> sk.FineTune
 def frozen_features() -> list[tuple[np.ndarray, np.ndarray]]:
     """Features and labels of the training part and the test part, extracted once."""
     run = json.loads(pathlib.Path(arguments.run, "config.json").read_text())
-    encoder = sk.load_encoder(pathlib.Path(arguments.run, "encoder.keras"))
+    encoder = sk.load_encoder(arguments.run)
     found = []
     for part in ("train", "test"):
-        source = sk.load_source(
-            arguments.dataset or run["dataset"],
-            part,
-            data_dir=arguments.data_dir or run["data_dir"],
-            seed=run["seed"],
-            skip_unreadable=run["skip_unreadable"],
-        )
+        source = sk.load_run_source(arguments.run, part, arguments.dataset, arguments.data_dir)
         batches = sk.evaluation_dataset(source, run["image_size"], 256)
         found.append(sk.extract_features(encoder, batches))
     return found
@@ -96,6 +90,9 @@ def linear(choice: dict, seed: int) -> float:
     chosen = sk.choose_labels(labels, **choice, seed=seed)
     probe = sk.LinearProbe(seed=seed).fit(features[chosen], labels[chosen])
     return probe.accuracy(*test)
+
+
+warnings = set()
 
 
 def measure(method: str, choice: dict, seed: int) -> float:
@@ -111,8 +108,11 @@ def measure(method: str, choice: dict, seed: int) -> float:
             learning_rate=arguments.distill_learning_rate,
             temperature=arguments.temperature,
         )
-        return sk.distill_run(config).test_accuracy
-    return sk.fine_tune_run(config).test_accuracy
+        result = sk.distill_run(config)
+    else:
+        result = sk.fine_tune_run(config)
+    warnings.add(result.warning)
+    return result.test_accuracy
 
 
 rows = {method: [] for method in METHODS}
@@ -132,3 +132,4 @@ print(
     f"\nTest accuracy in %, mean ± standard deviation over {arguments.draws} label draws; networks: "
     f"{arguments.steps} steps of {arguments.batch_size} images, students as many again."
 )
+print(*filter(None, warnings), sep="\n")

@@ -49,6 +49,7 @@ from .runs.fine_tune import fine_tune_run as fine_tune_run
 from .runs.pretrain import pretrain as pretrain
 from .runs.quickstart import quickstart as quickstart
 from .runs.report import report as report
+from .runs.run_images import load_run_source as load_run_source
 from .serving.export import export_classifier as export_classifier
 from .serving.export import export_encoder as export_encoder
 from .serving.layer import ExportedEncoder as ExportedEncoder

@@ -42,4 +42,6 @@ def _print(run: str, result: FineTuneResult | DistillResult, trained_on: str, as
             f"(95 % interval {100 * low:.1f} to {100 * high:.1f}; {result.test_images} images of "
             f"{result.eval_dataset})" + (f", top-5 {100 * top_5:.1f} %" if top_5 else "")
         )
+        if result.warning:
+            typer.echo(f"  {result.warning}")
     print_json(as_json, result.to_dict())

@@ -39,6 +39,8 @@ def print_accuracies(results: EvaluateResult) -> None:
                 f"  {encoder if number == 0 else '':<16} {name:<13} {100 * found['top_1']:5.1f} %"
                 f" ({100 * low:.1f} to {100 * high:.1f}){top_5}"
             )
+    if results.warning:
+        typer.echo(f"  {results.warning}")
     if results.classes_without_test_images:
         missing = ", ".join(results.classes_without_test_images)
         typer.echo(f"  no test images of: {missing}")

@@ -8,12 +8,12 @@ import numpy as np
 import tensorflow as tf
 
 from ..errors import InputError
-from ..seeds import seed_of_32_bits
-from .folders import load_folder
+from .folders import folder_has_test_part, load_folder
 from .images import resize_and_center_crop
 from .order import step_indices
+from .parts import FIFTH, choose_held_out, take_part
 from .sources import ArraySource, ImageSource
-from .tfds import load_tfds
+from .tfds import load_tfds, tfds_has_test_part
 
 _SPLITS = ("all", "train", "test")
 _DIGITS_SEED = 0  # everyone gets the same split of the digits
@@ -84,18 +84,20 @@ def load_source(
         source, is_split = load_tfds(name, split, data_dir)
     if split == "all":
         return source
-    with_label = np.flatnonzero(source.labels >= 0)
-    holds_out = hold_out and not is_split
-    if not len(with_label) and (labelled or (holds_out and split == "test")):
-        raise InputError(
-            f"{source.name} has no labels. Put the images in one sub-folder for each class, "
-            "or name data that has labels."
-        )
-    chosen = with_label if labelled else np.arange(len(source))
-    if holds_out and len(with_label):
-        held_out = _held_out(source, with_label, seed)
-        chosen = held_out if split == "test" else np.setdiff1d(chosen, held_out)
-    return source if len(chosen) == len(source) else source.subset(chosen)
+    held_out, holds_out = None, hold_out and not is_split
+    if holds_out and source.has_labels:
+        held_out = choose_held_out(source, FIFTH, seed)
+    needs_labels = labelled or (holds_out and split == "test")
+    return take_part(source, split, held_out, labelled=needs_labels)
+
+
+def has_test_part(name: str, data_dir: str | None = None) -> bool:
+    """Whether data that `load_source` has loaded has a test part of its own."""
+    if name == "digits":
+        return True
+    if is_folder(name):
+        return folder_has_test_part(pathlib.Path(name).expanduser())
+    return tfds_has_test_part(name, data_dir)
 
 
 def is_folder(name: str) -> bool:
@@ -260,9 +262,8 @@ def _digits(split: str) -> ImageSource:
     source = ArraySource(images, digits.target, name="digits")
     if split == "all":
         return source
-    places = np.arange(len(source))
-    part = _held_out(source, places, _DIGITS_SEED)
-    part = part if split == "test" else np.setdiff1d(places, part)
+    held_out = choose_held_out(source, FIFTH, _DIGITS_SEED)
+    part = take_part(source, split, held_out, labelled=True).places
     return ArraySource(images[part], digits.target[part], name="digits")
 
 
@@ -281,21 +282,3 @@ def _is_bare_tfds_name(name: str) -> bool:
     import tensorflow_datasets as tfds
 
     return name in tfds.list_builders()
-
-
-def _held_out(source: ImageSource, labelled: np.ndarray, seed: int) -> np.ndarray:
-    """The sorted indices of a fifth of each class of the labelled images."""
-    from sklearn.model_selection import train_test_split
-
-    labels = source.labels[labelled]
-    try:
-        _, held_out = train_test_split(
-            labelled, test_size=0.2, stratify=labels, random_state=seed_of_32_bits(seed)
-        )
-    except ValueError as error:
-        raise InputError(
-            f"{source.name} has {len(labelled)} labelled images in {len(set(labels))} "
-            "classes: too few to hold out a fifth of every class. Add images, or test/ and "
-            "train/ folders."
-        ) from error
-    return np.sort(held_out)

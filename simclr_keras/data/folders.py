@@ -49,7 +49,7 @@ def load_folder(
         return source, split == "all"
     beside = {p.name for p in root.iterdir() if p.name[0] != "."}
     _warn_of_others(root, beside - {p.name for p in splits.values()}, "beside the splits")
-    held_out = next((splits[name] for name in _HELD_OUT if name in splits), None)
+    held_out = _test_part(splits)
     chosen = held_out if split == "test" and held_out else splits.get("train")
     if chosen is None:
         raise InputError(
@@ -61,6 +61,21 @@ def load_folder(
     class_names = sorted({name for found in files_of.values() for name in _classes(found)})
     source = _source(chosen, files_of[chosen], class_names, skip_unreadable)
     return source, split == "all" or held_out is not None
+
+
+def folder_has_test_part(folder: str | os.PathLike) -> bool:
+    """Whether a folder has a split to test on."""
+    return _test_part(_splits(pathlib.Path(folder))) is not None
+
+
+def training_folder(folder: str | os.PathLike) -> pathlib.Path:
+    """The folder that holds the training part: `train/` if there are splits."""
+    root = pathlib.Path(folder)
+    return _splits(root).get("train", root)
+
+
+def _test_part(splits: dict[str, pathlib.Path]) -> pathlib.Path | None:
+    return next((splits[name] for name in _HELD_OUT if name in splits), None)
 
 
 def _splits(root: pathlib.Path) -> dict[str, pathlib.Path]:

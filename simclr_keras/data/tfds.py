@@ -35,14 +35,7 @@ def load_tfds(name: str, split: str, data_dir: str | None = None) -> tuple[Image
         InputError: If there is no such dataset or split, it has no images, cannot be
             downloaded, or does not fit in memory.
     """
-    import tensorflow_datasets as tfds
-
-    # TFDS reads the variable only at import.
-    data_dir = data_dir or os.environ.get("TFDS_DATA_DIR")
-    try:
-        builder = tfds.builder(name, data_dir=data_dir)
-    except (tfds.core.registered.DatasetNotFoundError, ValueError) as error:
-        raise InputError(_unknown(name, error)) from error
+    builder = _builder(name, data_dir)
     if not builder.is_prepared():
         try:
             builder.download_and_prepare()
@@ -53,7 +46,7 @@ def load_tfds(name: str, split: str, data_dir: str | None = None) -> tuple[Image
                 "TFDS_DATA_DIR to its folder."
             ) from error
     splits = builder.info.splits
-    held_out = next((part for part in _HELD_OUT if part in splits), None)
+    held_out = _test_part(splits)
     chosen = held_out if split == "test" and held_out else "train"
     if chosen not in splits:
         raise InputError(
@@ -61,6 +54,26 @@ def load_tfds(name: str, split: str, data_dir: str | None = None) -> tuple[Image
             "data."
         )
     return _read(builder, name, chosen), split == "all" or held_out is not None
+
+
+def tfds_has_test_part(name: str, data_dir: str | None = None) -> bool:
+    """Whether a prepared TFDS dataset has a split to test on."""
+    return _test_part(_builder(name, data_dir).info.splits) is not None
+
+
+def _builder(name: str, data_dir: str | None):
+    import tensorflow_datasets as tfds
+
+    # TFDS reads the variable only at import.
+    data_dir = data_dir or os.environ.get("TFDS_DATA_DIR")
+    try:
+        return tfds.builder(name, data_dir=data_dir)
+    except (tfds.core.registered.DatasetNotFoundError, ValueError) as error:
+        raise InputError(_unknown(name, error)) from error
+
+
+def _test_part(splits) -> str | None:
+    return next((part for part in _HELD_OUT if part in splits), None)
 
 
 def _unknown(name: str, error: Exception) -> str:

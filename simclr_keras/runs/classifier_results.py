@@ -4,11 +4,12 @@ import dataclasses
 import typing
 
 from ..result import Result
+from .measured_images import MeasuredImages
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class TrainingResult(Result):
-    """How a classifier was trained, and how accurate it is.
+class TrainingResult(MeasuredImages):
+    """How a classifier was trained, and how accurate it is: see also `MeasuredImages`.
 
     Attributes:
         seed: The seed.
@@ -18,7 +19,6 @@ class TrainingResult(Result):
         learning_rate: Its peak learning rate.
         best_step: The step whose weights were kept.
         validation_accuracy: Accuracy on the validation part at that step; `None` without one.
-        test_images: Images of the test part, each measured once; 0 without one.
         test_accuracy: Accuracy on them; `None` without any.
         test: The `classification_metrics` on them; `None` without any.
     """
@@ -30,7 +30,6 @@ class TrainingResult(Result):
     learning_rate: float
     best_step: int
     validation_accuracy: float | None
-    test_images: int
     test_accuracy: float | None
     test: dict[str, typing.Any] | None
 

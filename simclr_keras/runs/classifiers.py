@@ -92,7 +92,9 @@ class SavedClassifier:
                 f"{self.path} was trained with other settings: {', '.join(different)}. Choose "
                 "another `name`, or remove the folder."
             )
-        return json.loads((self.path / "result.json").read_text())
+        # An earlier version of this package did not say whether pretraining saw test images.
+        unknown = {"test_images_seen": None, "seen_in_pretraining": None}
+        return {**unknown, **json.loads((self.path / "result.json").read_text())}
 
     def save(
         self,

@@ -9,6 +9,7 @@ from ..errors import InputError
 from ..settings import (
     AT_LEAST_1,
     NOT_NEGATIVE,
+    PART,
     POSITIVE,
     SEED,
     SHARE,
@@ -60,6 +61,12 @@ class PretrainConfig(Settings):
         None, "Folder of TFDS data (or set TFDS_DATA_DIR).", panel="Data"
     )
     skip_unreadable: bool = setting(False, "Leave out images that cannot be read.")
+    hold_out: float | None = setting(
+        None,
+        "Share of the images that pretraining never sees, to evaluate on; 0: none. Default: a "
+        "fifth of each class if there are labels and no test part.",
+        PART,
+    )
     encoder: str = setting(
         "resnet50",
         "keras.applications name, simclr_resnet18...200, keras_cv:<preset>, keras_hub:<preset> or "

@@ -8,6 +8,8 @@ import pathlib
 import keras
 
 from ..data.datasets import is_folder, is_same_data
+from ..data.parts import write_held_out
+from ..data.sources import ImageSource
 from ..errors import InputError, RunFailure
 from ..files import write_json
 from ..keras_versions import KERAS_3
@@ -32,6 +34,7 @@ class RunDirectory:
         self.path = pathlib.Path(path)
         self.config_file = self.path / "config.json"
         self.images_file = self.path / "images.json"  # of a folder; see `run_images.py`
+        self.held_out_file = self.path / "held_out.csv"  # if anything is; see `run_source.py`
         self.history_file = self.path / "history.csv"
         self.evaluation_file = self.path / "evaluation.json"
         self.results_file = self.path / "results.json"
@@ -55,7 +58,7 @@ class RunDirectory:
             InputError: If the folder holds something else, or a run with other settings.
             RunFailure: If the run was written by the other Keras generation.
         """
-        if self.config_file.exists():
+        if self.is_begun:
             begun, asked = deciding_settings(self.read_config()), deciding_settings(config)
             if self._may_hold_the_images(config.dataset):
                 asked["dataset"] = begun["dataset"]
@@ -70,8 +73,12 @@ class RunDirectory:
                     "Repeat its command to continue it, or choose another `run_dir`."
                 )
             return
-        if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
+        if self.path.exists() and (not self.path.is_dir() or self._holds_something_else()):
             raise InputError(f"{self.path} exists but is not a run. Choose another `run_dir`.")
+
+    def _holds_something_else(self) -> bool:
+        # A run that was killed while it began has its list only.
+        return any(path != self.held_out_file for path in self.path.iterdir())
 
     def _may_hold_the_images(self, dataset: str) -> bool:
         """Whether a name refers to the run's folder, or to one whose files are still to compare."""
@@ -82,7 +89,17 @@ class RunDirectory:
             return is_folder(dataset)
         return is_same_data(dataset, folder)
 
-    def begin(self, config: PretrainConfig, image_sizes: dict[str, int] | None = None) -> None:
+    @property
+    def is_begun(self) -> bool:
+        """Whether the run's settings and its list of held-out images are written."""
+        return self.config_file.exists()
+
+    def begin(
+        self,
+        config: PretrainConfig,
+        image_sizes: dict[str, int] | None = None,
+        held_out: ImageSource | None = None,
+    ) -> None:
         """Checks the settings as `check` does and writes them, if the run is new.
 
         Of a run that goes on only the place of its images is written, if they were moved.
@@ -90,9 +107,14 @@ class RunDirectory:
         Args:
             config: The settings.
             image_sizes: Of images in files, the size of each; see `run_images.image_sizes`.
+            held_out: The images that pretraining must not see.
         """
         self.check(config)
-        is_new = not self.config_file.exists()
+        is_new = not self.is_begun
+        if is_new and held_out is not None:  # first: without it, a begun run holds nothing out
+            write_held_out(self.held_out_file, held_out)
+        elif is_new:
+            self.held_out_file.unlink(missing_ok=True)
         settings = dataclasses.asdict(config) if is_new else self._read()
         folder = os.path.realpath(os.path.expanduser(config.dataset))
         place = {"dataset_folder": folder} if is_folder(config.dataset) else {}
@@ -126,7 +148,7 @@ class RunDirectory:
         return folder
 
     def _read(self) -> dict:
-        if not self.config_file.exists():
+        if not self.is_begun:
             raise InputError(
                 f"There is no run in {self.path} (no config.json). Begin one with: "
                 f"simclr-keras pretrain --dataset DATA --run-dir {self.path}"

@@ -22,6 +22,7 @@ from .directory import RunDirectory
 from .labelled_data import data_sets, test_part, training_part
 from .results import check_results, record_result
 from .run_images import locate_images
+from .seen import seen_fields
 
 _LOGGER = logging.getLogger("simclr_keras")
 _TEMPERATURES = {"teacher": 0.1, "pretrained": 0.1}
@@ -72,7 +73,8 @@ def distill_run(config: DistillConfig) -> DistillResult:
         teacher = teaches.load()
     class_names = teaches.read_class_names()
     # Test where the teacher was tested: it may have trained on images held out by default.
-    there = config.eval_dataset or teaches.read_settings()["eval_dataset"]
+    taught = teaches.read_settings()
+    there = config.eval_dataset or taught["eval_dataset"]
     data = dataclasses.replace(config, eval_dataset=there)
     source = training_part(data, pretraining)
     test = test_part(data, pretraining, class_names, needed=source.has_labels)
@@ -108,6 +110,13 @@ def distill_run(config: DistillConfig) -> DistillResult:
         seed=config.seed,
         **distilled.summary(),
         **measure(distilled.classifier, test, pretraining.image_size),
+        **seen_fields(
+            directory,
+            pretraining,
+            test,
+            data_sets(data, pretraining)["eval_dataset"],
+            pretrained=not taught["from_scratch"] or config.student == "pretrained",
+        ),
     )
     saved.save(config, distilled, class_names, result.to_dict())
     record_result(directory, "distill", result.to_dict())

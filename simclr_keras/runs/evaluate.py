@@ -26,6 +26,7 @@ from .evaluate_result import EncoderAccuracy, EvaluateResult
 from .results import check_results, record_result
 from .run_images import locate_images
 from .run_source import run_source
+from .seen import seen_fields
 from .trained_encoder import trained_encoder
 
 _SGD_EPOCHS = 90
@@ -49,8 +50,9 @@ def evaluate(config: EvaluateConfig) -> EvaluateResult:
     """Evaluates a run by weighted kNN and linear evaluation of its frozen features.
 
     Everything is fitted on the training part and measured on the test part: `train/` and
-    `test/` (or `val/`) of a folder, the splits of a TFDS dataset, or else a seeded, stratified
-    held-out fifth. With an `eval_dataset` nothing is held out: the probes learn from the whole
+    `test/` (or `val/`) of a folder, the splits of a TFDS dataset, what the run held out, or else
+    a seeded, stratified held-out fifth. If pretraining saw test images, a warning and the result
+    say how many. With an `eval_dataset` nothing is held out: the probes learn from the whole
     training part and are measured on the other data's test part, or on all of that data if it has
     none. Every test image counts once, and nothing is chosen on test images. Classes are matched
     by name; the test part may lack some. See docs/evaluation.md for the methods.
@@ -93,7 +95,7 @@ def evaluate(config: EvaluateConfig) -> EvaluateResult:
     eval_dataset = config.eval_dataset or dataset
     hold_out = is_same_data(dataset, eval_dataset)
     train, test = (
-        run_source(run, split, name, config.data_dir, hold_out=hold_out)
+        run_source(run, split, name, config.data_dir, trained.directory, hold_out)
         for split, name in (("train", dataset), ("test", eval_dataset))
     )
     data = _Data(train, test, match_classes(train, test), trained.image_size, run)
@@ -109,6 +111,7 @@ def evaluate(config: EvaluateConfig) -> EvaluateResult:
         ],
         knn_neighbours=min(_KNN_NEIGHBOURS, len(train)),
         knn_temperature=_KNN_TEMPERATURE,
+        **seen_fields(trained.directory, run, test, eval_dataset),
         **_measure(trained.encoder, data, config),
     )
     if config.compare_random:

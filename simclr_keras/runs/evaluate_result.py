@@ -5,17 +5,17 @@ import pathlib
 import typing
 
 from ..result import Result
+from .measured_images import MeasuredImages
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class EvaluatedData(Result):
-    """What `evaluate` measured on.
+class EvaluatedData(MeasuredImages):
+    """What `evaluate` measured on: see also `MeasuredImages`.
 
     Attributes:
         dataset: The data of the training part.
         eval_dataset: The data of the test part.
         train_images: Images of the training part.
-        test_images: Images of the test part.
         classes: Classes of the training part.
         classes_without_test_images: Their names.
         knn_neighbours: k of `knn_accuracy`.
@@ -25,7 +25,6 @@ class EvaluatedData(Result):
     dataset: str
     eval_dataset: str
     train_images: int
-    test_images: int
     classes: int
     classes_without_test_images: list[str]
     knn_neighbours: int

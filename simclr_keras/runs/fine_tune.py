@@ -24,6 +24,7 @@ from .labelled_data import (
 )
 from .results import check_results, record_result
 from .run_images import locate_images
+from .seen import seen_fields
 
 _LOGGER = logging.getLogger("simclr_keras")
 
@@ -87,11 +88,12 @@ def fine_tune_run(config: FineTuneConfig) -> FineTuneResult:
             checkpoints_in=saved.checkpoints,
             **config.training(pretraining),
         )
+    data = data_sets(config, pretraining)
     # Outside the strategy.
     tuned = tuned._replace(classifier=copy_of(tuned.classifier))
     result = FineTuneResult(
         classifier=config.folder,
-        **data_sets(config, pretraining),
+        **data,
         labels=len(chosen.indices),
         classes=len(chosen.class_names),
         label_fraction=config.label_fraction,
@@ -101,6 +103,9 @@ def fine_tune_run(config: FineTuneConfig) -> FineTuneResult:
         seed=config.seed,
         **tuned.summary(),
         **measure(tuned.classifier, test, pretraining.image_size),
+        **seen_fields(
+            directory, pretraining, test, data["eval_dataset"], not config.from_scratch
+        ),
     )
     saved.save(config, tuned, chosen.class_names, result.to_dict(), source, chosen)
     record_result(directory, "fine-tune", result.to_dict())

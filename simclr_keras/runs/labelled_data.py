@@ -10,6 +10,7 @@ from ..data.sources import ImageSource
 from ..errors import InputError
 from .classifier_config import ClassifierConfig, FineTuneConfig
 from .config import PretrainConfig
+from .directory import RunDirectory
 from .run_source import run_source
 
 
@@ -88,6 +89,7 @@ def _part(
         split,
         names["eval_dataset" if split == "test" else "dataset"],
         config.data_dir,
+        RunDirectory(config.run),
         hold_out=is_same_data(*names.values()),
         **options,
     )

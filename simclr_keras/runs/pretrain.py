@@ -41,7 +41,7 @@ from ..views.cutting import CropCutter
 from .config import PretrainConfig
 from .directory import RunDirectory, deciding_settings
 from .run_images import check_images, image_sizes
-from .run_source import training_source
+from .run_source import training_parts
 
 _LOGGER = logging.getLogger("simclr_keras")
 
@@ -104,7 +104,7 @@ def pretrain(config: PretrainConfig) -> PretrainResult:
     directory = RunDirectory(config.run_dir)
     directory.check(config)
     strategy = choose_strategy(config.strategy)  # with several workers: before any other op
-    source = training_source(config)
+    source, held_out = training_parts(config, directory)
     sizes = image_sizes(source)
     check_images(directory, sizes, config.dataset)
     check_batch(config.batch_size, source)
@@ -123,13 +123,15 @@ def pretrain(config: PretrainConfig) -> PretrainResult:
         model = _build_model(config, source)
         model.compile(optimizer=_optimizer(config, schedule, model.trainable_variables))
     if chief:
-        directory.begin(config, sizes)
+        directory.begin(config, sizes, held_out)
     elsewhere = None if chief else tempfile.TemporaryDirectory(prefix="simclr_keras_worker_")
     checkpoints = Checkpoints(
         model, directory.checkpoints, write_to=elsewhere.name if elsewhere else None
     )
     first_step = checkpoints.restore()
     check_agreement(strategy, deciding_settings(config), len(source), first_step)
+    if held_out is not None:
+        _LOGGER.info("%d images are held out: %s", len(held_out), directory.held_out_file)
     _log_start(config, source, total_steps, first_step, schedule, strategy)
     interval = min(config.checkpoint_every or min(max(steps_per_epoch, 50), 500), total_steps)
     callbacks = [

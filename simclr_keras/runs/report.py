@@ -58,7 +58,7 @@ def report(config: ReportConfig) -> ReportResult:
     run = dataclasses.replace(
         run, dataset=other or run.dataset, data_dir=config.data_dir or run.data_dir
     )
-    source, augmenter = training_source(run), build_augmenter(run)
+    source, augmenter = training_source(run, directory), build_augmenter(run)
     check_images(directory, image_sizes(source), run.dataset)
     rows = min(_IMAGES, run.batch_size)
     batches = training_batches(run, source, augmenter, 0, 1, rows=rows)

@@ -4,13 +4,15 @@ import dataclasses
 import json
 import logging
 import os
+from collections.abc import Sequence
 
 from ..data.datasets import is_folder, is_same_data
+from ..data.parts import take_part
 from ..data.sources import FileSource, ImageSource
 from ..errors import InputError
 from .config import PretrainConfig
 from .directory import RunDirectory
-from .run_source import training_source
+from .run_source import find_listed, run_source
 
 _LOGGER = logging.getLogger("simclr_keras")
 _NAMED = 3  # how many files a message names
@@ -68,7 +70,10 @@ def locate_images(
         if not (folder and is_folder(dataset) and directory.images_file.exists()):
             return config, dataset
         moved = dataclasses.replace(config, dataset=dataset)
-        difference = _difference(directory, image_sizes(training_source(moved)))
+        whole = run_source(moved, "all")
+        held_out, missing = find_listed(directory, whole)
+        trained = take_part(whole, "train", held_out, labelled=False)
+        difference = _difference(directory, image_sizes(trained), missing)
         if not difference:
             return moved, None
         if not places:
@@ -89,14 +94,22 @@ def locate_images(
     return config, None
 
 
-def _difference(directory: RunDirectory, sizes: dict[str, int] | None) -> str:
-    """How images differ from those that a run was begun with; empty if they do not."""
+def _difference(
+    directory: RunDirectory, sizes: dict[str, int] | None, missing: Sequence[str] = ()
+) -> str:
+    """How images differ from those that a run was begun with; empty if they do not.
+
+    Args:
+        directory: The run.
+        sizes: Of the images found to train on.
+        missing: The images that the run held out and that were not found.
+    """
     if not directory.images_file.exists():
         return ""
     begun, found = json.loads(directory.images_file.read_text()), sizes or {}
     kinds = {
         "added": found.keys() - begun.keys(),
-        "missing": begun.keys() - found.keys(),
+        "missing": (begun.keys() - found.keys()).union(missing),
         "changed": {path for path in begun.keys() & found.keys() if begun[path] != found[path]},
     }
     return ", ".join(
@@ -105,3 +118,33 @@ def _difference(directory: RunDirectory, sizes: dict[str, int] | None) -> str:
         for kind, paths in kinds.items()
         if paths
     )
+
+
+def load_run_source(
+    run: str | os.PathLike, split: str, dataset: str | None = None, data_dir: str | None = None
+) -> ImageSource:
+    """Loads the labelled images that `evaluate` would fit on or measure on.
+
+    Args:
+        run: A run directory.
+        split: `"train"`; or `"test"`, what the run held out or the data's own test part.
+        dataset: Other data, or where the run's images are now. Defaults to the run's.
+        data_dir: Folder of TFDS data. Defaults to the run's.
+
+    Returns:
+        An `ImageSource`.
+
+    Raises:
+        InputError: If there is no run, or its images cannot be found or have no labels.
+
+    Example:
+        >>> import simclr_keras as sk
+        >>> len(sk.load_run_source("runs/digits", "test"))
+        360
+
+    Reference:
+        See `evaluate`.
+    """
+    directory = RunDirectory(run)
+    config, other = locate_images(directory, dataset)
+    return run_source(config, split, other, data_dir, directory)

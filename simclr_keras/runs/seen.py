@@ -1,0 +1,99 @@
+"""Whether pretraining saw the images that a run is measured on."""
+
+import collections
+import hashlib
+import json
+import logging
+import os
+import pathlib
+
+from ..data.datasets import has_test_part, is_folder, is_same_data
+from ..data.folders import training_folder
+from ..data.sources import FileSource, ImageSource
+from .config import PretrainConfig
+from .directory import RunDirectory
+from .measured_images import seen_warning
+
+_LOGGER = logging.getLogger("simclr_keras")
+
+
+def seen_fields(
+    directory: RunDirectory | None,
+    run: PretrainConfig,
+    test: ImageSource | None,
+    name: str,
+    pretrained: bool = True,
+) -> dict:
+    """`test_images_seen` and `seen_in_pretraining` of `MeasuredImages`; logs the warning.
+
+    Args:
+        directory: The run; `None` without one.
+        run: Its settings, with the place of its images as `dataset`.
+        test: The test images; `None` if there are none.
+        name: The data that they are from.
+        pretrained: Whether the measured network began with the run's weights.
+    """
+    if directory is None or test is None:
+        return {"test_images_seen": None, "seen_in_pretraining": None}
+    count = _count_seen(directory, run, test, name) if pretrained else 0
+    warning = seen_warning(count, len(test))
+    if warning:
+        _LOGGER.warning(warning)
+    return {
+        "test_images_seen": count,
+        "seen_in_pretraining": None if count is None else count > 0,
+    }
+
+
+def _count_seen(
+    directory: RunDirectory, run: PretrainConfig, test: ImageSource, name: str
+) -> int | None:
+    """How many test images the run was trained on; `None` if that is not known."""
+    is_own = is_same_data(name, run.dataset)
+    if is_own and directory.held_out_file.exists():
+        return 0
+    if (
+        isinstance(test, FileSource)
+        and directory.images_file.exists()
+        and is_folder(run.dataset)
+    ):
+        # Other files may be copies in another size or format.
+        return _count_files(directory, run.dataset, test) or (0 if is_own else None)
+    if not is_own:
+        return None
+    return 0 if has_test_part(run.dataset, run.data_dir) else len(test)
+
+
+def _count_files(directory: RunDirectory, dataset: str, test: FileSource) -> int:
+    """The number of test images that are files of the run, or copies under the same name.
+
+    A file of the run that is no longer at its place was moved: its name and size are enough.
+    """
+    sizes = json.loads(directory.images_file.read_text())
+    root = training_folder(pathlib.Path(dataset).expanduser())
+    in_place = os.path.samefile(root, test.root)
+    alike = collections.defaultdict(list)  # (name, size) -> files of the run
+    for path, size in sizes.items():
+        alike[os.path.basename(path), size].append(os.path.join(root, path))
+    contents: dict[tuple, set] = {}
+
+    def is_seen(index: int) -> bool:
+        path, file = test.paths[index], test.file(index)
+        key = os.path.basename(path), os.path.getsize(file)
+        if key not in alike:
+            return False
+        if in_place and sizes.get(path) == key[1]:
+            return True
+        if key not in contents:
+            contents[key] = set(map(_content, alike[key]))
+        return None in contents[key] or _content(file) in contents[key]
+
+    return sum(map(is_seen, range(len(test))))
+
+
+def _content(file: str) -> str | None:
+    """A hash of a file's content; `None` if it does not exist."""
+    if not os.path.exists(file):
+        return None
+    with open(file, "rb") as stream:
+        return hashlib.sha256(stream.read()).hexdigest()
