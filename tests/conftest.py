@@ -163,11 +163,19 @@ def untrained_run(short_resnet):
     """Makes a finished run with untrained weights, enough to test commands on a run."""
     from simclr_keras import PretrainConfig, ProjectionHead, build_encoder
     from simclr_keras.runs.directory import RunDirectory
+    from simclr_keras.runs.run_images import image_sizes
+    from simclr_keras.runs.run_source import training_parts
 
-    def make(path, dataset="digits", **settings) -> pathlib.Path:
+    def make(path, dataset="digits", with_lists=False, **settings) -> pathlib.Path:
+        """Runs of earlier versions had no list of what they hold out, and others none at all."""
         run = {"dataset": str(dataset), "run_dir": str(path), "image_size": 8}
         directory = RunDirectory(path)
-        directory.begin(PretrainConfig(**{**run, **SMALL_NETWORK, **settings}))
+        config = PretrainConfig(**{**run, **SMALL_NETWORK, **settings})
+        lists = {}
+        if with_lists:
+            source, held_out = training_parts(config, directory)
+            lists = dict(image_sizes=image_sizes(source), held_out=held_out)
+        directory.begin(config, **lists)
         options = dict(SMALL_NETWORK)
         encoder = build_encoder(options.pop("encoder"), 8, **options)
         directory.save_networks(encoder, ProjectionHead())

@@ -7,6 +7,7 @@ from PIL import Image
 
 from simclr_keras.data.datasets import (
     evaluation_dataset,
+    has_test_part,
     is_same_data,
     load_source,
     pretraining_dataset,
@@ -139,12 +140,14 @@ def test_a_tfds_dataset_of_a_train_split_only_is_divided_as_folders_are(tmp_path
     assert test.places.tolist() != load("test", seed=4).places.tolist()
     for split in ("train", "test"):
         assert len(load(split, hold_out=False)) == 20
+    assert not has_test_part("made", str(tmp_path))
 
 
 def test_a_tfds_dataset_with_a_test_split_is_not_divided(tmp_path):
     _write_tfds(tmp_path, (9, 9, 3), ("train", "validation"))
     for split in ("train", "test", "all"):
         assert len(load_source("made", split, data_dir=str(tmp_path))) == 6
+    assert has_test_part("made", str(tmp_path))
 
 
 def test_a_tfds_dataset_without_labels(tmp_path, monkeypatch):

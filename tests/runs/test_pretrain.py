@@ -16,6 +16,7 @@ from simclr_keras.runs.config import EvaluateConfig
 from simclr_keras.runs.directory import RunDirectory
 from simclr_keras.runs.evaluate import evaluate
 from simclr_keras.runs.fine_tune import fine_tune_run
+from simclr_keras.runs.run_source import training_source
 from simclr_keras.training.callbacks import SaveCheckpoints
 
 pytestmark = pytest.mark.usefixtures("short_resnet")
@@ -102,7 +103,7 @@ def test_the_probe_leaves_out_images_beside_the_class_folders(image_folder, tmp_
     folder = {"dataset": str(image_folder), "image_size": 16}
     config = _config(tmp_path / "run", batch_size=12, steps=2, probe=True, **folder)
     source, augmenter = (
-        pretrain_module.training_source(config),
+        training_source(config, RunDirectory(config.run_dir)),
         pretrain_module.build_augmenter(config),
     )
     (_, labels), _ = pretrain_module.training_batches(config, source, augmenter, 0, 2)

@@ -18,7 +18,7 @@ from simclr_keras.runs.evaluate import evaluate
 from simclr_keras.runs.fine_tune import fine_tune_run
 from simclr_keras.runs.report import report
 from simclr_keras.runs.run_images import check_images, image_sizes, locate_images
-from simclr_keras.runs.run_source import training_source
+from simclr_keras.runs.run_source import training_parts
 
 pytestmark = pytest.mark.usefixtures("short_resnet")
 
@@ -33,8 +33,13 @@ def begun(image_folder, tmp_path, monkeypatch):
     """A run begun in `tmp_path` on its folder `images`, without any training."""
     monkeypatch.chdir(tmp_path)
     directory, config = RunDirectory("run"), _config("run", "images")
-    directory.begin(config, image_sizes(training_source(config)))
+    source, held_out = training_parts(config, directory)
+    directory.begin(config, image_sizes(source), held_out)
     return RunDirectory(tmp_path / "run")
+
+
+def _sizes(directory, config):
+    return image_sizes(training_parts(config, directory)[0])
 
 
 @pytest.mark.slow
@@ -96,11 +101,11 @@ def test_data_of_another_kind_does_not(begun, dataset):
 def test_other_images_do_not_continue_a_run(begun, tmp_path):
     shutil.copytree("images", "more")
     pretrain_config = _config("run", "more")
-    check_images(begun, image_sizes(training_source(pretrain_config)), "more")
+    check_images(begun, _sizes(begun, pretrain_config), "more")
     shutil.copy("more/cats/00.png", "more/dogs/new.png")
     shutil.copy("more/cats/00.png", "more/cats/02.png")
-    for name in ("04", "06", "08", "10"):
-        (tmp_path / "more" / "cats" / f"{name}.png").unlink()
+    for name in ("cats/04", "cats/06", "cats/08", "dogs/01"):
+        (tmp_path / "more" / f"{name}.png").unlink()
     said = (
         r"more does not hold the images that the run in .*run was begun with: 1 added "
         r"\(dogs/new.png\), 4 missing \(cats/04.png, cats/06.png, cats/08.png, ...\), 1 changed "
@@ -147,13 +152,14 @@ def test_a_run_is_read_from_anywhere(begun, tmp_path, monkeypatch):
 
 def test_runs_of_earlier_versions(begun, tmp_path):
     begun.images_file.unlink()
+    begun.held_out_file.unlink()
     settings = json.loads(begun.config_file.read_text())
-    del settings["dataset_folder"]
+    del settings["dataset_folder"], settings["hold_out"]
     begun.config_file.write_text(json.dumps(settings))
     assert locate_images(begun) == (_config("run", "images"), None)
     begun.check(_config("run", str(tmp_path / "images")))
     (tmp_path / "images" / "cats" / "00.png").unlink()  # cannot be noticed
-    check_images(begun, image_sizes(training_source(_config("run", "images"))), "images")
+    check_images(begun, _sizes(begun, _config("run", "images")), "images")
     begun.begin(_config("run", "./images"))
     assert begun.read_folder() == str(tmp_path / "images")
     assert begun.read_config() == _config("run", "images")
@@ -161,7 +167,7 @@ def test_runs_of_earlier_versions(begun, tmp_path):
 
 def test_data_by_name_has_no_files(tmp_path):
     directory, config = RunDirectory(tmp_path / "run"), _config("run", "digits")
-    directory.begin(config, image_sizes(training_source(config)))
+    directory.begin(config, _sizes(directory, config))
     assert not directory.images_file.exists() and directory.read_folder() is None
     assert locate_images(directory) == locate_images(directory, "digits") == (config, None)
     assert locate_images(directory, "cifar10") == (config, "cifar10")

@@ -1,7 +1,6 @@
 import logging
 import shutil
 
-import numpy as np
 import pytest
 
 from simclr_keras import PretrainConfig
@@ -58,9 +57,12 @@ def test_the_seed_and_the_folder_of_the_run_are_taken(image_folder, monkeypatch)
     )
     run = PretrainConfig(dataset="cifar10", run_dir="", data_dir="/data", skip_unreadable=True)
     run_source(run, "train")
-    run_source(run, "test", "cifar100", "/other", anything=np.pi)
+    run_source(run, "test", "cifar100", "/other", hold_out=False, labelled=False)
     common = dict(seed=0, skip_unreadable=True)
     assert asked == [
-        (("cifar10", "train"), dict(data_dir="/data", **common)),
-        (("cifar100", "test"), dict(data_dir="/other", anything=np.pi, **common)),
+        (("cifar10", "train"), dict(data_dir="/data", hold_out=True, labelled=True, **common)),
+        (
+            ("cifar100", "test"),
+            dict(data_dir="/other", hold_out=False, labelled=False, **common),
+        ),
     ]
