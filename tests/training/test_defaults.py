@@ -35,7 +35,7 @@ DEFAULTS = {
         learning_rate_scaling="sqrt", weight_decay=None, warmup_fraction=0.1, loss="nt-xent",
         temperature=0.1, color_jitter_strength=1.0, crop_area_min=0.08, crop="auto", blur=True,
         flip=True, probe=False, seed=0, strategy="auto", mixed_precision="none",
-        checkpoint_every=None, skip_unreadable=False,
+        checkpoint_every=None, skip_unreadable=False, hold_out=None,
     ),
     TrainingSettings: TRAINING,
     FineTuneConfig: dict(
