@@ -118,7 +118,7 @@ def compare_few_labels(directory: RunDirectory) -> list[dict]:
     encoder = directory.load_encoder()
     keras.utils.set_random_seed(seed_of_32_bits(config.seed))  # as `evaluate --compare-random`
     random_encoder = keras.models.clone_model(encoder)
-    sources = [run_source(config, part) for part in ("train", "test")]
+    sources = [run_source(config, part, directory=directory) for part in ("train", "test")]
     batches = [evaluation_dataset(source, config.image_size, 256) for source in sources]
     train_labels, test_labels = (source.labels for source in sources)
     kinds = {

@@ -325,6 +325,7 @@ def test_labels_by_index_count_within_the_training_split(
     monkeypatch.setattr(
         "simclr_keras.data.datasets.load_tfds", lambda name, split, _: (whole, split == "all")
     )
+    monkeypatch.setattr("simclr_keras.data.datasets.tfds_has_test_part", lambda *_: False)
     run = untrained_run(tmp_path / "run", "made")
     training = dict(run=str(run), steps=1, batch_size=4)
     tuned = fine_tune_run(FineTuneConfig(**training, labels_per_class=3))
