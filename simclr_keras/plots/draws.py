@@ -65,4 +65,10 @@ def collect_draws(
         "gray": (found["grayscale"].mean(), policy.grayscale_probability),
         "blur": (blurred.mean(), policy.blur_probability),
     }
+    added = {
+        "vertical\nflip": (found["vertical_flip"].mean(), policy.vertical_flip_probability),
+        "turn": ((found["quarter_turns"] > 0).mean(), 0.75 * policy.quarter_turns),
+        "solarize": (found["solarize"].mean(), policy.solarize_probability),
+    }
+    shares.update({name: share for name, share in added.items() if share[1]})
     return drawn, intended, shares

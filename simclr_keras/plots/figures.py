@@ -84,7 +84,7 @@ def save_draws(
     axis.bar(places, [applied for applied, _ in shares.values()], color="tab:blue", alpha=0.6)
     expected = [share for _, share in shares.values()]
     axis.hlines(expected, places - 0.4, places + 0.4, color="black")
-    axis.set_xticks(places, list(shares))
+    axis.set_xticks(places, list(shares), fontsize=8)
     axis.set_ylim(0, 1)
     for axis in axes[len(drawn) + 1 :]:
         axis.axis("off")

@@ -20,6 +20,8 @@ Seed: typing.TypeAlias = "tuple | list | tf.Tensor | None"
 class SimCLRAugmenter(keras.layers.Layer):
     """Two random views of each image: crop, flip, colour jitter, grayscale, blur.
 
+    More for other images than photos: `vertical_flip`, `quarter_turns`, `solarize_probability`.
+
     The stochastic augmentation module of SimCLR (Section 2.1 and Appendix A), in its order,
     with every parameter drawn per image. All draws depend only on (run seed, step, position in
     the global batch, view): the same on one replica or many, eager, traced or compiled.
@@ -58,6 +60,13 @@ class SimCLRAugmenter(keras.layers.Layer):
             error.
         value_range: Range of floating-point images; (0, 255) for those of
             `image_dataset_from_directory`. The views are in [0, 1] whatever it is.
+        vertical_flip: Flip top to bottom with probability 0.5.
+        quarter_turns: Turn by 0, 90, 180 or 270 degrees, each as likely: for images without an
+            up, such as aerial images and micrographs. With `flip`, all eight symmetries of a
+            square are as likely. Pixels are moved, not resampled.
+        solarize_probability: Share of views, of both alike, whose values from 0.5 up are
+            inverted, after the blur. BYOL (arXiv 2006.07733, Table 6) has 0 for one view and
+            0.2 for the other.
 
     Call arguments:
         images: `(N, H, W, C)` or one image `(H, W, C)`; uint8 in 0-255 or floating in
@@ -105,6 +114,9 @@ class SimCLRAugmenter(keras.layers.Layer):
         blur_sigma: tuple[float, float] = (0.1, 2.0),
         interpolation: str = "bilinear",
         value_range: tuple[float, float] = (0.0, 1.0),
+        vertical_flip: bool = False,
+        quarter_turns: bool = False,
+        solarize_probability: float = 0.0,
         **kwargs,
     ):
         # float32 under any dtype policy: float16 would quantise colours and crop coordinates.
@@ -125,6 +137,9 @@ class SimCLRAugmenter(keras.layers.Layer):
         self.interpolation = interpolation
         self.extra_layers = list(extra_layers)
         self.value_range = _pair(value_range)
+        self.vertical_flip = vertical_flip
+        self.quarter_turns = quarter_turns
+        self.solarize_probability = solarize_probability
         self._check_arguments()
         self.policy = ViewPolicy(
             image_size=image_size,
@@ -138,6 +153,9 @@ class SimCLRAugmenter(keras.layers.Layer):
             grayscale_probability=grayscale_probability,
             blur_probability=blur_probability if blur else 0.0,
             blur_sigma=self.blur_sigma,
+            vertical_flip_probability=0.5 if vertical_flip else 0.0,
+            quarter_turns=quarter_turns,
+            solarize_probability=solarize_probability,
         )
         self._warned = False
 
@@ -166,7 +184,7 @@ class SimCLRAugmenter(keras.layers.Layer):
             ("interpolation", tuple(crops.INTERPOLATIONS)),
         ):
             check(getattr(self, name) in kinds, name, f"one of {kinds}")
-        for name in ("color_jitter", "grayscale", "blur"):
+        for name in ("color_jitter", "grayscale", "blur", "solarize"):
             name += "_probability"
             check(0 <= getattr(self, name) <= 1, name, "in [0, 1]")
         low, high = self.value_range
@@ -274,6 +292,9 @@ class SimCLRAugmenter(keras.layers.Layer):
             blur_sigma=self.blur_sigma,
             interpolation=self.interpolation,
             value_range=self.value_range,
+            vertical_flip=self.vertical_flip,
+            quarter_turns=self.quarter_turns,
+            solarize_probability=self.solarize_probability,
             extra_layers=[
                 keras.saving.serialize_keras_object(layer) for layer in self.extra_layers
             ],

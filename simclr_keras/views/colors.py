@@ -1,4 +1,4 @@
-"""Colour jitter and grayscale as pure functions of a batch and one parameter per image.
+"""Colour jitter, grayscale and solarization: pure functions, one parameter per image.
 
 All take and return float32 planes `(N, C, S, S)` in [0, 1] (see `crops`), draw no random
 numbers and use only operations that XLA can compile.
@@ -10,6 +10,7 @@ from collections.abc import Callable
 import tensorflow as tf
 
 BRIGHTNESS, CONTRAST, SATURATION, HUE = range(4)
+_SOLARIZE_ABOVE = 0.5  # as in BYOL
 # The 24 orders of (brightness, contrast, saturation, hue).
 JITTER_ORDERS = tuple(itertools.permutations(range(4)))
 
@@ -121,3 +122,9 @@ def grayscale(planes: tf.Tensor) -> tf.Tensor:
     red, green, blue = tf.split(planes, 3, axis=1)
     luma = 0.2989 * red + 0.587 * green + 0.114 * blue  # TensorFlow's weights
     return tf.broadcast_to(luma, tf.shape(planes))
+
+
+def solarize(planes: tf.Tensor, which: tf.Tensor) -> tf.Tensor:
+    """Inverts the values from 0.5 up, where `which`, bool `(N,)` (BYOL, arXiv 2006.07733)."""
+    bright = planes >= _SOLARIZE_ABOVE
+    return tf.where(which[:, None, None, None] & bright, 1.0 - planes, planes)

@@ -9,6 +9,10 @@ from . import crops
 from .colors import JITTER_ORDERS
 from .uniforms import uniforms
 
+# The numbers of a view: those of its crop, then these. A new operation draws from the end, so that
+# the draws of the others stay as they were.
+_OTHERS = 13
+
 
 @dataclasses.dataclass(frozen=True)
 class ViewPolicy:
@@ -25,6 +29,9 @@ class ViewPolicy:
     grayscale_probability: float
     blur_probability: float
     blur_sigma: tuple[float, float]
+    vertical_flip_probability: float
+    quarter_turns: bool
+    solarize_probability: float
 
     @property
     def jitters(self) -> bool:
@@ -45,6 +52,9 @@ class ViewParameters(NamedTuple):
     order: tf.Tensor  # (N,) index into JITTER_ORDERS
     grayscale: tf.Tensor  # (N,) bool
     sigma: tf.Tensor  # (N,) pixels; 0: no blur
+    vertical_flip: tf.Tensor  # (N,) bool
+    quarter_turns: tf.Tensor  # (N,) 0 to 3, counterclockwise
+    solarize: tf.Tensor  # (N,) bool
 
 
 def draw_parameters(
@@ -70,8 +80,8 @@ def draw_parameters(
     """
     # The numbers of `draw_crops` come first; they are left out where no box is drawn.
     first = crops.UNIFORMS if sides is None else 0
-    numbers = uniforms(seed, positions, view, crops.UNIFORMS + 10 - first, first=first)
-    u = tf.unstack(numbers[:, -10:], num=10, axis=1)
+    numbers = uniforms(seed, positions, view, crops.UNIFORMS + _OTHERS - first, first=first)
+    u = tf.unstack(numbers[:, -_OTHERS:], num=_OTHERS, axis=1)
     jitter = u[1] < (policy.jitter_probability if policy.jitters else 0.0)
     factors = []
     for number, limit, least in zip(
@@ -100,6 +110,9 @@ def draw_parameters(
         order=tf.cast(u[6] * len(JITTER_ORDERS), tf.int32),
         grayscale=u[7] < policy.grayscale_probability,
         sigma=tf.where(u[8] < policy.blur_probability, low + u[9] * (high - low), 0.0),
+        vertical_flip=u[10] < policy.vertical_flip_probability,
+        quarter_turns=tf.cast(u[11] * (4.0 if policy.quarter_turns else 0.0), tf.int32),
+        solarize=u[12] < policy.solarize_probability,
     )
 
 

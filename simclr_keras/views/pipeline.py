@@ -6,9 +6,10 @@ import math
 import tensorflow as tf
 
 from .blur import blur_radius, gaussian_blur
-from .colors import color_jitter, grayscale, jitter_step
+from .colors import color_jitter, grayscale, jitter_step, solarize
 from .crops import crop_columns, crop_rows, to_images, to_planes
 from .parameters import ViewParameters, ViewPolicy, draw_parameters
+from .turns import flip_vertically, turn
 
 # Bytes of each float32 view of a tile, to fit in a core's L2 cache (1 MiB on today's servers,
 # 2 MiB on desktops): 53 images of 32 pixels. A larger image gets its own tile.
@@ -35,11 +36,14 @@ class ViewPipeline:
         self._crop_rows = self._stage(crop_rows, **resampling)
         self._crop_columns = self._stage(crop_columns, **resampling)
         self._flip = self._stage(to_planes)
+        self._flip_vertically = self._stage(flip_vertically)
+        self._turn = self._stage(turn)
         self._jitter_step = self._stage(
             jitter_step, additive_brightness=policy.additive_brightness
         )
         self._gray_where = self._stage(_gray_where)
         self._blur = self._stage(gaussian_blur)
+        self._solarize = self._stage(solarize)
         self._to_images = self._stage(to_images)
         # As tf.functions, so that eager callers get the speed of a graph too.
         self._draw = tf.function(self._draw_views, reduce_retracing=True, autograph=False)
@@ -120,7 +124,10 @@ class ViewPipeline:
     def _views(self, images, drawn):
         return tuple(
             self._to_images(
-                self._recolored(self._cropped(images, view, parameters), parameters)
+                self._recolored(
+                    self._turned(self._cropped(images, view, parameters), parameters),
+                    parameters,
+                )
             )
             for view, parameters in enumerate(drawn)
         )
@@ -132,8 +139,15 @@ class ViewPipeline:
         rows = self._crop_rows(images, parameters.boxes)
         return self._crop_columns(rows, parameters.boxes, parameters.flip)
 
+    def _turned(self, planes, parameters: ViewParameters):
+        if self._policy.vertical_flip_probability:
+            planes = self._flip_vertically(planes, parameters.vertical_flip)
+        if self._policy.quarter_turns:
+            planes = self._turn(planes, parameters.quarter_turns)
+        return planes
+
     def _recolored(self, planes, parameters: ViewParameters):
-        """Jitter, grayscale and blur, each only if any image of the tile needs it."""
+        """Jitter, grayscale, blur and solarization, each only if an image of the tile needs it."""
 
         def jitter():
             return color_jitter(
@@ -156,6 +170,9 @@ class ViewPipeline:
             planes = some(is_gray, lambda: self._gray_where(planes, is_gray))
         if policy.blur_probability and blur_radius(policy.image_size):
             planes = some(sigma > 0, lambda: self._blur(planes, sigma))
+        if policy.solarize_probability:  # after the blur, as in BYOL
+            which = parameters.solarize
+            planes = some(which, lambda: self._solarize(planes, which))
         return planes
 
 

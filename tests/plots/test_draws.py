@@ -15,6 +15,18 @@ def test_what_is_drawn_lies_where_it_is_meant_to():
     for applied, share in shares.values():
         assert applied == pytest.approx(share, abs=0.02)
     assert np.unique(drawn["order"]).tolist() == list(range(24))
+    assert list(shares) == ["flip", "jitter", "gray", "blur"]
+
+
+def test_turns_and_solarization_are_shown_where_they_are_used():
+    augmenter = SimCLRAugmenter(
+        32, vertical_flip=True, quarter_turns=True, solarize_probability=0.2
+    )
+    _, _, shares = collect_draws(augmenter, 0, 250, [(40, 40)])
+    added = {name: shares[name] for name in ("vertical\nflip", "turn", "solarize")}
+    assert [share for _, share in added.values()] == [0.5, 0.75, 0.2]
+    for applied, share in added.values():
+        assert applied == pytest.approx(share, abs=0.02)
 
 
 def test_what_is_off_is_not_drawn():

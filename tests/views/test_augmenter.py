@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 from simclr_keras import SimCLRAugmenter
-from simclr_keras.views import blur, colors, crops, pipeline
+from simclr_keras.views import blur, colors, crops, pipeline, turns
 
 
 def _images(rng, count=4, size=24, channels=3):
@@ -29,9 +29,10 @@ def test_copies_of_one_image_get_different_views(rng):
         assert len({v.tobytes() for v in view.numpy()}) == 64
 
 
-def test_the_same_for_every_form_of_the_seed_and_way_of_running(rng):
+@pytest.mark.parametrize("turned", [False, True])
+def test_the_same_for_every_form_of_the_seed_and_way_of_running(rng, turned):
     images = _images(rng)
-    augmenter = SimCLRAugmenter(16)
+    augmenter = SimCLRAugmenter(16, vertical_flip=turned, quarter_turns=turned)
     expected = augmenter(images, seed=(5, 7))
     forms = [
         augmenter(images, seed=(tf.constant(5), 7)),
@@ -141,6 +142,9 @@ def test_a_batch_of_unknown_size(rng):
     "alone",
     [
         {"flip": True},
+        {"vertical_flip": True},
+        {"solarize_probability": 0.5},
+        {"quarter_turns": True},
         {"color_jitter_strength": 1.0, "color_jitter": (0.8, 0, 0, 0)},
         {"color_jitter_strength": 1.0, "color_jitter": (0, 0.8, 0, 0)},
         {"color_jitter_strength": 1.0, "color_jitter": (0, 0, 0.8, 0)},
@@ -163,7 +167,13 @@ def test_each_operation_draws_for_each_image(rng, alone):
     images = np.repeat(_images(rng, 1, 40), 64, 0)
     for view in augmenter(images, seed=(0, 0)):
         distinct = len({v.tobytes() for v in view.numpy()})
-        assert distinct == (2 if "flip" in alone else 64)
+        expected = {
+            "flip": 2,
+            "vertical_flip": 2,
+            "solarize_probability": 2,
+            "quarter_turns": 4,
+        }
+        assert distinct == expected.get(next(iter(alone)), 64)
 
 
 def test_everything_off_is_a_resize(rng):
@@ -183,18 +193,28 @@ def test_everything_off_is_a_resize(rng):
 
 
 def test_operations_come_in_the_papers_order(rng):
-    """Jitter before grayscale before blur: done by hand from the drawn parameters."""
+    """Turns, jitter, grayscale, blur, solarization: done by hand from the drawn parameters."""
     images = _images(rng, 6, 40)
     augmenter = SimCLRAugmenter(
-        40, crop_area=(1.0, 1.0), crop_aspect=(1.0, 1.0), blur_probability=1.0
+        40,
+        crop_area=(1.0, 1.0),
+        crop_aspect=(1.0, 1.0),
+        blur_probability=1.0,
+        vertical_flip=True,
+        quarter_turns=True,
+        solarize_probability=0.5,
     )
     drawn = augmenter.draw((0, 2), tf.range(6, dtype=tf.int64), 40, 40)
     for view, parameters in zip(augmenter(images, seed=(0, 2)), drawn):
+        assert len(set(parameters.solarize.numpy())) == 2
         planes = crops.to_planes(tf.constant(images), parameters.flip)
+        planes = turns.flip_vertically(planes, parameters.vertical_flip)
+        planes = turns.turn(planes, parameters.quarter_turns)
         planes = colors.color_jitter(planes, *parameters[3:8])
         gray = parameters.grayscale[:, None, None, None]
         planes = tf.where(gray, colors.grayscale(planes), planes)
-        expected = crops.to_images(blur.gaussian_blur(planes, parameters.sigma))
+        planes = blur.gaussian_blur(planes, parameters.sigma)
+        expected = crops.to_images(colors.solarize(planes, parameters.solarize))
         np.testing.assert_allclose(view, expected, atol=1e-4)
 
 
@@ -248,6 +268,9 @@ def test_config_keeps_every_argument_and_the_views(rng):
         "blur_probability": 0.4,
         "blur_sigma": (0.5, 1.0),
         "interpolation": "bicubic",
+        "vertical_flip": True,
+        "quarter_turns": True,
+        "solarize_probability": 0.3,
     }
     augmenter = SimCLRAugmenter(**arguments, extra_layers=[keras.layers.Rescaling(0.5)])
     revived = SimCLRAugmenter.from_config(augmenter.get_config())
@@ -267,6 +290,7 @@ def test_config_keeps_every_argument_and_the_views(rng):
         ("color_jitter", (0.8, 0.8, 0.8)),
         ("brightness", "added"),
         ("blur_probability", 1.5),
+        ("solarize_probability", -0.1),
         ("blur_sigma", (2.0, 1.0)),
         ("interpolation", "nearest"),
     ],

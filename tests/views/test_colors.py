@@ -123,3 +123,12 @@ def test_grayscale_equals_tf_image(rng):
     images = _images(rng)
     expected = np.repeat(tf.image.rgb_to_grayscale(images), 3, axis=-1)
     np.testing.assert_allclose(_on_images(colors.grayscale, images), expected, atol=1e-6)
+
+
+def test_solarization_inverts_the_bright_half_of_the_chosen():
+    values = np.tile(np.array([0.0, 0.25, 0.4999, 0.5, 0.75, 1.0], "float32"), (2, 6, 3, 1))
+    images = values.transpose(0, 1, 3, 2)  # (2, 6, 6, 3)
+    result = _on_images(colors.solarize, images, tf.constant([True, False]))
+    expected = [0.0, 0.25, 0.4999, 0.5, 0.25, 0.0]
+    np.testing.assert_allclose(result[0, 0, :, 0], expected, atol=1e-6)
+    np.testing.assert_array_equal(result[1], images[1])

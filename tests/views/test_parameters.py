@@ -1,5 +1,7 @@
 """What is drawn, against the distributions of the paper's Appendix A."""
 
+import hashlib
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -56,7 +58,14 @@ def test_all_24_orders_are_as_likely():
 def test_draws_are_independent():
     columns = {}
     for view in (0, 1):
-        drawn = _draw(view, color_jitter_probability=1.0, blur_probability=1.0)
+        drawn = _draw(
+            view,
+            color_jitter_probability=1.0,
+            blur_probability=1.0,
+            vertical_flip=True,
+            quarter_turns=True,
+            solarize_probability=0.5,
+        )
         drawn.update(zip(("top", "left", "height", "width"), drawn.pop("boxes").T))
         drawn["area"] = drawn.pop("height") * drawn["width"]
         # Where a crop can be depends on its size.
@@ -65,8 +74,32 @@ def test_draws_are_independent():
     names = [n for n in columns if not n.startswith("width")]
     correlations = np.corrcoef([columns[n] for n in names])
     np.fill_diagonal(correlations, 0)
-    # 171 pairs or so: the largest of that many has a deviation of about 3.
-    assert len(names) == 18 and np.abs(correlations).max() < 4.5 / np.sqrt(COUNT)
+    # 276 pairs or so: the largest of that many has a deviation of about 3.
+    assert len(names) == 24 and np.abs(correlations).max() < 4.5 / np.sqrt(COUNT)
+
+
+def test_new_operations_leave_the_draws_of_the_others_as_they_were():
+    """Runs that began before them continue with the same views."""
+    positions = tf.range(100, dtype=tf.int64)
+    drawn = SimCLRAugmenter(32).draw((5, 3), positions, 30, 30)
+    first = b"".join(x.numpy().tobytes() for view in drawn for x in view[:10])
+    assert hashlib.sha256(first).hexdigest()[:16] == "709be602cfc121bc"  # before them
+    added = SimCLRAugmenter(
+        32, vertical_flip=True, quarter_turns=True, solarize_probability=0.3
+    ).draw((5, 3), positions, 30, 30)
+    assert b"".join(x.numpy().tobytes() for view in added for x in view[:10]) == first
+
+
+@pytest.mark.parametrize("view", [0, 1])
+def test_turns_and_solarization(view):
+    drawn = _draw(view, vertical_flip=True, quarter_turns=True, solarize_probability=0.2)
+    for name, share in (("vertical_flip", 0.5), ("solarize", 0.2)):
+        assert stats.binomtest(int(drawn[name].sum()), COUNT, share).pvalue > 0.01
+    symmetries = 8 * drawn["flip"] + 4 * drawn["vertical_flip"] + drawn["quarter_turns"]
+    assert stats.chisquare(np.bincount(symmetries, minlength=16)).pvalue > 0.01
+    drawn = _draw(view)
+    assert not (drawn["vertical_flip"] | drawn["solarize"]).any()
+    assert not drawn["quarter_turns"].any()
 
 
 def test_factors_are_never_negative():
