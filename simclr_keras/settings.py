@@ -78,7 +78,7 @@ class Settings:
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
             check_choice(field.name, value, choices_of(hints[field.name]))
-            check_range(field.name, value, field.metadata["within"])
+            check_range(field.name, value, field.metadata.get("within"))
 
 
 def choices_of(hint) -> tuple[str, ...]:

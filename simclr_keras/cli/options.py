@@ -12,11 +12,13 @@ from typing import Annotated
 import typer
 
 from ..errors import InputError, RunFailure
+from ..runs.setting_sources import SettingSources, SourcedSettings
 from ..settings import choices_of
 from .flags import flag, with_flags
 
 NAMES: set[str] = set()  # the settings of all commands: any message may name them
 
+_NO_DEFAULT = inspect.Parameter.empty
 _PANELS = (None, "Data", "Views", "Network", "Training", "Run")  # of `--help`, in this order
 
 Json = Annotated[
@@ -32,11 +34,15 @@ def print_json(wanted: bool, content: dict) -> None:
 def command_of(config_class: type) -> Callable:
     """Makes `function(config, as_json)` a command with a flag for each field of a dataclass.
 
-    See `settings.setting`. Messages name settings by their flags, see `flags.with_flags`.
+    See `settings.setting`. Messages name settings by their flags, see `flags.with_flags`. If the
+    class takes settings from other sources, the flags of `SettingSources` are added; a setting
+    then counts only if its flag was given.
     """
-    panels = _panels(config_class)
+    has_sources = issubclass(config_class, SourcedSettings)
+    classes = [SettingSources, config_class] if has_sources else [config_class]
+    panels = {name: panel for each in classes for name, panel in _panels(each).items()}
     fields = sorted(
-        dataclasses.fields(config_class),
+        (field for each in classes for field in _flags(each)),
         key=lambda field: (
             field.metadata["argument"] is None,
             _PANELS.index(panels[field.name]),
@@ -47,18 +53,26 @@ def command_of(config_class: type) -> Callable:
     NAMES.update(names)
 
     def decorate(function: Callable) -> Callable:
-        def command(**settings):
+        def command(context: typer.Context, **settings):
             as_json = settings.pop("json")
+            make: Callable = config_class
+            if issubclass(config_class, SourcedSettings):
+                make = config_class.from_sources
+                settings = {n: v for n, v in settings.items() if _is_given(context, n)}
             try:
-                return function(config_class(**settings), as_json)
+                return function(make(**settings), as_json)
             except (InputError, RunFailure) as error:
                 message = with_flags(str(error), names, arguments, elsewhere=NAMES)
                 raise type(error)(message).with_traceback(error.__traceback__) from None
 
-        hints = typing.get_type_hints(config_class)
+        hints = {n: hint for each in classes for n, hint in typing.get_type_hints(each).items()}
         parameters = [_parameter("json", False, Json)]
         for field in fields:
-            text = with_flags(_help(field, hints[field.name]), names, arguments)
+            text = _help(field, hints[field.name])
+            is_required = field.default is dataclasses.MISSING
+            if is_required and has_sources:
+                text += " Required, unless `config` names it."
+            text = with_flags(text, names, arguments)
             short = field.metadata["short"]
             option = typer.Option(
                 *([short, flag(field.name)] if short else []),
@@ -69,10 +83,12 @@ def command_of(config_class: type) -> Callable:
             )
             if field.name in arguments:
                 option = typer.Argument(metavar=arguments[field.name], help=text)
-            is_required = field.default is dataclasses.MISSING
-            default = inspect.Parameter.empty if is_required else field.default
-            kind: typing.Any = Annotated[_flag_type(hints[field.name]), option]
-            parameters.insert(-1, _parameter(field.name, default, kind))
+            kind: typing.Any = _flag_type(hints[field.name])
+            default = field.default
+            if is_required:
+                default, kind = (None, kind | None) if has_sources else (_NO_DEFAULT, kind)
+            parameters.insert(-1, _parameter(field.name, default, Annotated[kind, option]))
+        parameters.insert(0, _parameter("context", _NO_DEFAULT, typer.Context))
         command.__doc__ = function.__doc__
         command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
         command.__annotations__ = {p.name: p.annotation for p in parameters}
@@ -81,11 +97,21 @@ def command_of(config_class: type) -> Callable:
     return decorate
 
 
+def _flags(config_class: type) -> list[dataclasses.Field]:
+    """The fields that are flags: those made by `settings.setting`."""
+    return [field for field in dataclasses.fields(config_class) if "help" in field.metadata]
+
+
+def _is_given(context: typer.Context, name: str) -> bool:
+    source = context.get_parameter_source(name)
+    return source is not None and source.name != "DEFAULT"
+
+
 def _panels(config_class: type) -> dict[str, str | None]:
     """The panel of `--help` that each field is in; see `settings.setting`."""
     panels: dict[str, str | None] = {}
     panel = None
-    for field in dataclasses.fields(config_class):
+    for field in _flags(config_class):
         panel = panels[field.name] = field.metadata["panel"] or panel
     return panels
 

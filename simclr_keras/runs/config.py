@@ -2,7 +2,7 @@
 
 import dataclasses
 from dataclasses import MISSING
-from typing import Literal
+from typing import ClassVar, Literal
 
 from ..distribution.cluster import StrategyName
 from ..errors import InputError
@@ -23,6 +23,7 @@ from ..settings import (
     setting,
 )
 from ..training.defaults import OptimizerName
+from .setting_sources import SourcedSettings
 
 DEFAULT_EPOCHS = 100
 _HAS_NEGATIVES = Range(
@@ -31,25 +32,40 @@ _HAS_NEGATIVES = Range(
 
 
 @dataclasses.dataclass(frozen=True)
-class PretrainConfig(Settings):
+class PretrainConfig(SourcedSettings):
     """The settings of a pretraining run, saved as `config.json` beside the weights.
 
     Each field is a flag of `simclr-keras pretrain` (`run_dir` is `--run-dir`); `--help` shows
     what each means. The defaults are the paper's ImageNet settings (Section 2.3 and Appendix
-    A, B), with a batch size and a length that one machine can handle.
+    A, B), with a batch size and a length that one machine can handle. `from_sources` starts from
+    a preset or a file.
 
     Raises:
-        InputError: If a value is outside its range, or both `epochs` and `steps` are given.
+        InputError: If a value is outside its range, or both `epochs` and `steps`, or both
+            learning rates, are given.
 
     Example:
         >>> import simclr_keras as sk
         >>> config = sk.PretrainConfig(dataset="digits", run_dir="runs/digits", steps=100)
         >>> config.temperature
         0.1
+        >>> config = sk.PretrainConfig.from_sources("cifar10", run_dir="runs/cifar10")
+        >>> config.temperature, config.sources["temperature"]
+        (0.5, 'preset cifar10')
 
     Reference:
         Chen et al. 2020, https://arxiv.org/abs/2002.05709.
     """
+
+    alternatives: ClassVar = (("epochs", "steps"), ("learning_rate", "base_learning_rate"))
+    belongs_to: ClassVar = {
+        "optimizer": (
+            "learning_rate",
+            "base_learning_rate",
+            "learning_rate_scaling",
+            "weight_decay",
+        )
+    }
 
     dataset: str = setting(
         MISSING, "`digits`, a TFDS name such as cifar10, or a folder of images.", panel="Data"
@@ -90,6 +106,14 @@ class PretrainConfig(Settings):
     color_jitter_strength: float = setting(
         1.0, "Colour jitter strength, the paper's s; 0.5 for CIFAR-10.", NOT_NEGATIVE
     )
+    saturation_jitter: float = setting(
+        0.8, "Limit of the saturation jitter at strength 1.", NOT_NEGATIVE
+    )
+    hue_jitter: float = setting(0.2, "Limit of the hue shift at strength 1.", NOT_NEGATIVE)
+    grayscale_probability: float = setting(0.2, "Share of views without colour.", SHARE_OR_NONE)
+    solarize_probability: float = setting(
+        0.0, "Share of views whose bright half is inverted.", SHARE_OR_NONE
+    )
     crop_area_min: float = setting(
         0.08, "Minimum share of the image that a crop covers.", SHARE
     )
@@ -100,6 +124,8 @@ class PretrainConfig(Settings):
     )
     blur: bool = setting(True, "Gaussian blur on half of the views.")
     flip: bool = setting(True, "Flip half of the views horizontally.")
+    vertical_flip: bool = setting(False, "Flip half of the views vertically.")
+    quarter_turns: bool = setting(False, "Turn views by 0, 90, 180 or 270 degrees.")
     batch_size: int = setting(
         256, "Images per step over all replicas.", _HAS_NEGATIVES, panel="Training"
     )
@@ -118,8 +144,13 @@ class PretrainConfig(Settings):
         "Peak learning rate. Default: depends on optimizer and batch size (see README).",
         POSITIVE,
     )
+    base_learning_rate: float | None = setting(
+        None, "Peak learning rate before scaling, instead of `learning_rate`.", POSITIVE
+    )
     learning_rate_scaling: Literal["sqrt", "linear"] = setting(
-        "sqrt", "How the default learning rate grows with the batch size."
+        "sqrt",
+        "How the base or default learning rate grows with the batch size: sqrt is base * sqrt(B), "
+        "linear is base * B / 256.",
     )
     weight_decay: float | None = setting(
         None,
@@ -146,6 +177,12 @@ class PretrainConfig(Settings):
     def __post_init__(self):
         super().__post_init__()
         check_one_length(self.epochs, self.steps)
+        if self.learning_rate is not None and self.base_learning_rate is not None:
+            raise InputError(
+                "Give the peak, `learning_rate`, or `base_learning_rate`, which is scaled with the "
+                f"batch size. Received: learning_rate={self.learning_rate}, "
+                f"base_learning_rate={self.base_learning_rate}"
+            )
         if self.normalization == "frozen" and not self.weights:
             raise InputError(
                 "`normalization=frozen` uses the moving averages of trained weights. Name the weights "

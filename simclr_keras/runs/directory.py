@@ -20,7 +20,7 @@ from .config import DEFAULT_EPOCHS, PretrainConfig
 
 _GENERATION = 3 if KERAS_3 else 2
 # May differ when a run is continued: they do not change its result.
-_FREE_SETTINGS = ("run_dir", "data_dir", "strategy")
+_FREE_SETTINGS = ("run_dir", "data_dir", "strategy", "sources")
 
 
 class RunDirectory:

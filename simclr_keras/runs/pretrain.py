@@ -31,7 +31,12 @@ from ..training.callbacks import (
     StopOnNonFiniteLoss,
 )
 from ..training.checkpoints import Checkpoints
-from ..training.defaults import LEARNING_RATES, WEIGHT_DECAYS, default_learning_rate
+from ..training.defaults import (
+    LEARNING_RATES,
+    WEIGHT_DECAYS,
+    default_learning_rate,
+    scale_learning_rate,
+)
 from ..training.loop import fit_in_intervals
 from ..training.optimizers import make_optimizer
 from ..training.schedules import WarmupCosine
@@ -172,10 +177,14 @@ def pretrain(config: PretrainConfig) -> PretrainResult:
 
 
 def learning_rate_schedule(config: PretrainConfig, total_steps: int) -> WarmupCosine:
-    """The run's schedule; its peak is `learning_rate`, or the optimizer's default."""
-    peak = config.learning_rate or default_learning_rate(
-        "pretrain", config.optimizer, config.batch_size, config.learning_rate_scaling
-    )
+    """The run's schedule; its peak is given, scaled from the base, or the optimizer's default."""
+    batch_size, rule = config.batch_size, config.learning_rate_scaling
+    if config.base_learning_rate is not None:
+        peak = scale_learning_rate(config.base_learning_rate, batch_size, rule)
+    else:
+        peak = config.learning_rate or default_learning_rate(
+            "pretrain", config.optimizer, batch_size, rule
+        )
     return WarmupCosine(peak, total_steps, round(config.warmup_fraction * total_steps))
 
 
@@ -187,6 +196,11 @@ def build_augmenter(config: PretrainConfig) -> SimCLRAugmenter:
         blur=config.blur,
         flip=config.flip,
         crop_area=(config.crop_area_min, 1.0),
+        color_jitter=(0.8, 0.8, config.saturation_jitter, config.hue_jitter),
+        grayscale_probability=config.grayscale_probability,
+        vertical_flip=config.vertical_flip,
+        quarter_turns=config.quarter_turns,
+        solarize_probability=config.solarize_probability,
     )
 
 
@@ -296,11 +310,13 @@ def _log_start(config, source, total_steps, first_step, schedule, strategy) -> N
         schedule.peak_learning_rate,
     )
     is_scaled = "constant" not in LEARNING_RATES["pretrain"][config.optimizer]
-    has_rule = config.learning_rate is None and is_scaled
+    has_rule = config.base_learning_rate is not None or (
+        config.learning_rate is None and is_scaled
+    )
     if config.learning_rate_scaling != PretrainConfig.learning_rate_scaling and not has_rule:
         _LOGGER.warning(
-            "`learning_rate_scaling=%s` has no effect here: it scales only the default learning "
-            "rates of lars and sgd.",
+            "`learning_rate_scaling=%s` has no effect here: it scales only `base_learning_rate` and "
+            "the default learning rates of lars and sgd.",
             config.learning_rate_scaling,
         )
     if first_step:
