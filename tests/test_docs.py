@@ -2,16 +2,20 @@
 
 import functools
 import logging
+import pathlib
 import re
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+import yaml
+from presets_page import PAGE, page
 from processes import ROOT
 
 import simclr_keras as sk
 from simclr_keras.keras_versions import KERAS_3
+from simclr_keras.runs.presets import AUGMENTATIONS, PRESETS
 
 
 @pytest.fixture
@@ -89,3 +93,20 @@ def test_views(run_blocks, tiny_encoder, data):
     model = run_blocks("views.md", encoder=tiny_encoder)["model"]
     model.compile("sgd", run_eagerly=True)
     assert model.train_on_batch(data[0][:4], return_dict=True)["loss"] > 0
+
+
+def test_presets(run_blocks):
+    config = run_blocks("presets.md")["config"]
+    assert config.sources["quarter_turns"] == "augment aerial" and config.seed == 1
+    (block,) = re.findall(r"```yaml\n(.*?)```", PAGE.read_text(), re.DOTALL)
+    pathlib.Path("scans.yaml").write_text(block)
+    config = sk.PretrainConfig.from_sources(config="scans.yaml")
+    assert config.learning_rate == 0.004 and not config.flip and config.image_size == 64
+    assert set(yaml.safe_load(block)) <= {*config.sources, "preset", "augment"}
+
+
+def test_the_tables_of_presets_are_those_of_the_data():
+    text = PAGE.read_text()
+    assert page(text) == text, "python tests/presets_page.py writes them"
+    for name in (*PRESETS, *AUGMENTATIONS):
+        assert f"### `{name}`" in text

@@ -71,7 +71,7 @@ def command_of(config_class: type) -> Callable:
             text = _help(field, hints[field.name])
             is_required = field.default is dataclasses.MISSING
             if is_required and has_sources:
-                text += " Required, unless `config` names it."
+                text += " Required, here or in a file."
             text = with_flags(text, names, arguments)
             short = field.metadata["short"]
             option = typer.Option(

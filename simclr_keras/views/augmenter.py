@@ -267,7 +267,7 @@ class SimCLRAugmenter(keras.layers.Layer):
         return tf.clip_by_value(tf.cast(view, tf.float32), 0.0, 1.0)
 
     def _warn_about_channels(self, channels: int) -> None:
-        if channels != 3 and not self._warned:
+        if channels != 3 and self.policy.needs_colors and not self._warned:
             self._warned = True
             logging.getLogger("simclr_keras").warning(
                 "Images with %d channels have no hue, saturation or grayscale: these "

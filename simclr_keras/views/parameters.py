@@ -38,6 +38,12 @@ class ViewPolicy:
         """Whether any jitter operation can change an image."""
         return self.jitter_probability > 0 and max(self.jitter_limits) > 0
 
+    @property
+    def needs_colors(self) -> bool:
+        """Whether an operation needs images of three channels."""
+        jitters_colors = self.jitters and max(self.jitter_limits[2:]) > 0
+        return jitters_colors or self.grayscale_probability > 0
+
 
 class ViewParameters(NamedTuple):
     """The parameters of one view of each image."""

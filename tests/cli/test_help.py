@@ -13,6 +13,7 @@ from simclr_keras.classifiers import distill, fine_tune, settings
 from simclr_keras.cli.main import app, main
 from simclr_keras.runs.classifier_config import DistillConfig, FineTuneConfig
 from simclr_keras.runs.config import PretrainConfig
+from simclr_keras.runs.presets import AUGMENTATIONS, PRESETS
 
 COMMANDS = {command.name: command for command in typer.main.get_command(app).commands.values()}
 
@@ -57,6 +58,8 @@ def test_options_are_in_panels(run_main):
         for title, body in zip(panels[::2], panels[1::2])
     }
     assert list(names) == ["Options", "Data", "Views", "Network", "Training", "Run"]
+    assert {"--preset", "--config"} <= set(names["Options"])
+    assert names["Views"][0] == "--augment"
     assert names["Data"] == ["--dataset", "--data-dir", "--skip-unreadable"]
     assert {"--crop", "--image-size"} <= set(names["Views"])
     assert {"--encoder", "--normalization"} <= set(names["Network"])
@@ -69,6 +72,8 @@ def test_choices_and_ranges_are_in_the_help(run_main):
     assert "Optimizer. (lars, lamb, sgd, adamw)" in text
     assert "nt-xent, or decoupled for small batches." in text  # not listed again
     assert "Temperature of the loss. (positive)" in text
+    assert f"({', '.join(PRESETS)})" in text and f"({', '.join(AUGMENTATIONS)})" in text
+    assert text.count("Required, here or in a file.") == 2
 
 
 @pytest.mark.parametrize("command, epochs", [("fine-tune", 60), ("distill", 100)])
@@ -95,7 +100,7 @@ def test_version(run_main):
 @pytest.mark.parametrize(
     "arguments, text",
     [
-        (["pretrain", "--dataset", "d"], "'--run-dir'. See: simclr-keras pretrain --help"),
+        (["export", "run"], "'--output'. See: simclr-keras export --help"),
         (["fine-tune"], "argument 'RUN'. See: simclr-keras fine-tune --help"),
         (["pretrain", "--steps", "x"], "integer. See: simclr-keras pretrain --help"),
         (["nonsense"], "No such command 'nonsense'. See: simclr-keras --help"),

@@ -177,7 +177,10 @@ def test_weights_of_the_original_release(image_folder, tmp_path, run_python):
 @pytest.mark.parametrize(
     "arguments, text",
     [
-        (["pretrain"], "Missing option '--dataset'"),
+        (
+            ["pretrain"],
+            "--dataset and --run-dir must be given, or named in the file of --config",
+        ),
         (["nonsense"], "nonsense"),
         (["pretrain", "--dataset", "missing/", "--run-dir", "r"], "missing"),
         (

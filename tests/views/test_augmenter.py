@@ -237,6 +237,16 @@ def test_other_channels_warn_once(rng, caplog):
     assert caplog.text.count("4 channels have no hue, saturation or grayscale") == 1
 
 
+@pytest.mark.parametrize(
+    "changes, warns", [({}, False), ({"grayscale_probability": 0.1}, True)]
+)
+def test_gray_images_need_no_warning_if_no_colour_is_changed(rng, caplog, changes, warns):
+    settings = {"color_jitter": (0.8, 0.8, 0.0, 0.0), "grayscale_probability": 0.0, **changes}
+    with caplog.at_level(logging.WARNING):
+        views = SimCLRAugmenter(16, **settings)(_images(rng, channels=1), seed=(0, 0))
+    assert views[0].shape == (4, 16, 16, 1) and bool(caplog.text) == warns
+
+
 def test_extra_layers_come_last(rng):
     layer = keras.layers.Rescaling(0.5)
     views = SimCLRAugmenter(16, extra_layers=[layer])(_images(rng), seed=(0, 0))
