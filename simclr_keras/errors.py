@@ -1,6 +1,7 @@
-"""The two errors that are shown on one line, without a traceback, and suggestions for names."""
+"""The errors that are shown on one line, without a traceback, and suggestions for names."""
 
 import difflib
+import signal
 from collections.abc import Iterable
 
 
@@ -28,6 +29,19 @@ class RunFailure(RuntimeError):
         >>> issubclass(sk.RunFailure, RuntimeError)
         True
     """
+
+
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C or SIGTERM ended a command: exit code 130 or 143.
+
+    Args:
+        message: What was saved, and how to continue.
+        signal_number: The signal.
+    """
+
+    def __init__(self, message: str, signal_number: int = signal.SIGINT):
+        super().__init__(message)
+        self.exit_code = 128 + signal_number
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

@@ -90,12 +90,14 @@ def choices_of(hint) -> tuple[str, ...]:
     return ()
 
 
-def check_one_length(epochs: int | None, steps: int | None) -> None:
-    """Raises an `InputError` if a length is given both in epochs and in steps."""
-    if epochs is not None and steps is not None:
+def check_one_length(**lengths: float | None) -> None:
+    """Raises an `InputError` if a length is given in more than one of these settings."""
+    given = {name: value for name, value in lengths.items() if value is not None}
+    if len(given) > 1:
+        *names, last = (f"`{name}`" for name in lengths)
         raise InputError(
-            "Choose the length in one way, `epochs` or `steps`. "
-            f"Received: epochs={epochs}, steps={steps}"
+            f"Choose the length in one way, {', '.join(names)} or {last}. Received: "
+            f"{', '.join(f'{name}={value}' for name, value in given.items())}"
         )
 
 

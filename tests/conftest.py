@@ -9,6 +9,7 @@ import contextlib
 import json
 import pathlib
 import socket
+import tempfile
 import zlib
 
 import encoded
@@ -45,6 +46,15 @@ strategies = {
     2: tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]),
 }
 """
+
+
+def saved_state(model) -> dict[str, np.ndarray]:
+    """All that a checkpoint of a model of ours holds, by name."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = tf.train.Checkpoint(**model.checkpointed()).write(os.path.join(folder, "state"))
+        reader = tf.train.load_checkpoint(path)
+        names = sorted(reader.get_variable_to_dtype_map())
+        return {n: reader.get_tensor(n) for n in names if n != "_CHECKPOINTABLE_OBJECT_GRAPH"}
 
 
 def pytest_addoption(parser):

@@ -187,6 +187,7 @@ def distill(
         image_size,
         callbacks=callbacks,
         checkpoints_in=checkpoints_in,
+        title="Distillation",
         temperature=temperature,
         label_weight=label_weight,
         teacher=digest(teacher.get_weights()),

@@ -148,6 +148,7 @@ def fine_tune(
         validation,
         callbacks,
         checkpoints_in,
+        title="Fine-tuning",
     )
 
 

@@ -3,7 +3,6 @@
 import hashlib
 import io
 import json
-import logging
 import pathlib
 from collections.abc import Callable, Iterable
 
@@ -13,8 +12,6 @@ import tensorflow as tf
 
 from ..errors import InputError
 from ..files import write_json
-
-_LOGGER = logging.getLogger("simclr_keras")
 
 
 class TrainingRecord(tf.train.experimental.PythonState):
@@ -55,7 +52,7 @@ class TrainingRecord(tf.train.experimental.PythonState):
 
 
 class RecordProgress(keras.callbacks.Callback):
-    """At the end of each interval, records and logs a row; stops when validation has stalled.
+    """At the end of each interval, records a row; stops when validation has stalled.
 
     It adds `validation_accuracy` to Keras' logs, so that later callbacks can monitor it.
 
@@ -98,7 +95,6 @@ class RecordProgress(keras.callbacks.Callback):
                 record.since_best = 0
             if record.since_best >= patience:
                 record.is_over = self.model.stop_training = True
-        _LOGGER.info("  ".join(_text(name, value) for name, value in row.items()))
 
 
 def accuracy(logits_of: Callable, batches: tf.data.Dataset) -> float:
@@ -147,7 +143,3 @@ def digest(arrays: Iterable[np.ndarray]) -> str:
     for array in arrays:
         found.update(f"{array.dtype}{array.shape}".encode() + np.ascontiguousarray(array).data)
     return found.hexdigest()[:12]
-
-
-def _text(name: str, value) -> str:
-    return f"{name.replace('_', ' ')} {value:.4g}" if value is not None else f"{name} -"

@@ -85,7 +85,7 @@ class TrainingSettings(Settings):
 
     def __post_init__(self):
         super().__post_init__()
-        check_one_length(self.epochs, self.steps)
+        check_one_length(epochs=self.epochs, steps=self.steps)
 
     def plan(self, command: str, images: int, epochs: int) -> TrainingPlan:
         """The steps, batch size, optimizer and learning rate for a number of images.

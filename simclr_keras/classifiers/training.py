@@ -1,5 +1,6 @@
 """Trains a classifier on one view of each image, for fine-tuning and distillation."""
 
+import contextlib
 import dataclasses
 import functools
 import logging
@@ -23,6 +24,7 @@ from ..training.checkpoints import Checkpoints
 from ..training.classifier import ClassifierTraining
 from ..training.loop import fit_in_intervals
 from ..training.schedules import WarmupCosine
+from ..training.signals import StopSignals
 from ..views.cutting import single_view_augmenter, single_view_batches
 from .record import RecordProgress, TrainingRecord, check_same_training, digest
 from .settings import TrainingPlan, TrainingSettings
@@ -84,6 +86,7 @@ def train_classifier(
     validation: tuple[tf.data.Dataset, int] | None = None,
     callbacks: Sequence[keras.callbacks.Callback] = (),
     checkpoints_in: str | os.PathLike | None = None,
+    title: str = "Training",
     **identity: float | str,
 ) -> TrainedClassifier:
     """Trains a classifier in place: crop and flip only, batch norm in training mode.
@@ -101,7 +104,9 @@ def train_classifier(
         validation: Labelled batches to choose the best weights on, and the number of evaluations
             without improvement after which to stop.
         callbacks: Further Keras callbacks.
-        checkpoints_in: Folder of checkpoints; training continues from the last one there.
+        checkpoints_in: Folder of checkpoints; training continues from the last one there, and a
+            signal ends it with one.
+        title: What is trained, for people.
         **identity: What `losses_of` depends on: checkpoints of another loss are refused.
 
     Returns:
@@ -111,6 +116,7 @@ def train_classifier(
         InputError: If the batch does not divide over the replicas, or the checkpoints are those of
             another training.
         RunFailure: If the loss is not finite, or a checkpoint does not fit.
+        Interrupted: With `checkpoints_in`, when a signal came and a checkpoint was written.
     """
     check_divides(plan.batch_size, tf.distribute.get_strategy())
     area = (settings.crop_area_min or 0.08, 1.0)
@@ -126,6 +132,7 @@ def train_classifier(
         RecordProgress(record, schedule, logits_of, validation),
         *callbacks,
     ]
+    until_stopped: contextlib.AbstractContextManager = contextlib.nullcontext()
     if checkpoints_in is not None:
         training = {
             **dataclasses.asdict(settings),
@@ -140,19 +147,23 @@ def train_classifier(
         checkpoints = Checkpoints(model, checkpoints_in, record=record)
         if checkpoints.restore():
             _LOGGER.info("Continuing at step %d.", model.steps_made)
-        own_callbacks.append(SaveCheckpoints(checkpoints))
+        signals = StopSignals()
+        until_stopped = signals.noted()
+        own_callbacks.append(SaveCheckpoints(checkpoints, signals))
     if not record.is_over:
-        fit_in_intervals(
-            model,
-            source,
-            functools.partial(
-                single_view_batches, source, augmenter, plan.batch_size, settings.seed
-            ),
-            plan.batch_size,
-            plan.steps,
-            max(1, plan.steps // _ROWS),
-            own_callbacks,
-        )
+        with until_stopped:
+            fit_in_intervals(
+                model,
+                source,
+                functools.partial(
+                    single_view_batches, source, augmenter, plan.batch_size, settings.seed
+                ),
+                plan.batch_size,
+                plan.steps,
+                max(1, plan.steps // _ROWS),
+                own_callbacks,
+                title,
+            )
     _, best_step, weights = record.best or (None, model.steps_made, trained.get_weights())
     classifier.set_weights(weights)
     return TrainedClassifier(classifier, record.rows, best_step, plan)

@@ -6,18 +6,21 @@ that need it, so `--help` is fast.
 
 import logging
 import os
+import signal
 import sys
 from typing import Annotated
 
 import typer
 
 from .. import __version__
-from ..errors import InputError, RunFailure
+from ..errors import InputError, Interrupted, RunFailure
+from ..progress import StandardErrorHandler
 from .classifiers import distill, fine_tune
 from .evaluate import evaluate
 from .flags import with_flags
 from .models import embed, export, search
-from .options import NAMES
+from .native_log import hide_native_log
+from .options import NAMES, CommandInterrupted
 from .pretraining import pretrain, quickstart, report, verify_replicas
 
 app = typer.Typer(
@@ -94,8 +97,12 @@ class _SayOnce(logging.Filter):
 
 def main() -> None:
     """Entry point: prints every error on one line and exits with a code."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    handler = logging.StreamHandler(sys.stderr)
+    if "--debug" not in sys.argv:
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+        hide_native_log()
+    if signal.getsignal(signal.SIGTERM) is not signal.SIG_IGN:
+        signal.signal(signal.SIGTERM, _terminate)
+    handler = StandardErrorHandler()
     handler.setFormatter(_WithFlags("%(message)s"))
     handler.addFilter(_SayOnce())
     logging.basicConfig(level=logging.WARNING, handlers=[handler])
@@ -107,8 +114,8 @@ def main() -> None:
         command = context.command_path if context else "simclr-keras"
         message = f"{error.format_message().rstrip('.')}. See: {command} --help"
         code = _fail(message, error.exit_code)
-    except typer.Abort:
-        code = _fail("Interrupted. Run the same command again to continue.", 1)
+    except CommandInterrupted as error:
+        code = _fail(str(error), error.exit_code)
     except InputError as error:
         code = _fail(str(error), 2)
     except (RunFailure, OSError) as error:
@@ -116,6 +123,10 @@ def main() -> None:
     except Exception as error:
         code = _fail(f"unexpected {type(error).__name__}: {error}", 1)
     sys.exit(code)
+
+
+def _terminate(number, frame) -> None:
+    raise Interrupted("Ended by SIGTERM. Run the same command again.", number)
 
 
 def _fail(message: str, code: int) -> int:

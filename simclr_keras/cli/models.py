@@ -1,7 +1,5 @@
 """The commands on exported models: `export`, `embed`, `search`."""
 
-import contextlib
-
 import typer
 
 from ..embeddings.config import EmbedConfig, SearchConfig
@@ -26,8 +24,7 @@ def embed(config: EmbedConfig, as_json: bool):
     """Compute embeddings of a folder of images; exit code 3 if some could not be read."""
     from ..embeddings.embed import embed as write
 
-    with _progress("Embedding") as progress:
-        result = write(config, progress)
+    result = write(config)
     typer.echo(f"{result.count} embeddings of {result.dimension} numbers: {config.output}")
     for name, why in result.reasons.items():
         typer.echo(f"unreadable: {name} ({why})", err=True)
@@ -52,16 +49,3 @@ def search(config: SearchConfig, as_json: bool):
         typer.echo(f"{result.pairs} pairs with a cosine of at least {config.threshold:g}")
     typer.echo(f"Page: {result.page}")
     print_json(as_json, result.to_dict())
-
-
-@contextlib.contextmanager
-def _progress(text: str):
-    """A progress bar on standard error if that is a terminal; yields `update(done, total)`."""
-    from rich.console import Console
-    from rich.progress import MofNCompleteColumn, Progress, TimeRemainingColumn
-
-    console = Console(stderr=True)
-    columns = (*Progress.get_default_columns()[:2], MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
-        task = bar.add_task(text, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from ..errors import InputError, RunFailure
+from ..errors import InputError, Interrupted, RunFailure
 from ..runs.setting_sources import SettingSources, SourcedSettings
 from ..settings import choices_of
 from .flags import flag, with_flags
@@ -24,6 +24,16 @@ _PANELS = (None, "Data", "Views", "Network", "Training", "Run")  # of `--help`, 
 Json = Annotated[
     bool, typer.Option("--json", metavar="", help="Print one JSON object as the last line.")
 ]
+
+
+class CommandInterrupted(Exception):
+    """Carries an `Interrupted` through typer, which would end the program without a message."""
+
+    def __init__(self, interrupt: KeyboardInterrupt):
+        if not isinstance(interrupt, Interrupted):
+            interrupt = Interrupted("Interrupted. Run the same command again.")
+        super().__init__(str(interrupt))
+        self.exit_code = interrupt.exit_code
 
 
 def print_json(wanted: bool, content: dict) -> None:
@@ -64,6 +74,8 @@ def command_of(config_class: type) -> Callable:
             except (InputError, RunFailure) as error:
                 message = with_flags(str(error), names, arguments, elsewhere=NAMES)
                 raise type(error)(message).with_traceback(error.__traceback__) from None
+            except KeyboardInterrupt as interrupt:
+                raise CommandInterrupted(interrupt) from None
 
         hints = {n: hint for each in classes for n, hint in typing.get_type_hints(each).items()}
         parameters = [_parameter("json", False, Json)]

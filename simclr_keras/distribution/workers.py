@@ -1,7 +1,9 @@
 """Checks that the workers of a run agree, and detects a lost worker."""
 
+import functools
 import json
 import zlib
+from collections.abc import Callable
 
 import numpy as np
 import tensorflow as tf
@@ -19,14 +21,14 @@ _LOST = (
 
 
 def check_agreement(
-    strategy: tf.distribute.Strategy, settings: dict, images: int, step: int
+    strategy: tf.distribute.Strategy, settings: dict, counts: list[int], step: int
 ) -> None:
     """Raises, before a run's first step, if its workers would train different things.
 
     Args:
         strategy: The run's strategy.
         settings: This worker's settings that affect what it computes; JSON-serialisable.
-        images: Number of images that this worker found.
+        counts: Numbers of images and of steps that this worker found.
         step: The step that this worker restored.
 
     Raises:
@@ -36,19 +38,35 @@ def check_agreement(
     if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
         return
     digest = zlib.crc32(json.dumps(settings, sort_keys=True).encode())
-    rows = _gathered(strategy, [digest, images, step])
-    for name, column in (("settings", 0), ("numbers of images", 1)):
+    rows = _gathered(strategy, [digest, *counts, step])
+    for name, column in (("settings", 0), ("numbers of images", 1), ("numbers of steps", 2)):
         if len(set(rows[:, column].tolist())) > 1:
             raise InputError(
                 f"The workers have different {name}. Give each the same command and the same "
                 f"data. Received by worker: {rows[:, column].tolist()}"
             )
-    steps = rows[:, 2].tolist()
+    steps = rows[:, 3].tolist()
     if len(set(steps)) > 1:
         raise RunFailure(
             f"The workers would continue at different steps {steps}: `run_dir` must be a folder "
             "that all of them share."
         )
+
+
+def largest_of_workers(strategy: tf.distribute.Strategy) -> Callable[[list[int]], list[int]]:
+    """What finds the largest of each number over all workers; they must call it together.
+
+    Args:
+        strategy: The run's strategy.
+
+    Returns:
+        A function from a list of integers, always of the same length, to a list of integers; with
+        a single worker, the numbers themselves.
+    """
+    if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
+        return list
+    gather = functools.cache(lambda length: _gathering(strategy, length))
+    return lambda numbers: gather(len(numbers))(numbers).max(axis=0).tolist()
 
 
 def leave_together(strategy: tf.distribute.Strategy, chief: bool) -> None:
@@ -90,11 +108,21 @@ def lost_worker_failure(when: str, error: tf.errors.OpError) -> RunFailure:
 
 def _gathered(strategy, row: list[int]) -> np.ndarray:
     """The rows of all workers, int64 `(replicas, n)`."""
-    mine = tf.constant([row], tf.int64)
+    return _gathering(strategy, len(row))(row)
+
+
+def _gathering(strategy, length: int) -> Callable[[list[int]], np.ndarray]:
+    """What gathers the rows of all workers; traced once."""
+    with tf.device("CPU:0"):  # an argument would have no device to be gathered to
+        mine = tf.Variable(tf.zeros([1, length], tf.int64), trainable=False)
 
     @tf.function
     def gather():
         context = tf.distribute.get_replica_context()
-        return context.all_gather(mine, axis=0)
+        return context.all_gather(mine.read_value(), axis=0)
 
-    return strategy.experimental_local_results(strategy.run(gather))[0].numpy()
+    def gathered(row: list[int]) -> np.ndarray:
+        mine.assign([row])
+        return strategy.experimental_local_results(strategy.run(gather))[0].numpy()
+
+    return gathered

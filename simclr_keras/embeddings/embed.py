@@ -14,6 +14,7 @@ from ..data.folders import find_images
 from ..data.images import resize_and_center_crop
 from ..data.sources import FileSource, ImageSource, why_unreadable
 from ..errors import InputError
+from ..progress import counted, progress_shown
 from ..result import Result
 from ..serving.versions import embedding_dimension, find_version, load_exported, read_metadata
 from .config import EmbedConfig
@@ -60,6 +61,7 @@ class EmbedResult(Result):
         }
 
 
+@progress_shown()
 def embed(
     config: EmbedConfig, progress: Callable[[int, int], None] | None = None
 ) -> EmbedResult:
@@ -72,7 +74,7 @@ def embed(
 
     Args:
         config: The settings.
-        progress: Called with (images done, images in total).
+        progress: Also called with (images done, images in total).
 
     Returns:
         An `EmbedResult`.
@@ -105,13 +107,17 @@ def embed(
     served = load_exported(version).signatures["serving_default"]
     root = os.path.abspath(source.root) if isinstance(source, FileSource) else ""
     done = 0
-    with write_embeddings(output, root, os.path.abspath(version)) as rows:
+    with (
+        counted("Embedding", len(source), "images") as show,
+        write_embeddings(output, root, os.path.abspath(version)) as rows,
+    ):
         readable = []
         for index, batch in _batches(source, metadata["image_size"], config.batch_size):
             vectors = served(images=batch)["embedding"].numpy()
             rows.add([names[i] for i in index], vectors)
             readable.append(index)
             done = int(index[-1]) + 1
+            show(done)
             if progress:
                 progress(done, len(source))
         left_out = np.setdiff1d(np.arange(len(source)), np.concatenate(readable or [[]]))

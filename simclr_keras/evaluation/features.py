@@ -5,6 +5,7 @@ import numpy as np
 import tensorflow as tf
 
 from ..data.images import UNIT_RANGE, to_unit_range
+from ..progress import counted
 
 
 def extract_features(
@@ -54,11 +55,14 @@ def extract_features(
         return tf.cast(encoder(to_unit_range(images, value_range), training=False), tf.float32)
 
     features, labels = [], []
-    for batch in dataset:
-        images = batch[0] if has_labels else batch
-        features.append(forward(images).numpy())
-        known = batch[1].numpy() if has_labels else np.full(len(images), -1)
-        labels.append(known.reshape(-1).astype(np.int64))
+    batches = int(dataset.cardinality())
+    with counted("Features", batches if batches > 0 else None, "batches") as show:
+        for batch in dataset:
+            images = batch[0] if has_labels else batch
+            features.append(forward(images).numpy())
+            known = batch[1].numpy() if has_labels else np.full(len(images), -1)
+            labels.append(known.reshape(-1).astype(np.int64))
+            show(len(labels))
     if not features:
         raise ValueError("`dataset` has no images. Received: an empty dataset")
     return np.concatenate(features), np.concatenate(labels)

@@ -1,7 +1,6 @@
 """`SGDLinearProbe`: linear evaluation on random crops, the paper's protocol."""
 
 import functools
-import logging
 
 import keras
 import numpy as np
@@ -17,7 +16,6 @@ from ..training.schedules import WarmupCosine
 from ..views.cutting import single_view_augmenter, single_view_batches
 from .linear_probe import check_labels
 
-_LOGGER = logging.getLogger("simclr_keras")
 _REPORTS = 10  # log lines of the loss, over all epochs
 
 
@@ -149,8 +147,8 @@ class SGDLinearProbe:
             steps_per_epoch * max(1, self.epochs // _REPORTS),
             [
                 StopOnNonFiniteLoss(advice, "The loss of linear evaluation by SGD"),
-                _LogEpochs(self.epochs, steps_per_epoch),
             ],
+            "Linear evaluation by SGD",
         )
         self._weights, self._bias = classifier.get_weights()
         return self
@@ -166,19 +164,3 @@ class SGDLinearProbe:
     def accuracy(self, features: np.ndarray, labels: np.ndarray) -> float:
         """Share of features `(N, D)` whose label `(N,)` is predicted."""
         return float((self.predict(features) == np.asarray(labels)).mean())
-
-
-class _LogEpochs(keras.callbacks.Callback):
-    """Logs the loss of each interval."""
-
-    def __init__(self, epochs: int, steps_per_epoch: int):
-        super().__init__()
-        self._epochs, self._steps_per_epoch = epochs, steps_per_epoch
-
-    def on_epoch_end(self, epoch, logs=None):
-        _LOGGER.info(
-            "Linear evaluation, epoch %d of %d: loss %.4f",
-            self.model.steps_made // self._steps_per_epoch,
-            self._epochs,
-            logs["loss"],
-        )

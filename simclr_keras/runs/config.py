@@ -41,8 +41,8 @@ class PretrainConfig(SourcedSettings):
     a preset or a file.
 
     Raises:
-        InputError: If a value is outside its range, or both `epochs` and `steps`, or both
-            learning rates, are given.
+        InputError: If a value is outside its range, or more than one of `epochs`, `steps` and
+            `minutes`, or both learning rates, are given.
 
     Example:
         >>> import simclr_keras as sk
@@ -57,7 +57,10 @@ class PretrainConfig(SourcedSettings):
         Chen et al. 2020, https://arxiv.org/abs/2002.05709.
     """
 
-    alternatives: ClassVar = (("epochs", "steps"), ("learning_rate", "base_learning_rate"))
+    alternatives: ClassVar = (
+        ("epochs", "steps", "minutes"),
+        ("learning_rate", "base_learning_rate"),
+    )
     belongs_to: ClassVar = {
         "optimizer": (
             "learning_rate",
@@ -137,7 +140,12 @@ class PretrainConfig(SourcedSettings):
     epochs: int | None = setting(
         None, f"Passes over the data. Default: {DEFAULT_EPOCHS}.", AT_LEAST_1
     )
-    steps: int | None = setting(None, "Number of steps, instead of `epochs`.", AT_LEAST_1)
+    steps: int | None = setting(
+        None, "Number of steps, instead of `epochs`. Can be raised later.", AT_LEAST_1
+    )
+    minutes: float | None = setting(
+        None, "Time for the run, instead of `epochs`: chooses the number of steps.", POSITIVE
+    )
     optimizer: OptimizerName = setting("lars", "Optimizer.")
     learning_rate: float | None = setting(
         None,
@@ -176,7 +184,7 @@ class PretrainConfig(SourcedSettings):
 
     def __post_init__(self):
         super().__post_init__()
-        check_one_length(self.epochs, self.steps)
+        check_one_length(epochs=self.epochs, steps=self.steps, minutes=self.minutes)
         if self.learning_rate is not None and self.base_learning_rate is not None:
             raise InputError(
                 "Give the peak, `learning_rate`, or `base_learning_rate`, which is scaled with the "

@@ -16,11 +16,13 @@ from ..keras_versions import KERAS_3
 from ..networks.projection_head import ProjectionHead
 from ..networks.saved_encoder import load_encoder, load_projection_head, save_encoder
 from ..settings import without_idle_epochs
-from .config import DEFAULT_EPOCHS, PretrainConfig
+from .config import PretrainConfig
+from .setting_sources import RUN_KEYS
 
 _GENERATION = 3 if KERAS_3 else 2
 # May differ when a run is continued: they do not change its result.
 _FREE_SETTINGS = ("run_dir", "data_dir", "strategy", "sources")
+_LENGTHS = ("epochs", "steps", "minutes")  # may be raised; see `run_length`
 
 
 class RunDirectory:
@@ -99,6 +101,7 @@ class RunDirectory:
         config: PretrainConfig,
         image_sizes: dict[str, int] | None = None,
         held_out: ImageSource | None = None,
+        total_steps: int | None = None,
     ) -> None:
         """Checks the settings as `check` does and writes them, if the run is new.
 
@@ -108,6 +111,7 @@ class RunDirectory:
             config: The settings.
             image_sizes: Of images in files, the size of each; see `run_images.image_sizes`.
             held_out: The images that pretraining must not see.
+            total_steps: The run's length; see `run_length`.
         """
         self.check(config)
         is_new = not self.is_begun
@@ -115,12 +119,50 @@ class RunDirectory:
             write_held_out(self.held_out_file, held_out)
         elif is_new:
             self.held_out_file.unlink(missing_ok=True)
-        settings = dataclasses.asdict(config) if is_new else self._read()
+        new = {**dataclasses.asdict(config), "total_steps": total_steps}
+        settings = new if is_new else self._read()
         folder = os.path.realpath(os.path.expanduser(config.dataset))
         place = {"dataset_folder": folder} if is_folder(config.dataset) else {}
         write_json(self.config_file, {**settings, "keras_generation": _GENERATION, **place})
         if is_new and image_sizes is not None:
             write_json(self.images_file, image_sizes)
+
+    def read_total_steps(self, steps_per_epoch: int) -> int | None:
+        """The length of the run; `None` if there is no run here yet.
+
+        Args:
+            steps_per_epoch: Steps in one pass over the data.
+        """
+        if not self.is_begun:
+            return None
+        kept = self._read().get("total_steps")  # an earlier version did not keep it
+        return kept or self.read_config().total_steps(steps_per_epoch)
+
+    def raise_length(self, config: PretrainConfig, total_steps: int, made: int) -> None:
+        """Makes a run longer; networks of a finished one are kept beside the new ones.
+
+        Args:
+            config: Settings with the new length.
+            total_steps: The new length.
+            made: Steps made so far.
+        """
+        for file in (self.encoder_file, self.projection_head_file):
+            if file.exists():
+                file.rename(file.with_stem(f"{file.stem}_{made}_steps"))
+        settings = self._read()
+        raised = {"at_step": made, "from": settings.get("total_steps"), "to": total_steps}
+        lengths = {name: getattr(config, name) for name in _LENGTHS}
+        sources = settings.get("sources", {})
+        for name in _LENGTHS:
+            sources.pop(name, None)
+            if name in config.sources:
+                sources[name] = config.sources[name]
+        kept = {
+            "sources": sources,
+            "total_steps": total_steps,
+            "raised": [*settings.get("raised", []), raised],
+        }
+        write_json(self.config_file, {**settings, **lengths, **kept})
 
     def read_config(self) -> PretrainConfig:
         """The settings of the run.
@@ -130,15 +172,16 @@ class RunDirectory:
             RunFailure: If the other Keras generation wrote it.
         """
         settings = self._read()
-        settings.pop("dataset_folder", None)
-        generation = settings.pop("keras_generation")
+        generation = settings["keras_generation"]
         if generation != _GENERATION:
             raise RunFailure(
                 f"{self.path} was written with Keras {generation}, but this is Keras "
                 f"{keras.__version__}: a run directory works only with the Keras generation that "
                 "wrote it. Use the environment that wrote it; exported SavedModels work in both."
             )
-        return PretrainConfig(**without_idle_epochs(settings))
+        known = without_idle_epochs(settings)
+        extras = set(RUN_KEYS) - {"sources"}
+        return PretrainConfig(**{name: known[name] for name in known if name not in extras})
 
     def read_folder(self) -> str | None:
         """The folder of the run's images when it was last trained; `None` for other data."""
@@ -196,8 +239,7 @@ class RunDirectory:
 
 
 def deciding_settings(config: PretrainConfig) -> dict:
-    """The settings that determine a run's result: all but its folders and devices."""
+    """The settings that determine a run's result: all but its folders, devices and length."""
+    left_out = (*_FREE_SETTINGS, *_LENGTHS)
     settings = dataclasses.asdict(config)
-    if config.steps is None and config.epochs is None:
-        settings["epochs"] = DEFAULT_EPOCHS  # as if it were given
-    return {name: value for name, value in settings.items() if name not in _FREE_SETTINGS}
+    return {name: value for name, value in settings.items() if name not in left_out}

@@ -21,7 +21,8 @@ from .directory import RunDirectory
 from .evaluate import evaluate
 from .evaluate_result import EvaluateResult
 from .export import export
-from .pretrain import build_augmenter, pretrain
+from .pretrain import pretrain
+from .pretraining import build_augmenter
 from .run_source import run_source
 
 LABELS_PER_CLASS = (1, 2, 5)

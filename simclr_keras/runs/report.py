@@ -11,7 +11,7 @@ from ..result import Result
 from ..training.callbacks import read_history
 from .config import ReportConfig
 from .directory import RunDirectory
-from .pretrain import build_augmenter, training_batches
+from .pretraining import build_augmenter, training_batches
 from .run_images import check_images, image_sizes, locate_images
 from .run_source import training_source
 

@@ -11,11 +11,13 @@ from collections.abc import Callable
 import keras
 import tensorflow as tf
 
-from ..errors import RunFailure
+from ..errors import Interrupted, RunFailure
 from ..files import whole_file
 from .checkpoints import Checkpoints
+from .signals import StopSignals
 
 _LOGGER = logging.getLogger("simclr_keras")
+_MINUTES_BETWEEN_CHECKPOINTS = 5
 
 
 class StopOnNonFiniteLoss(keras.callbacks.Callback):
@@ -87,7 +89,7 @@ class CollapseWarning(keras.callbacks.Callback):
 
 
 class RunHistory(keras.callbacks.Callback):
-    """Writes one row per interval to `history.csv`, to TensorBoard and to the log.
+    """Writes one row per interval to `history.csv` and to TensorBoard.
 
     A row is written before the checkpoint of its step. When a run resumes, rows after its
     checkpoint are dropped, because their steps are repeated.
@@ -97,7 +99,6 @@ class RunHistory(keras.callbacks.Callback):
         tensorboard: Folder of the event file.
         batch_size: Images per step over all replicas.
         steps_per_epoch: Steps in one pass over the data.
-        total_steps: Steps of the whole run.
         learning_rate: Learning rate as a function of the step.
     """
 
@@ -107,7 +108,6 @@ class RunHistory(keras.callbacks.Callback):
         tensorboard: str | pathlib.Path,
         batch_size: int,
         steps_per_epoch: int,
-        total_steps: int,
         learning_rate: Callable,
     ):
         super().__init__()
@@ -115,7 +115,6 @@ class RunHistory(keras.callbacks.Callback):
         self._writer = tf.summary.create_file_writer(str(tensorboard))
         self._batch_size = batch_size
         self._steps_per_epoch = steps_per_epoch
-        self._total_steps = total_steps
         self._learning_rate = learning_rate
 
     def on_train_begin(self, logs=None):
@@ -145,29 +144,65 @@ class RunHistory(keras.callbacks.Callback):
                 if name != "step":
                     tf.summary.scalar(name, value)
         self._writer.flush()
-        _LOGGER.info(
-            "step %d/%d  loss %.4f  contrastive accuracy %.3f  %.0f images/s",
-            step,
-            self._total_steps,
-            row["loss"],
-            row["contrastive_accuracy"],
-            row["images_per_second"],
-        )
 
 
 class SaveCheckpoints(keras.callbacks.Callback):
-    """Writes a checkpoint at the end of each interval; must be the last callback.
+    """Writes checkpoints, and ends the run when a signal asks for it; must come after the history.
+
+    A checkpoint is written at the end of each interval, every five minutes, and when the run is
+    asked to stop: at any step, because it holds the running means of the interval too.
 
     Args:
         checkpoints: The checkpoints of the run.
+        signals: What asks the run to stop. Defaults to nothing.
+        largest_of_workers: Takes a list of numbers; returns the largest of each over all workers,
+            which must save and stop at the same step. Called in the same steps on all of them.
+        agree_every: Steps between its calls.
+
+    Raises:
+        Interrupted: After the checkpoint that a signal asked for.
     """
 
-    def __init__(self, checkpoints: Checkpoints):
+    def __init__(
+        self,
+        checkpoints: Checkpoints,
+        signals: StopSignals | None = None,
+        largest_of_workers: Callable[[list[int]], list[int]] = list,
+        agree_every: int = 1,
+    ):
         super().__init__()
-        self._checkpoints = checkpoints
+        self._checkpoints, self._signals = checkpoints, signals or StopSignals()
+        self._largest_of_workers, self._agree_every = largest_of_workers, agree_every
+        self._saved = time.monotonic()
+
+    def on_train_batch_end(self, batch, logs=None):
+        # At the end of an interval, its row comes first: `on_epoch_end`.
+        if (batch + 1) % self._agree_every or batch + 1 == self.params["steps"]:
+            return
+        is_due = time.monotonic() - self._saved >= _MINUTES_BETWEEN_CHECKPOINTS * 60
+        is_due, number = self._largest_of_workers([int(is_due), self._signals.received or 0])
+        if is_due or number:
+            self._save()
+        if number:
+            self._stop(number)
 
     def on_epoch_end(self, epoch, logs=None):
+        self._save()
+        (number,) = self._largest_of_workers([self._signals.received or 0])
+        if number:
+            self._stop(number)
+
+    def _save(self) -> None:
         self._checkpoints.save()
+        self._saved = time.monotonic()
+
+    def _stop(self, number: int) -> None:
+        self._signals.received = None  # obeyed
+        raise Interrupted(
+            f"Stopped after step {self.model.steps_made}, with a checkpoint. Run the same command "
+            "again to continue.",
+            number,
+        )
 
 
 def read_history(path: str | pathlib.Path) -> list[dict[str, str]]:

@@ -36,14 +36,15 @@ class Checkpoints:
     ):
         self._model = model
         self._directory = str(directory)
+        self._tracked = {**model.checkpointed(), **state}
         self._manager = tf.train.CheckpointManager(
-            tf.train.Checkpoint(**model.checkpointed(), **state),
+            tf.train.Checkpoint(**self._tracked, means=model.means_variables),
             str(write_to or directory),
             max_to_keep=keep,
         )
 
     def save(self) -> None:
-        """Saves the model, its optimizer and its step."""
+        """Saves the model, its optimizer, its step and its running means."""
         self._manager.save(checkpoint_number=self._model.steps_made)
 
     def restore(self) -> int:
@@ -58,9 +59,13 @@ class Checkpoints:
         latest = tf.train.latest_checkpoint(self._directory)
         if latest is None:
             return 0
+        checkpoint = self._manager.checkpoint
+        names = [name for name, _ in tf.train.list_variables(latest)]
+        if not any(name.startswith("means/") for name in names):
+            # An earlier version wrote it, always at the end of an interval.
+            checkpoint = tf.train.Checkpoint(**self._tracked)
         try:
-            status = self._manager.checkpoint.restore(latest)
-            status.assert_existing_objects_matched()
+            checkpoint.restore(latest).assert_existing_objects_matched()
         except (AssertionError, ValueError, tf.errors.OpError) as error:
             raise RunFailure(
                 f"The checkpoint {latest} does not fit this model ({str(error).splitlines()[0]}). "

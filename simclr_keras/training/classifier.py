@@ -132,6 +132,12 @@ class ClassifierTraining(StepModel):
         (count,) = tensorflow_variables([self.metrics[1].count])
         return float(count.read_value()) > 0
 
+    def shown(self, logs: dict) -> dict[str, float]:
+        logs = super().shown(logs)
+        if not self.saw_labels:
+            logs.pop("accuracy", None)
+        return logs
+
     def checkpointed(self) -> dict:
         return {
             "step": self.step,

@@ -1,14 +1,20 @@
 """`fit_in_intervals`: the loop of `fit` that pretraining and the training of classifiers share."""
 
-from collections.abc import Callable
+import contextlib
+import typing
+from collections.abc import Callable, Iterator
 
 import tensorflow as tf
 
 from ..data.sources import ImageSource
-from ..distribution.strategy import distribute_rows
+from ..distribution.strategy import distribute_rows, is_chief
 from ..distribution.workers import lost_worker, lost_worker_failure
 from ..errors import RunFailure
+from .input_wait import InputWait
+from .show_progress import ShowProgress
 from .step_model import StepModel
+
+_MANY_STEPS = 10**6
 
 
 def fit_in_intervals(
@@ -19,8 +25,13 @@ def fit_in_intervals(
     total_steps: int,
     interval: int,
     callbacks: list,
+    title: str,
+    **shown: typing.Any,
 ) -> dict[str, float] | None:
     """Trains a compiled model from the step where it is; each interval is an epoch of Keras.
+
+    Intervals end at multiples of their length, wherever training begins: an interrupted one is
+    completed first.
 
     Args:
         model: The model.
@@ -31,6 +42,8 @@ def fit_in_intervals(
         total_steps: Steps of the whole run.
         interval: Steps between calls of the callbacks' `on_epoch_end`.
         callbacks: Keras callbacks; one may set `model.stop_training`.
+        title: What is trained, for people.
+        **shown: Of `ShowProgress`.
 
     Returns:
         The logs of the last interval; `None` if there was nothing left to do.
@@ -39,35 +52,75 @@ def fit_in_intervals(
         RunFailure: If a worker is lost, or an image cannot be read.
     """
     strategy, logs = model.distribute_strategy, None
-    # One call of `fit` for all whole intervals, a second for the remaining steps.
-    for steps in (interval, total_steps % interval):
-        first = model.steps_made
-        count = (total_steps - first) // steps if steps else 0
-        if not count:
-            continue
+    wait = InputWait() if strategy.num_replicas_in_sync == 1 else None
+    with _shown(strategy, title, batch_size, total_steps, wait, **shown) as progress:
+        while (first := model.steps_made) < total_steps:
+            # To the end of this interval; or all whole intervals, or the rest, in one `fit`.
+            steps = min(interval - first % interval, total_steps - first)
+            count = (total_steps - first) // interval if steps == interval else 1
+            if first % interval:
+                model.continue_means()
 
-        def rows_of(first_position, rows, first=first, end=first + steps * count):
-            return batches_of(first, end, first_position=first_position, rows=rows)
+            def rows_of(first_position, rows, first=first, end=first + steps * count):
+                batches = batches_of(first, end, first_position=first_position, rows=rows)
+                return wait.timed(batches) if wait else batches
 
-        try:
             # `fit` would shard by file or element; these batches are global and split by rows.
-            history = model.fit(
-                distribute_rows(strategy, batch_size, rows_of),
-                epochs=count,
-                steps_per_epoch=steps,
-                callbacks=callbacks,
-                verbose=0,
-                shuffle=False,
-            ).history
-        except tf.errors.OpError as error:
-            failure = _explained(error, model, source)
-            if failure is None:
-                raise
-            raise failure from error
-        logs = {name: values[-1] for name, values in history.items()}
-        if model.stop_training:
-            break
+            batches = distribute_rows(strategy, batch_size, rows_of)
+            history = _fit(model, source, batches, count, steps, [*callbacks, *progress])
+            logs = {name: values[-1] for name, values in history.items()}
+            if model.stop_training:
+                break
     return logs
+
+
+def fit_first_steps(
+    model: StepModel,
+    source: ImageSource,
+    batches_of: Callable[..., tf.data.Dataset],
+    batch_size: int,
+    callbacks: list,
+) -> None:
+    """Trains from the first step until a callback sets `model.stop_training`, to time the steps.
+
+    Takes the same arguments as `fit_in_intervals`, and traces nothing that it would not.
+    """
+
+    def rows_of(first_position, rows):
+        return batches_of(0, _MANY_STEPS, first_position=first_position, rows=rows)
+
+    strategy = model.distribute_strategy
+    batches = distribute_rows(strategy, batch_size, rows_of)
+    with _shown(strategy, "Timing a few steps", batch_size, None) as progress:
+        _fit(model, source, batches, 1, _MANY_STEPS, [*callbacks, *progress])
+
+
+@contextlib.contextmanager
+def _shown(strategy, *arguments, **options) -> Iterator[list[ShowProgress]]:
+    """The callback that shows progress; none on workers but the chief, which speaks for all."""
+    if not is_chief(strategy):
+        yield []
+        return
+    with ShowProgress(*arguments, **options) as progress:
+        yield [progress]
+
+
+def _fit(model, source, batches, epochs: int, steps: int, callbacks: list) -> dict[str, list]:
+    """Calls `fit`; errors of TensorFlow that a person can do something about say what."""
+    try:
+        return model.fit(
+            batches,
+            epochs=epochs,
+            steps_per_epoch=steps,
+            callbacks=callbacks,
+            verbose=0,
+            shuffle=False,
+        ).history
+    except tf.errors.OpError as error:
+        failure = _explained(error, model, source)
+        if failure is None:
+            raise
+        raise failure from error
 
 
 def _explained(

@@ -57,11 +57,18 @@ class WarmupCosine(keras.optimizers.schedules.LearningRateSchedule):
 
     def __call__(self, step):
         step = tf.cast(step, tf.float32)
-        warmup = step / max(self.warmup_steps, 1)
-        decay_steps = max(self.total_steps - self.warmup_steps, 1)
-        progress = tf.clip_by_value((step - self.warmup_steps) / decay_steps, 0.0, 1.0)
+        total_steps, warmup_steps = self._lengths()
+        warmup = step / tf.maximum(warmup_steps, 1.0)
+        decay_steps = tf.maximum(total_steps - warmup_steps, 1.0)
+        progress = tf.clip_by_value((step - warmup_steps) / decay_steps, 0.0, 1.0)
         cosine = (1.0 + tf.cos(math.pi * progress)) / 2.0
-        return self.peak_learning_rate * tf.where(step < self.warmup_steps, warmup, cosine)
+        return self.peak_learning_rate * tf.where(step < warmup_steps, warmup, cosine)
+
+    def _lengths(self) -> tuple:
+        """`total_steps` and `warmup_steps` as float32."""
+        return tf.constant(self.total_steps, tf.float32), tf.constant(
+            self.warmup_steps, tf.float32
+        )
 
     def get_config(self) -> dict:
         return {
@@ -69,3 +76,33 @@ class WarmupCosine(keras.optimizers.schedules.LearningRateSchedule):
             "total_steps": self.total_steps,
             "warmup_steps": self.warmup_steps,
         }
+
+
+class WarmupCosineOfRun(WarmupCosine):
+    """A `WarmupCosine` whose length may be set after the training step was traced.
+
+    A run with a budget of minutes is timed before its length is known. Create it in the scope of
+    the strategy.
+
+    Args:
+        peak_learning_rate: Learning rate at the end of the warm-up.
+        total_steps: Steps of the run, until `set_length` is called.
+        warmup_fraction: Share of the steps used for warm-up.
+    """
+
+    def __init__(self, peak_learning_rate: float, total_steps: int, warmup_fraction: float):
+        super().__init__(peak_learning_rate, total_steps, round(warmup_fraction * total_steps))
+        self._warmup_fraction = warmup_fraction
+        self._variable = tf.Variable(
+            [total_steps, self.warmup_steps], dtype=tf.float32, trainable=False
+        )
+
+    def set_length(self, total_steps: int) -> None:
+        """Sets the length, and that of the warm-up."""
+        self.total_steps = total_steps
+        self.warmup_steps = round(self._warmup_fraction * total_steps)
+        self._variable.assign([total_steps, self.warmup_steps])
+
+    def _lengths(self) -> tuple:
+        total_steps, warmup_steps = tf.unstack(self._variable)
+        return total_steps, warmup_steps

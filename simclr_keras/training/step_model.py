@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from ..keras_versions import VersionedModel
+from ..keras_versions import VersionedModel, tensorflow_variables
 from ..objective import replicas
 from ..seeds import check_seed
 from .step import Logged
@@ -32,6 +32,7 @@ class StepModel(VersionedModel):
         )
         # float32 whatever `keras.config.floatx()` is: the counts of images must be exact.
         self._means = [keras.metrics.Mean(name=name, dtype="float32") for name in logged]
+        self._continues_means = False
         self.built = True
 
     def get_compile_config(self) -> dict:
@@ -63,6 +64,27 @@ class StepModel(VersionedModel):
     @property
     def metrics(self):
         return self._means
+
+    def reset_metrics(self) -> None:
+        """Begins new means, unless `continue_means` was called."""
+        if self._continues_means:
+            self._continues_means = False
+        else:
+            super().reset_metrics()
+
+    def continue_means(self) -> None:
+        """Lets the next `fit` begin with the means as they are: in an interval that was interrupted."""
+        self._continues_means = True
+
+    @property
+    def means_variables(self) -> list[tf.Variable]:
+        """The state of the running means."""
+        return tensorflow_variables([v for mean in self._means for v in mean.variables])
+
+    def shown(self, logs: dict) -> dict[str, float]:
+        """The logs to show a person, the model's own first."""
+        own = [mean.name for mean in self._means if mean.name in logs]
+        return {name: float(logs[name]) for name in [*own, *sorted(logs.keys() - set(own))]}
 
     def checkpointed(self) -> dict:
         """What `tf.train.Checkpoint` must track so that training continues exactly."""

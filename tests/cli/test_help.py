@@ -60,7 +60,7 @@ def test_options_are_in_panels(run_main):
     assert list(names) == ["Options", "Data", "Views", "Network", "Training", "Run"]
     assert {"--preset", "--config"} <= set(names["Options"])
     assert names["Views"][0] == "--augment"
-    assert names["Data"] == ["--dataset", "--data-dir", "--skip-unreadable"]
+    assert names["Data"] == ["--dataset", "--data-dir", "--skip-unreadable", "--hold-out"]
     assert {"--crop", "--image-size"} <= set(names["Views"])
     assert {"--encoder", "--normalization"} <= set(names["Network"])
     assert {"--steps", "--temperature"} <= set(names["Training"])
@@ -123,8 +123,11 @@ def test_steps_beside_epochs_is_an_error(run_main, tmp_path, monkeypatch, argume
     monkeypatch.chdir(tmp_path)
     code, _, error = run_main(*arguments, "--steps", "2", "--epochs", "100")
     assert code == 2
+    ways = (
+        "--epochs, --steps or --minutes" if "pretrain" in arguments else "--epochs or --steps"
+    )
     assert error == (
-        "simclr-keras: Choose the length in one way, --epochs or --steps. "
+        f"simclr-keras: Choose the length in one way, {ways}. "
         "Received: --epochs 100, --steps 2\n"
     )
 

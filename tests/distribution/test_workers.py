@@ -2,6 +2,7 @@
 
 import csv
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -126,9 +127,26 @@ def test_a_worker_that_dies_and_comes_back(tmp_path):
     results = _finish(_start(broken, *steps, environments=_slurm_steps()))
     for code, text in results:
         assert code == 0, text[-3000:]
-    assert "Continuing at step 10" in results[0][1]
+    assert "continuing at step 10" in results[0][1]
     # Training this small doubles a rounding error at each step: after ten it is visible.
     _equal(whole, broken, weight=5e-3, log=2e-2)
+
+
+@pytest.mark.slow
+def test_a_signal_to_one_worker_stops_all_with_a_checkpoint(tmp_path, worker_environments):
+    steps = ("--steps", "100000", "--checkpoint-every", "1000")
+    workers = _start(tmp_path / "run", *steps, environments=worker_environments())
+    for line in workers[0].stdout:
+        if "images/s over" in line:  # the first steps were made
+            break
+    workers[1].send_signal(signal.SIGTERM)
+    results = _finish(workers)
+    stopped = [
+        re.search(r"Stopped after step (\d+), with a check", text) for _, text in results
+    ]
+    assert [code for code, _ in results] == [143, 143], results
+    assert stopped[0][1] == stopped[1][1]
+    assert (tmp_path / "run" / "checkpoints" / f"ckpt-{stopped[0][1]}.index").exists()
 
 
 def test_workers_with_other_settings_are_stopped(tmp_path, worker_environments):
@@ -136,4 +154,4 @@ def test_workers_with_other_settings_are_stopped(tmp_path, worker_environments):
     workers = _start(tmp_path / "run", "--steps", "2", environments=environments[:1])
     workers += _start(tmp_path / "run", "--steps", "3", environments=environments[1:])
     for code, text in _finish(workers):
-        assert code == 2 and "The workers have different settings" in text, text[-3000:]
+        assert code == 2 and "The workers have different numbers of steps" in text, text[-3000:]

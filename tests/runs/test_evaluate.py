@@ -170,7 +170,7 @@ def test_a_foreign_results_file_is_found_before_the_work(run, monkeypatch):
 
 
 def test_what_is_printed(run, capsys):
-    command(run=str(run.path), protocol="both", epochs=1, learning_curve=True, json=True)
+    command(None, run=str(run.path), protocol="both", epochs=1, learning_curve=True, json=True)
     lines = capsys.readouterr().out.splitlines()
     results = json.loads(lines[-1])
     text = "\n".join(lines[:-1])

@@ -12,7 +12,7 @@ from simclr_keras.runs.presets import (
     AugmentName,
     PresetName,
 )
-from simclr_keras.runs.pretrain import _build_model, build_augmenter, learning_rate_schedule
+from simclr_keras.runs.pretraining import build_augmenter, build_model, learning_rate_schedule
 from simclr_keras.settings import choices_of
 
 
@@ -40,7 +40,7 @@ def test_named_settings_are_settings_of_pretrain(name):
 def test_every_preset_builds_and_its_run_continues(name, tmp_path):
     config = _config(name, run_dir=str(tmp_path / "run"))
     source = types.SimpleNamespace(channels=3, has_labels=False)
-    model = _build_model(config, source)
+    model = build_model(config, source)
     has_kernels = any(layer.name.endswith("_share") for layer in model.encoder.layers)
     assert has_kernels == config.selective_kernel
     directory = RunDirectory(config.run_dir)

@@ -42,9 +42,9 @@ def test_the_warning():
 def test_it_stands_beside_every_number(run, capsys, caplog):
     said = "Pretraining saw all 3 test images"
     with caplog.at_level(logging.WARNING, "simclr_keras"):
-        evaluate_command(run=str(run), json=False)
+        evaluate_command(None, run=str(run), json=False)
         assert caplog.text.count(said) == 1
-        fine_tune_command(run=str(run), steps=1, batch_size=4, name="a", json=False)
+        fine_tune_command(None, run=str(run), steps=1, batch_size=4, name="a", json=False)
         assert caplog.text.count(said) == 2
     assert capsys.readouterr().out.count(said) == 2
     distilled = sk.distill_run(sk.DistillConfig(run=str(run), steps=1, batch_size=4, name="b"))

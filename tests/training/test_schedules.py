@@ -1,8 +1,10 @@
 import re
 
 import pytest
+import tensorflow as tf
 
 from simclr_keras import WarmupCosine, scale_learning_rate
+from simclr_keras.training.schedules import WarmupCosineOfRun
 
 
 def test_known_values():
@@ -38,3 +40,15 @@ def test_scaling_rules_of_the_paper():
         ValueError, match="`rule` must be 'sqrt' or 'linear'. Received: rule='x'"
     ):
         scale_learning_rate(1.0, 2, "x")
+
+
+def test_the_length_of_a_run_may_be_set_after_tracing():
+    run = WarmupCosineOfRun(2.0, total_steps=10, warmup_fraction=0.2)
+    traced = tf.function(lambda step: run(step))
+    for length in (10, 40):
+        run.set_length(length)
+        fixed = WarmupCosine(2.0, length, length // 5)
+        assert (run.total_steps, run.warmup_steps) == (length, length // 5)
+        for step in (0, 1, length // 5, length - 1, length, length + 5):
+            expected = pytest.approx(float(fixed(step)), abs=1e-6)
+            assert float(run(step)) == float(traced(tf.constant(step))) == expected
