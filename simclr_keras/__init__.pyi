@@ -19,6 +19,9 @@ from .embeddings.find import search as search
 from .errors import InputError as InputError
 from .errors import RunFailure as RunFailure
 from .evaluation.features import extract_features as extract_features
+from .evaluation.geometry import alignment as alignment
+from .evaluation.geometry import effective_rank as effective_rank
+from .evaluation.geometry import uniformity as uniformity
 from .evaluation.knn import knn_accuracies as knn_accuracies
 from .evaluation.knn import knn_accuracy as knn_accuracy
 from .evaluation.learning_curve import learning_curve as learning_curve

@@ -100,3 +100,35 @@ def distillation(teacher_logits, student_logits, temperature, labels=None, label
             true.append(-np.log(softmax(s[None])[0, labels[n]]))
     labelled = np.mean(true) if true else 0.0
     return (1 - label_weight) * np.mean(soft) + label_weight * labelled
+
+
+def _unit(vector):
+    vector = np.asarray(vector, np.float64)
+    return vector / math.sqrt(sum(float(x) ** 2 for x in vector))
+
+
+def alignment(first, second):
+    """E |x - y|^2 over positive pairs (arXiv 2005.10242, Section 4.1.1)."""
+    distances = [sum(float(d) ** 2 for d in _unit(x) - _unit(y)) for x, y in zip(first, second)]
+    return sum(distances) / len(distances)
+
+
+def uniformity(features):
+    """log E exp(-2 |x - y|^2) over pairs of different images (arXiv 2005.10242, Section 4.1.2)."""
+    potentials = []
+    for i in range(len(features)):
+        for j in range(len(features)):
+            if i != j:
+                difference = _unit(features[i]) - _unit(features[j])
+                potentials.append(math.exp(-2 * sum(float(d) ** 2 for d in difference)))
+    return math.log(sum(potentials) / len(potentials))
+
+
+def rank_me(features):
+    """Equations 1 and 2 of arXiv 2210.02885."""
+    values = np.linalg.svd(np.asarray(features, np.float64), compute_uv=False)
+    entropy = 0.0
+    for value in values:
+        share = float(value) / float(sum(values)) + 1e-7
+        entropy -= share * math.log(share)
+    return math.exp(entropy)

@@ -88,6 +88,12 @@ def test_few_labels(run_blocks, data, tiny_encoder, head, tmp_path, monkeypatch)
     assert (tmp_path / "saved_models" / "mine" / "1" / "saved_model.pb").exists()
 
 
+def test_monitoring(run_blocks):
+    # 2 x 0.1 in each of 16 dimensions, between unit vectors: far nearer than different images.
+    names = run_blocks("monitoring.md")
+    assert sk.alignment(names["views_1"], names["views_2"]) < 0.1
+
+
 @pytest.mark.skipif(not KERAS_3, reason="keras.layers.Pipeline is new in Keras 3")
 def test_views(run_blocks, tiny_encoder, data):
     model = run_blocks("views.md", encoder=tiny_encoder)["model"]

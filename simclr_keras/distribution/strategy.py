@@ -78,6 +78,13 @@ def is_chief(strategy: tf.distribute.Strategy) -> bool:
     return cluster is None or cluster.index == 0
 
 
+def local_replicas(strategy: tf.distribute.Strategy) -> int:
+    """How many of the replicas are in this process."""
+    if strategy.num_replicas_in_sync == 1:  # the default strategy does not list its device
+        return 1
+    return len(strategy.extended.worker_devices)
+
+
 def check_divides(
     batch_size: int, strategy: tf.distribute.Strategy, micro_batch_size: int | None = None
 ) -> None:

@@ -38,6 +38,7 @@ class RunDirectory:
         self.images_file = self.path / "images.json"  # of a folder; see `run_images.py`
         self.held_out_file = self.path / "held_out.csv"  # if anything is; see `run_source.py`
         self.history_file = self.path / "history.csv"
+        self.monitor_file = self.path / "monitor.csv"  # see `monitor.py`
         self.evaluation_file = self.path / "evaluation.json"
         self.results_file = self.path / "results.json"
         self.encoder_file = self.path / "encoder.keras"

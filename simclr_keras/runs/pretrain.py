@@ -16,18 +16,21 @@ from ..result import Result
 from ..seeds import seed_of_32_bits
 from ..training.budget import Budget
 from ..training.callbacks import (
-    CollapseWarning,
     RunHistory,
     SaveCheckpoints,
     StopOnNonFiniteLoss,
 )
 from ..training.checkpoints import Checkpoints
 from ..training.defaults import LEARNING_RATES
+from ..training.diagnosis import Finding
 from ..training.loop import fit_first_steps, fit_in_intervals
+from ..training.measurement import Measurement
+from ..training.run_rows import RunRows, read_history
 from ..training.signals import StopSignals
 from .config import PretrainConfig
 from .directory import RunDirectory, deciding_settings
 from .length import run_length
+from .monitor import first_and_last, run_monitor
 from .pretraining import (
     build_augmenter,
     build_model,
@@ -53,12 +56,19 @@ class PretrainResult(Result):
         steps: Steps of the whole run.
         first_step: The step this call began at: 0, or where an earlier call ended.
         loss: Mean loss of the last interval, `None` if there was nothing left to do.
+        first_measurement: Of fixed images, before the first step; `None` if nothing was measured,
+            or this is not the worker that writes the run's files.
+        last_measurement: Of the same images, after the last step.
+        findings: What is wrong with the run at its end; `None` if there was nothing left to do.
     """
 
     run_dir: str
     steps: int
     first_step: int
     loss: float | None
+    first_measurement: Measurement | None = None
+    last_measurement: Measurement | None = None
+    findings: list[Finding] | None = None
 
 
 @progress_shown()
@@ -113,7 +123,12 @@ def pretrain(config: PretrainConfig) -> PretrainResult:
         if chief:
             directory.begin(config)  # remembers where the images are now
         _LOGGER.info("The run in %s is finished: nothing to do.", config.run_dir)
-        return PretrainResult(config.run_dir, total_steps, total_steps, None)
+        measurements = [
+            Measurement.from_row(row) for row in read_history(directory.monitor_file)
+        ]
+        return PretrainResult(
+            config.run_dir, total_steps, total_steps, None, **first_and_last(measurements)
+        )
     check_divides(config.batch_size, strategy, config.micro_batch_size)
     keras.utils.set_random_seed(seed_of_32_bits(config.seed))
     with (
@@ -179,17 +194,22 @@ def pretrain(config: PretrainConfig) -> PretrainResult:
                 "Lower `learning_rate`, or raise `temperature`; with `mixed_precision=float16` try "
                 "bfloat16."
             ),
-            CollapseWarning(config.batch_size, schedule.warmup_steps),
         ]
+        monitor = None
         if chief:
+            history = RunRows(directory.history_file, directory.tensorboard)
+            monitor = run_monitor(
+                config,
+                directory,
+                history,
+                (source, held_out),
+                model,
+                schedule,
+                interval_of(total_steps),
+            )
             callbacks += [
-                RunHistory(
-                    directory.history_file,
-                    directory.tensorboard,
-                    config.batch_size,
-                    steps_per_epoch,
-                    schedule,
-                )
+                RunHistory(history, config.batch_size, steps_per_epoch, schedule),
+                monitor,
             ]
         agree_every = 1 if largest is list else _AGREE_EVERY
         callbacks += [SaveCheckpoints(checkpoints, signals, largest, agree_every)]
@@ -204,12 +224,18 @@ def pretrain(config: PretrainConfig) -> PretrainResult:
             "Pretraining",
             advise=slow_advice,
         )
+        if monitor:
+            monitor.conclude()
         networks = networks_for_inference(config, model, source)  # variables of all workers
         if chief:
             directory.save_networks(*networks)
         leave_together(strategy, chief)
     return PretrainResult(
-        config.run_dir, total_steps, first_step, logs["loss"] if logs else None
+        config.run_dir,
+        total_steps,
+        first_step,
+        logs["loss"] if logs else None,
+        **(monitor.summary if monitor else {}),
     )
 
 

@@ -8,7 +8,7 @@ from ..objective.nt_xent import collapsed_loss
 from ..plots.figures import save_curves
 from ..plots.views import save_views
 from ..result import Result
-from ..training.callbacks import read_history
+from ..training.run_rows import read_history
 from .config import ReportConfig
 from .directory import RunDirectory
 from .pretraining import build_augmenter, training_batches

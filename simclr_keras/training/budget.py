@@ -14,6 +14,7 @@ from .signals import StopSignals
 from .step_model import StepModel
 
 _LEAST_STEPS = 3
+_MONITORING = 0.02  # of the time of a step; see `runs/monitored_images.py`
 _SHARE, _LEAST_SECONDS, _MOST_SECONDS = 0.05, 5.0, 60.0  # of the budget, for the timing
 
 
@@ -69,9 +70,10 @@ class Budget:
             train([timing])
             state.read(before).assert_existing_objects_matched()
         left = self._end - time.perf_counter() - sum(self._parts) - saving
-        steps = int(left / timing.seconds_per_step)
+        of_step = (1 + _MONITORING) * timing.seconds_per_step
+        steps = int(left / of_step)
         # Saving takes time too.
-        steps = int(left / (timing.seconds_per_step + saving / interval_of(max(steps, 1))))
+        steps = int(left / (of_step + saving / interval_of(max(steps, 1))))
         steps = -largest_of_workers([-steps])[0]
         if steps < 1:
             raise InputError(

@@ -108,6 +108,18 @@ def test_two_workers_train_as_one_process(tmp_path, worker_environments):
     _equal(tmp_path / "one", tmp_path / "two")
 
 
+def test_the_chief_measures_without_the_other_workers(tmp_path, worker_environments):
+    work = ("--batch-size", "640", "--steps", "2", "--checkpoint-every", "2")
+    results = _finish(_start(tmp_path / "run", *work, environments=worker_environments()))
+    for code, text in results:
+        assert code == 0, text[-3000:]
+    assert ["Measured every 2 steps" in text for _, text in results] == [True, False]
+    with (tmp_path / "run" / "monitor.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    # A fiftieth of the work of one of two workers.
+    assert [(row["step"], row["held_out_images"]) for row in rows] == [("0", "19"), ("2", "19")]
+
+
 @pytest.mark.slow
 def test_a_worker_that_dies_and_comes_back(tmp_path):
     steps = ("--steps", "20", "--checkpoint-every", "10")

@@ -15,6 +15,7 @@ from simclr_keras.training import callbacks as callbacks_module
 from simclr_keras.training.callbacks import RunHistory, SaveCheckpoints
 from simclr_keras.training.checkpoints import Checkpoints
 from simclr_keras.training.loop import fit_in_intervals
+from simclr_keras.training.run_rows import RunRows
 from simclr_keras.training.signals import StopSignals
 
 BATCH, INTERVAL, STEPS = 16, 3, 8
@@ -61,7 +62,7 @@ def train(short_resnet, tmp_path_factory):
         first_step = checkpoints.restore()
         callbacks = [
             _AskToStop(signals, stop_after),
-            RunHistory(path / "history.csv", path / "tb", BATCH, 50, lambda step: 0.1),
+            RunHistory(RunRows(path / "history.csv", path / "tb"), BATCH, 50, lambda step: 0.1),
             SaveCheckpoints(checkpoints, signals),
         ]
         fit_in_intervals(

@@ -1,0 +1,29 @@
+from simclr_keras.training.run_rows import RunRows
+
+
+def test_rows_are_appended_and_dropped_after_a_step(tmp_path):
+    rows = RunRows(tmp_path / "rows.csv", tmp_path / "tensorboard")
+    assert rows.read() == rows.keep_until(10) == []
+    for step in (0, 5, 10):
+        rows.append(step, {"loss": 1.5 - step}, prefix="held_out_")
+    assert (tmp_path / "rows.csv").read_text().split() == [
+        "step,held_out_loss",
+        "0,1.5",
+        "5,-3.5",
+        "10,-8.5",
+    ]
+    assert [row["step"] for row in rows.keep_until(5)] == ["0", "5"]
+    assert len(rows.read()) == 2
+    assert rows.keep_until(-1) == [] and not (tmp_path / "rows.csv").exists()
+
+
+def test_a_row_with_other_numbers_gets_columns_of_its_own(tmp_path):
+    rows = RunRows(tmp_path / "rows.csv", tmp_path / "tensorboard")
+    rows.append(1, {"a": 1.0})
+    rows.append(2, {"b": 2.0, "a": 3.0})
+    rows.append(3, {"a": 4.0})
+    assert [tuple(row.values()) for row in rows.read()] == [
+        ("1", "1.0", ""),
+        ("2", "3.0", "2.0"),
+        ("3", "4.0", ""),
+    ]
