@@ -1,4 +1,4 @@
-"""`steps_in_budget`: how many steps a run can make in the time that there is."""
+"""`Budget`: how many steps a run can make in the time that there is."""
 
 import contextlib
 import pathlib
@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 import keras
 import tensorflow as tf
 
-from ..errors import InputError, Interrupted
+from ..errors import InputError
 from .signals import StopSignals
 from .step_model import StepModel
 
@@ -101,9 +101,8 @@ class _TimeSteps(keras.callbacks.Callback):
         received = self._signals.received or 0
         enough, number = self._largest_of_workers([int(enough), received])
         if number:
-            self._signals.received = None  # obeyed
-            raise Interrupted(
-                "Stopped before the first step. Run the same command again.", number
+            self._signals.obey(
+                number, "Stopped before the first step. Run the same command again."
             )
         if enough:
             self.model.stop_training = True

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import keras
 
-from ..errors import Interrupted, RunFailure
+from ..errors import RunFailure
 from .checkpoints import Checkpoints
 from .run_rows import RunRows
 from .signals import StopSignals
@@ -124,9 +124,8 @@ class SaveCheckpoints(keras.callbacks.Callback):
         self._saved = time.monotonic()
 
     def _stop(self, number: int) -> None:
-        self._signals.received = None  # obeyed
-        raise Interrupted(
+        self._signals.obey(
+            number,
             f"Stopped after step {self.model.steps_made}, with a checkpoint. Run the same command "
             "again to continue.",
-            number,
         )

@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 import threading
+import typing
 from collections.abc import Iterator
 
 from ..errors import Interrupted
@@ -59,6 +60,19 @@ class StopSignals:
             os.close(reading)
         if self.received:
             raise Interrupted("The run had just finished.", self.received)
+
+    def obey(self, number: int, message: str) -> typing.NoReturn:
+        """Ends the run for a signal, of this process or of another worker.
+
+        Args:
+            number: The signal.
+            message: What was saved, and how to continue.
+
+        Raises:
+            Interrupted: Always.
+        """
+        self.received = None
+        raise Interrupted(message, number)
 
     def _listen(self, pipe: int) -> None:
         while numbers := os.read(pipe, 1):
