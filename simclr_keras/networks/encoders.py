@@ -13,6 +13,7 @@ from .encoder import as_encoder
 from .own_function import function_of, is_function
 from .presets import KERAS_CV, KERAS_HUB, keras_cv_backbone, keras_hub_backbone
 from .resnet import RESNET_DEPTHS, SELECTIVE_KERNEL_RATIO, simclr_resnet
+from .saved_encoder import is_encoder_file, load_encoder
 from .weights_file import load_weights
 
 _LOGGER = logging.getLogger("simclr_keras")
@@ -43,14 +44,15 @@ def build_encoder(
             keras.applications by its function name in lower case (`"resnet50"`,
             `"efficientnetb0"`); `"keras_cv:<preset>"` or `"keras_hub:<preset>"` (needs the extra
             `keras-hub`), which download the preset; `"module:function"`, a function that returns a
-            model and is imported from the current folder or an installed package; or any
-            `keras.Model` that returns `(N, D)`, and any backbone of KerasCV or KerasHub. Batch norms
-            are synchronised, and strided 1x1 convolutions replaced by equal ones with right
-            gradients on CPUs.
+            model and is imported from the current folder or an installed package; the path of a
+            `.keras` file, whose network keeps its weights; or any `keras.Model` that returns
+            `(N, D)`, and any backbone of KerasCV or KerasHub. Batch norms are synchronised, and
+            strided 1x1 convolutions replaced by equal ones with right gradients on CPUs.
         image_size: Height and width of the images in pixels. The SimCLR ResNets also accept
             any other size.
         channels: Image channels C.
-        weights: `None` for random weights (a KerasCV preset brings its own), `"imagenet"`
+        weights: `None` for random weights (a KerasCV preset brings its own, and so does a file),
+            `"imagenet"`
             (keras.applications only, downloaded) or the path of a weights file.
         width_multiplier: Factor on the number of filters; SimCLR ResNets only.
         small_image_stem: Stem for images of about 32 pixels; SimCLR ResNets only.
@@ -83,7 +85,9 @@ def build_encoder(
         Chen et al. 2020, https://arxiv.org/abs/2006.10029, Section 3.1: deeper, wider, with
         selective kernels.
     """
-    if isinstance(name, str) and is_function(name):
+    if isinstance(name, str) and is_encoder_file(name):
+        label, name = name, load_encoder(name)
+    elif isinstance(name, str) and is_function(name):
         label, name = name, function_of(name)(image_size=image_size, channels=channels)
     else:
         label = name.lower() if isinstance(name, str) else name.name
@@ -191,5 +195,5 @@ def _unknown(name: str) -> str:
     return (
         f"There is no encoder named {name!r}. Closest: {', '.join(close)}. "
         "Available: all image models of keras.applications, simclr_resnet18 to "
-        "simclr_resnet200, keras_cv:<preset>, keras_hub:<preset> and module:function."
+        "simclr_resnet200, keras_cv:<preset>, keras_hub:<preset>, module:function and .keras files."
     )

@@ -7,8 +7,6 @@ needs the Keras version of its time, while the variables are plain named arrays.
 import contextlib
 import os
 import pathlib
-import re
-import statistics
 import typing
 
 import keras
@@ -17,9 +15,10 @@ from tensorflow.core.protobuf import trackable_object_graph_pb2
 
 from ..errors import InputError
 from .projection_head import ProjectionHead
+from .release_architecture import ReleaseArchitecture, infer_architecture
 from .release_files import variables_folder
 from .release_names import plain_name, release_names, renumbered
-from .resnet import BASE_WIDTH, BLOCK_GROUPS, SELECTIVE_KERNEL_RATIO, simclr_resnet
+from .resnet import simclr_resnet
 
 _OBJECT_GRAPH = "_CHECKPOINTABLE_OBJECT_GRAPH"
 _NAMED_IN_ERRORS = 5
@@ -39,6 +38,12 @@ class OfficialCheckpoint(typing.NamedTuple):
     encoder: keras.Model
     projection_head: ProjectionHead | None
     linear_head: keras.layers.Dense | None
+
+
+class _Variable(typing.NamedTuple):
+    name: str  # as in the checkpoint
+    key: str
+    shape: tuple[int, ...] | None  # None: the checkpoint has its name, but not its value
 
 
 def load_official_checkpoint(path: str | os.PathLike) -> OfficialCheckpoint:
@@ -78,18 +83,42 @@ def load_official_checkpoint(path: str | os.PathLike) -> OfficialCheckpoint:
     """
     path = pathlib.Path(path)
     with variables_folder(path) as folder:
-        with _reading(path):
-            reader = tf.train.load_checkpoint(str(folder / "variables"))
-            shapes = reader.get_variable_to_shape_map()
-            graph = reader.get_tensor(_OBJECT_GRAPH) if _OBJECT_GRAPH in shapes else None
-        variables, nameless = _variables(shapes, graph)
-        networks, wanted = _networks(variables)
+        reader, variables, nameless = _read(path, folder)
+        networks, wanted = _networks(_architecture(variables))
         variables = _check(path, variables, nameless, wanted, networks.encoder.name)
         for layer, names in wanted:
             with _reading(path):
                 arrays = [reader.get_tensor(variables[name].key) for name in names]
             layer.set_weights(arrays)
     return networks
+
+
+def official_architecture(path: str | os.PathLike) -> ReleaseArchitecture:
+    """What networks a checkpoint holds, without loading them.
+
+    Args:
+        path: See `load_official_checkpoint`.
+
+    Raises:
+        InputError: If there is no such checkpoint, or it cannot be read.
+    """
+    with variables_folder(pathlib.Path(path)) as folder:
+        return _architecture(_read(pathlib.Path(path), folder)[1])
+
+
+def _read(path: pathlib.Path, folder: pathlib.Path):
+    """A checkpoint's reader, its variables by plain name, and the keys of those without one."""
+    with _reading(path):
+        reader = tf.train.load_checkpoint(str(folder / "variables"))
+        shapes = reader.get_variable_to_shape_map()
+        graph = reader.get_tensor(_OBJECT_GRAPH) if _OBJECT_GRAPH in shapes else None
+    return reader, *_variables(shapes, graph)
+
+
+def _architecture(variables: dict[str, _Variable]) -> ReleaseArchitecture:
+    return infer_architecture(
+        {name: v.shape for name, v in variables.items() if v.shape is not None}
+    )
 
 
 @contextlib.contextmanager
@@ -102,12 +131,6 @@ def _reading(path: pathlib.Path):
             f"The checkpoint in {path} cannot be read; copy or download it again. "
             f"Received: {' '.join(str(error).split())}"
         ) from error
-
-
-class _Variable(typing.NamedTuple):
-    name: str  # as in the checkpoint
-    key: str
-    shape: tuple[int, ...] | None  # None: the checkpoint has its name, but not its value
 
 
 def _variables(shapes, object_graph) -> tuple[dict[str, _Variable], list[str]]:
@@ -131,71 +154,34 @@ def _variables(shapes, object_graph) -> tuple[dict[str, _Variable], list[str]]:
     return variables, sorted(set(shapes) - named)
 
 
-def _networks(variables: dict[str, _Variable]):
-    """Builds the networks that the variables describe.
-
-    A single wrong variable must not change what is built, or the error would name all the
-    others. So names and sizes count only if they occur often.
+def _networks(architecture: ReleaseArchitecture):
+    """Builds the networks of the release with this architecture.
 
     Returns:
         The networks, and pairs (layer, plain names of its variables) for all their layers.
     """
-    shapes = {name: v.shape for name, v in variables.items() if v.shape is not None}
-    blocks = {
-        match[0]: (int(match[1]), match[2] == "bottleneck")
-        for match in (
-            re.match(r"resnet/block_group([1-4])/(residual|bottleneck)_block(_\d+)?/", name)
-            for name in shapes
-        )
-        if match
-    }
-    if not blocks:
-        raise InputError(
-            "The checkpoint holds no ResNet of the SimCLR release (no resnet/block_group1/...)."
-            f" Received: {', '.join(sorted(shapes)[:_NAMED_IN_ERRORS])}, ..."
-        )
-    is_bottleneck = statistics.mode(kind for _, kind in blocks.values())
-    counts = [sum(group == g for g, _ in blocks.values()) for group in (1, 2, 3, 4)]
-    depth = min(  # the nearest, so that the error for a missing block names its variables
-        (depth for depth, (_, kind) in BLOCK_GROUPS.items() if kind == is_bottleneck),
-        key=lambda depth: sum(abs(a - b) for a, b in zip(counts, BLOCK_GROUPS[depth][0])),
-    )
-    features = max(_frequent_sizes(shapes, "resnet/block_group4/"), default=BASE_WIDTH)
-    filters = features // 4 if is_bottleneck else features  # of the fourth group
-    mixing = min(_frequent_sizes(shapes, "resnet/block_group4/.*/sk__conv2d"), default=0)
-    stem_norms = {
-        match[0] for match in map(re.compile(r"resnet/batch_norm\w*").match, shapes) if match
-    }
-    has_long_stem = len(stem_norms) > 1
-    ratio = mixing / filters if is_bottleneck else SELECTIVE_KERNEL_RATIO * has_long_stem
-    stem = sorted(
-        (int(match[1] or 0), shapes[match[0]])
-        for match in map(
-            re.compile(r"resnet/conv2d_fixed_padding(?:_(\d+))?/conv2d\w*/kernel").match, shapes
-        )
-        if match and len(shapes[match[0]]) == 4
-    )
-    first_kernel = stem[0][1] if stem else (7, 7, 3, None)
-    small_image_stem = first_kernel[0] == 3 and not has_long_stem
     encoder = simclr_resnet(
-        depth,
-        channels=first_kernel[2],
-        width_multiplier=filters / (8 * BASE_WIDTH),
-        small_image_stem=small_image_stem,
-        selective_kernel_ratio=ratio,
+        architecture.depth,
+        channels=architecture.channels,
+        width_multiplier=architecture.width_multiplier,
+        small_image_stem=architecture.small_image_stem,
+        selective_kernel_ratio=architecture.selective_kernel_ratio,
     )
-    head_layers = [int(i) for i in re.findall(r"projection_head/nl_(\d+)/", "\n".join(shapes))]
     head = linear_head = None
-    if head_layers:
-        last = f"projection_head/nl_{max(head_layers)}/"
-        size = max(_frequent_sizes(shapes, last, least=2), default=features)
-        head = ProjectionHead(size, max(head_layers) + 1, name="projection_head")
-        head.build((None, features))
-    classes = [s[-1] for name, s in shapes.items() if name.startswith("head_supervised/") and s]
-    if classes:
-        linear_head = keras.layers.Dense(statistics.mode(classes), name="head_supervised")
-        linear_head.build((None, features))
-    names = release_names(depth, small_image_stem, ratio > 0, max(head_layers, default=-1) + 1)
+    if architecture.projection_layers:
+        head = ProjectionHead(
+            architecture.projection_dim, architecture.projection_layers, name="projection_head"
+        )
+        head.build(encoder.output_shape)
+    if architecture.classes is not None:
+        linear_head = keras.layers.Dense(architecture.classes, name="head_supervised")
+        linear_head.build(encoder.output_shape)
+    names = release_names(
+        architecture.depth,
+        architecture.small_image_stem,
+        architecture.selective_kernel_ratio > 0,
+        architecture.projection_layers,
+    )
     ours = {layer.name: layer for layer in encoder.layers}
     ours.update(
         (layer.name, layer)
@@ -205,12 +191,6 @@ def _networks(variables: dict[str, _Variable]):
         ours["head_supervised"] = linear_head
     wanted = [(ours[layer], names[layer]) for layer in names if layer in ours]
     return OfficialCheckpoint(encoder, head, linear_head), wanted
-
-
-def _frequent_sizes(shapes, scope: str, least: int = 4) -> list[int]:
-    """Sizes shared by at least `least` vectors in a scope; one batch norm has three or four."""
-    sizes = [s[0] for name, s in shapes.items() if len(s) == 1 and re.match(scope, name)]
-    return [size for size in set(sizes) if sizes.count(size) >= least]
 
 
 def _check(path, variables, nameless, wanted, network: str) -> dict[str, _Variable]:

@@ -19,6 +19,11 @@ from .projection_head import ProjectionHead
 _OPTIONAL = {"keras_cv", "keras_hub"}  # imported here if a file needs them
 
 
+def is_encoder_file(name: str) -> bool:
+    """Whether the name of an encoder is that of a file that holds one."""
+    return name.endswith(".keras")
+
+
 def load_encoder(path: str | os.PathLike) -> keras.Model:
     """Loads a saved encoder, such as `RUN/encoder.keras`.
 
@@ -35,10 +40,9 @@ def load_encoder(path: str | os.PathLike) -> keras.Model:
         The encoder: images in [0, 1] to features `(N, D)`.
 
     Raises:
-        InputError: If a folder holds no finished run, or the file contains classes that Keras
-            does not know: the message names the packages to import. Those of KerasCV and KerasHub
-            are imported here.
-        ValueError: If the file does not exist.
+        InputError: If there is no such file, a folder holds no finished run, or the file contains
+            classes that Keras does not know: the message names the packages to import. Those of
+            KerasCV and KerasHub are imported here.
         RunFailure: On Keras 2.15, if `tf_keras` has been imported: loading would hang.
 
     Example:
@@ -66,8 +70,7 @@ def load_projection_head(path: str | os.PathLike) -> ProjectionHead:
         The head: features `(N, D)` to projections `(N, K)`.
 
     Raises:
-        InputError: If a folder holds no finished run.
-        ValueError: If the file does not exist.
+        InputError: If there is no such file, or a folder holds no finished run.
         RunFailure: On Keras 2.15, if `tf_keras` has been imported: loading would hang.
 
     Example:
@@ -94,6 +97,8 @@ def _load(path: str | os.PathLike, of_run: str) -> keras.Model:
                 f"{path.parent} is not the directory of a finished run: it has no {of_run}. Give a "
                 "run directory or a .keras file."
             )
+    if not path.exists():
+        raise InputError(f"There is no file {path}. Give a run directory or a .keras file.")
     needed = _packages(path)
     for package in _OPTIONAL & needed:
         with contextlib.suppress(ImportError):

@@ -1,6 +1,8 @@
 """The settings of the commands on runs, the only place where their defaults are set."""
 
 import dataclasses
+import typing
+from collections.abc import Mapping
 from dataclasses import MISSING
 from typing import ClassVar, Literal
 
@@ -88,11 +90,15 @@ class PretrainConfig(SourcedSettings):
     )
     encoder: str = setting(
         "resnet50",
-        "keras.applications name, simclr_resnet18...200, keras_cv:<preset>, keras_hub:<preset> or "
-        "module:function of your own.",
+        "keras.applications name, simclr_resnet18...200, keras_cv:<preset>, keras_hub:<preset>, "
+        "module:function of your own, or a .keras file. Default: that of `weights`, if known.",
         panel="Network",
     )
-    weights: str | None = setting(None, "Start from `imagenet` or a weights file.")
+    weights: str | None = setting(
+        None,
+        "Start from `imagenet`, a run, an export, a .keras or weights file, or a checkpoint of the "
+        "original release.",
+    )
     width_multiplier: float = setting(
         1.0, "Multiplies the filters of a SimCLR ResNet.", POSITIVE
     )
@@ -202,6 +208,14 @@ class PretrainConfig(SourcedSettings):
                 "Keras and in TensorFlow Addons. Received: "
                 f"weight_decay={self.weight_decay}"
             )
+
+    @classmethod
+    def implied(cls, settings: Mapping[str, typing.Any]) -> tuple[str, dict[str, object]]:
+        """The architecture that belongs to trained weights."""
+        from .initial_weights import network_settings  # imports TensorFlow
+
+        weights = settings.get("weights")
+        return f"weights {weights}", network_settings(weights) if weights else {}
 
     def total_steps(self, steps_per_epoch: int) -> int:
         """The steps of the whole run: `steps`, or those of `epochs` (100 if neither is given)."""

@@ -29,6 +29,7 @@ from ..training.run_rows import RunRows, read_history
 from ..training.signals import StopSignals
 from .config import PretrainConfig
 from .directory import RunDirectory, deciding_settings
+from .initial_weights import load_initial_weights
 from .length import run_length
 from .monitor import first_and_last, run_monitor
 from .pretraining import (
@@ -131,13 +132,18 @@ def pretrain(config: PretrainConfig) -> PretrainResult:
         )
     check_divides(config.batch_size, strategy, config.micro_batch_size)
     keras.utils.set_random_seed(seed_of_32_bits(config.seed))
+    initial = None
+    if not Checkpoints.exist(
+        directory.checkpoints
+    ):  # a run that goes on has weights of its own
+        initial = load_initial_weights(config.weights)
     with (
         budget.repeated_at_the_end(),
         precision(config.mixed_precision),
         strategy.scope(),
     ):
         schedule = learning_rate_schedule(config, total_steps or steps_per_epoch)
-        model = build_model(config, source)
+        model = build_model(config, source, initial)
         model.compile(optimizer=build_optimizer(config, schedule, model.trainable_variables))
     elsewhere = None if chief else tempfile.TemporaryDirectory(prefix="simclr_keras_worker_")
     checkpoints = Checkpoints(
@@ -150,7 +156,9 @@ def pretrain(config: PretrainConfig) -> PretrainResult:
     if chief:
         _warn_of_idle_settings(config)
         numbers = steps_per_epoch, total_steps, first_step
-        _LOGGER.info(start_summary(config, source, held_out, model, schedule, *numbers))
+        _LOGGER.info(
+            start_summary(config, source, held_out, model, schedule, *numbers, initial)
+        )
     batches_of = functools.partial(training_batches, config, source, build_augmenter(config))
     largest = largest_of_workers(strategy)
 

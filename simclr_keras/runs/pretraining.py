@@ -17,6 +17,7 @@ from ..training.simclr import SimCLR
 from ..views.augmenter import SimCLRAugmenter
 from ..views.cutting import CropCutter
 from .config import PretrainConfig
+from .initial_weights import InitialWeights, weights_for_keras
 
 _DEVICE_MARGIN = 8 / 7  # crops on the device are cut from 256 pixels for views of 224
 
@@ -74,11 +75,19 @@ def training_batches(
     )
 
 
-def build_model(config: PretrainConfig, source: ImageSource) -> SimCLR:
+def build_model(
+    config: PretrainConfig, source: ImageSource, initial: InitialWeights | None = None
+) -> SimCLR:
     """The run's model, to be compiled; call it in the precision and scope of the run.
 
+    Args:
+        config: The settings of the run.
+        source: Its images.
+        initial: Weights to start from, beside those that `build_encoder` knows.
+
     Raises:
-        InputError: If the encoder cannot be built, or a probe has no labels.
+        InputError: If the encoder cannot be built, the weights are not its own, or a probe has no
+            labels.
     """
     probe = None
     if config.probe:
@@ -88,8 +97,8 @@ def build_model(config: PretrainConfig, source: ImageSource) -> SimCLR:
                 "the labelled images in one sub-folder per class."
             )
         probe = keras.layers.Dense(len(source.class_names), dtype="float32", name="probe")
-    return SimCLR(
-        _encoder(config, source, config.weights),
+    model = SimCLR(
+        _encoder(config, source, weights_for_keras(config.weights), initial),
         _projection_head(config),
         build_augmenter(config),
         temperature=config.temperature,
@@ -98,9 +107,18 @@ def build_model(config: PretrainConfig, source: ImageSource) -> SimCLR:
         micro_batch_size=config.micro_batch_size,
         seed=config.seed,
     )
+    if initial is not None:
+        initial.copy_to_projection_head(model.projection_head)
+    return model
 
 
-def _encoder(config: PretrainConfig, source, weights: str | None, **options) -> keras.Model:
+def _encoder(
+    config: PretrainConfig,
+    source: ImageSource,
+    weights: str | None = None,
+    initial: InitialWeights | None = None,
+    **options,
+) -> keras.Model:
     encoder = build_encoder(
         config.encoder,
         config.image_size,
@@ -111,7 +129,14 @@ def _encoder(config: PretrainConfig, source, weights: str | None, **options) -> 
         selective_kernel=config.selective_kernel,
         **options,
     )
-    return replace_batch_norm(encoder, config.normalization)
+    # Group norm has fewer weights than the batch norm that it replaces.
+    is_before = initial is not None and initial.fit_encoder(encoder)
+    if initial is not None and is_before:
+        initial.copy_to_encoder(encoder)
+    encoder = replace_batch_norm(encoder, config.normalization)
+    if initial is not None and not is_before:
+        initial.copy_to_encoder(encoder)
+    return encoder
 
 
 def _projection_head(config: PretrainConfig) -> ProjectionHead:
@@ -133,7 +158,7 @@ def networks_for_inference(
     config: PretrainConfig, model: SimCLR, source
 ) -> tuple[keras.Model, ProjectionHead]:
     """Copies of the trained encoder and projection head, in float32 and outside the strategy."""
-    encoder = _encoder(config, source, None, log_changes=False)
+    encoder = _encoder(config, source, log_changes=False)
     projection_head = _projection_head(config)
     projection_head.build(encoder.output_shape)
     for network, trained in (

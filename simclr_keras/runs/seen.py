@@ -1,11 +1,13 @@
 """Whether pretraining saw the images that a run is measured on."""
 
 import collections
+import dataclasses
 import hashlib
 import json
 import logging
 import os
 import pathlib
+from collections.abc import Iterator
 
 from ..data.datasets import has_test_part, is_folder, is_same_data
 from ..data.folders import training_folder
@@ -48,9 +50,49 @@ def seen_fields(
 def _count_seen(
     directory: RunDirectory, run: PretrainConfig, test: ImageSource, name: str
 ) -> int | None:
-    """How many test images the run was trained on; `None` if that is not known."""
+    """How many test images the run's weights were trained on; `None` if that is not known.
+
+    Weights that the run started from count too: the largest number of any run in the line.
+    """
+    held_out = _held_out(directory)
+    counts = [
+        None if before is None else _count_in_run(before, settings, test, name, held_out)
+        for before, settings in _line(directory, run)
+    ]
+    return max(count or 0 for count in counts) or (None if None in counts else 0)
+
+
+def _line(
+    directory: RunDirectory, run: PretrainConfig
+) -> Iterator[tuple[RunDirectory | None, PretrainConfig]]:
+    """The run, the run whose weights it started from, and so on; `None` for other weights."""
+    yield directory, run
+    if run.weights is None:
+        return
+    before = RunDirectory(run.weights)
+    if not before.is_begun:
+        yield None, run
+        return
+    settings = before.read_config()
+    place = before.read_folder() or settings.dataset
+    yield from _line(before, dataclasses.replace(settings, dataset=place))
+
+
+def _held_out(directory: RunDirectory) -> str | None:
+    file = directory.held_out_file
+    return file.read_text() if file.exists() else None
+
+
+def _count_in_run(
+    directory: RunDirectory,
+    run: PretrainConfig,
+    test: ImageSource,
+    name: str,
+    held_out: str | None,
+) -> int | None:
+    """How many test images one run was trained on; `held_out` lists those of its own data."""
     is_own = is_same_data(name, run.dataset)
-    if is_own and directory.held_out_file.exists():
+    if is_own and held_out is not None and _held_out(directory) == held_out:
         return 0
     if (
         isinstance(test, FileSource)
@@ -59,7 +101,7 @@ def _count_seen(
     ):
         # Other files may be copies in another size or format.
         return _count_files(directory, run.dataset, test) or (0 if is_own else None)
-    if not is_own:
+    if not is_own or _held_out(directory) is not None:
         return None
     return 0 if has_test_part(run.dataset, run.data_dir) else len(test)
 

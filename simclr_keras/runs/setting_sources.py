@@ -1,5 +1,6 @@
 """Settings from several sources, the later winning: a preset, a file, augmentations, flags."""
 
+import collections
 import dataclasses
 import json
 import os
@@ -7,6 +8,7 @@ import pathlib
 import re
 import types
 import typing
+from collections.abc import Mapping
 from typing import ClassVar
 
 from ..errors import InputError, did_you_mean
@@ -56,6 +58,18 @@ class SourcedSettings(Settings):
     )
 
     @classmethod
+    def implied(cls, settings: Mapping[str, typing.Any]) -> tuple[str, dict[str, object]]:
+        """What other settings imply.
+
+        Args:
+            settings: Those of all sources.
+
+        Returns:
+            The source to name, and the settings.
+        """
+        return "", {}
+
+    @classmethod
     def from_sources(
         cls: type[_S],
         preset: PresetName | None = None,
@@ -65,9 +79,9 @@ class SourcedSettings(Settings):
     ) -> _S:
         """Settings from several sources.
 
-        The later wins: defaults, the preset, the file, the augmentations, the settings given one
-        by one. The file may name a `preset` and an `augment` too, which then come before its
-        own settings.
+        The later wins: defaults, the preset, the architecture of trained `weights`, the file, the
+        augmentations, the settings given one by one. The file may name a `preset` and an `augment`
+        too, which then come before its own settings.
 
         Args:
             preset: Name of a preset; docs/presets.md lists them.
@@ -111,15 +125,17 @@ def _gather(
     """The values of all sources, and where each comes from."""
     in_file = {} if sources.config is None else read_settings(sources.config, config_class)
     preset, augment = in_file.pop("preset", None), in_file.pop("augment", None)
-    values: dict[str, object] = {}
-    origins: dict[str, str] = {}
-    for origin, layer in (
-        _named("preset", PRESETS, sources.preset or preset),
+    of_preset = _named("preset", PRESETS, sources.preset or preset)
+    others = [
         _named("augment", AUGMENTATIONS, None if sources.augment else augment),
         (f"file {sources.config}", in_file),
         _named("augment", AUGMENTATIONS, sources.augment),  # given, so after the file
         (_GIVEN, given),
-    ):
+    ]
+    implied = config_class.implied(collections.ChainMap(given, in_file, of_preset[1]))
+    values: dict[str, object] = {}
+    origins: dict[str, str] = {}
+    for origin, layer in (of_preset, implied, *others):
         for name in _superseded(config_class, values, layer):
             values.pop(name, None)
             origins.pop(name, None)

@@ -10,9 +10,11 @@ from ..data.sources import ImageSource
 from ..keras_versions import optimizer_variables
 from ..objective.nt_xent import collapsed_loss
 from ..training.defaults import LEARNING_RATES
+from ..training.memory import activation_memory
 from ..training.schedules import WarmupCosine
 from ..training.simclr import SimCLR
 from .config import PretrainConfig
+from .initial_weights import InitialWeights
 
 _SLOW_DAYS = 2.0
 _FEW_STEPS = 200
@@ -31,6 +33,7 @@ def start_summary(
     steps_per_epoch: int,
     total_steps: int | None,
     first_step: int,
+    initial: InitialWeights | None = None,
 ) -> str:
     """What the run trains, on what, for how long, and with what learning rate.
 
@@ -43,6 +46,7 @@ def start_summary(
         steps_per_epoch: Steps in one pass over the data.
         total_steps: Steps of the run; `None` if they are chosen for a budget later.
         first_step: The step to begin at.
+        initial: Weights that were copied into the networks.
     """
     classes = len(source.class_names)
     rows = {
@@ -52,6 +56,7 @@ def start_summary(
         "Encoder": f"{config.encoder}, {_million(model.encoder)} parameters, "
         f"{model.encoder.output_shape[-1]} features; projection head "
         f"{_million(model.projection_head)}",
+        "Weights": "" if first_step else _weights(config, model, initial),
         "Views": _views(config),
         "Batch": f"{config.batch_size} images: {2 * config.batch_size - 2} negatives for each "
         f"view; a collapsed encoder has a loss of "
@@ -61,7 +66,7 @@ def start_summary(
         f"({_origin_of_rate(config)}), warm-up {config.warmup_fraction:.0%}",
         "Precision": "float32" if config.mixed_precision == "none" else config.mixed_precision,
         "Devices": _devices(model.distribute_strategy),
-        "Memory": _memory(model),
+        "Memory": _memory(config, model),
         "Settings": _settings(config),
         "Run": config.run_dir,
     }
@@ -90,6 +95,16 @@ def short_advice(total_steps: int) -> str | None:
 
 def _million(network) -> str:
     return f"{network.count_params() / 1e6:.3g} M"
+
+
+def _weights(config: PretrainConfig, model: SimCLR, initial: InitialWeights | None) -> str:
+    """What the run starts from; empty for random weights."""
+    random_head = "the projection head starts from random weights"
+    if initial is None:
+        return f"{config.weights} in the encoder; {random_head}" if config.weights else ""
+    if initial.fit_projection_head(model.projection_head):
+        return f"encoder and projection head of {initial.origin}"
+    return f"encoder of {initial.origin}; {random_head}"
 
 
 def _views(config: PretrainConfig) -> str:
@@ -145,10 +160,14 @@ def _devices(strategy: tf.distribute.Strategy) -> str:
     return f"{kind}; {count} replicas" if count > 1 else kind
 
 
-def _memory(model: SimCLR) -> str:
+def _memory(config: PretrainConfig, model: SimCLR) -> str:
     weights = sum(int(np.prod(v.shape)) for v in model.trainable_variables)
     state = sum(int(np.prod(v.shape)) for v in optimizer_variables(model.optimizer))
     numbers = 2 * weights + state  # with gradients
+    replicas = model.distribute_strategy.num_replicas_in_sync
+    images = 2 * (config.micro_batch_size or config.batch_size) // replicas
+    activations = activation_memory(model.encoder, config.image_size, images)
     return (
-        f"{numbers * 4 / 2**20:,.0f} MB for weights, gradients and optimizer, plus activations"
+        f"{numbers * 4 / 2**20:,.0f} MB for weights, gradients and optimizer, about "
+        f"{activations / 2**20:,.0f} MB for activations{' of each replica' * (replicas > 1)}"
     )

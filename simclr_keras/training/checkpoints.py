@@ -47,6 +47,11 @@ class Checkpoints:
         """Saves the model, its optimizer, its step and its running means."""
         self._manager.save(checkpoint_number=self._model.steps_made)
 
+    @staticmethod
+    def exist(directory: str | os.PathLike) -> bool:
+        """Whether a checkpoint was saved in a folder."""
+        return tf.train.latest_checkpoint(str(directory)) is not None
+
     def restore(self) -> int:
         """Restores the newest checkpoint, if there is one.
 

@@ -1,7 +1,6 @@
 """`verify_replicas`: does this encoder train the same on N replicas as on one?"""
 
 import dataclasses
-import os
 import typing
 from collections.abc import Callable
 
@@ -14,7 +13,7 @@ from ..keras_versions import clone_with, optimizer_variables
 from ..networks.encoders import build_encoder
 from ..networks.own_function import function_of, is_function
 from ..networks.projection_head import ProjectionHead
-from ..networks.saved_encoder import load_encoder
+from ..networks.saved_encoder import is_encoder_file, load_encoder
 from ..progress import progress_shown
 from ..result import Result
 from ..seeds import generator, seed_of_32_bits
@@ -92,11 +91,7 @@ def encoder_builder(name: str, image_size: int, **options) -> Callable[[], keras
     Raises:
         InputError: If the file or the function does not exist.
     """
-    if name.endswith(".keras"):
-        if not os.path.exists(name):
-            raise InputError(
-                f"There is no file {name}. Give the path of a model saved by Keras."
-            )
+    if is_encoder_file(name):
         return lambda: load_encoder(name)
     if is_function(name):
         function = function_of(name)
