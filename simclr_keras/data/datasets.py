@@ -11,6 +11,7 @@ from ..errors import InputError
 from .folders import folder_has_test_part, load_folder
 from .images import resize_and_center_crop
 from .order import step_indices
+from .parallel import map_batches, map_examples, without_tuning
 from .parts import FIFTH, choose_held_out, take_part
 from .sources import ArraySource, ImageSource
 from .tfds import load_tfds, tfds_has_test_part
@@ -199,12 +200,12 @@ def pretraining_dataset(
         num_steps=num_steps,
     )
     if source.image_shape is not None and cutter is None:
-        dataset = steps.map(stored_batch, tf.data.AUTOTUNE)
+        dataset = map_batches(steps, stored_batch)
     else:
         dataset = steps.flat_map(examples)
-        dataset = dataset.map(decoded_example, tf.data.AUTOTUNE)
+        dataset = map_examples(dataset, decoded_example)
         dataset = dataset.batch(rows, drop_remainder=True)
-    return dataset.prefetch(2)
+    return without_tuning(dataset.prefetch(2))
 
 
 def check_batch(batch_size: int, source: ImageSource) -> None:
@@ -246,10 +247,10 @@ def evaluation_dataset(
 
     dataset = tf.data.Dataset.range(len(source))
     if source.image_shape is not None:  # a batch at a time
-        dataset = dataset.batch(batch_size).map(load, tf.data.AUTOTUNE)
+        dataset = map_batches(dataset.batch(batch_size), load)
     else:
-        dataset = dataset.map(load, tf.data.AUTOTUNE).batch(batch_size)
-    return dataset.prefetch(2)
+        dataset = map_examples(dataset, load).batch(batch_size)
+    return without_tuning(dataset.prefetch(2))
 
 
 def _digits(split: str) -> ImageSource:

@@ -7,6 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from ..errors import InputError, did_you_mean
+from .parallel import map_examples, without_tuning
 from .sources import ArraySource, EncodedSource, ImageSource
 
 _ARRAY_BYTES = 4 * 2**30  # up to this size, images of one shape are kept decoded
@@ -121,7 +122,7 @@ def _read(builder, name: str, split: str) -> ImageSource:
         label = example[label_key] if label_key else -1
         return example[image_key], tf.cast(label, tf.int64)
 
-    dataset = dataset.map(select, num_parallel_calls=tf.data.AUTOTUNE).batch(1024)
+    dataset = without_tuning(map_examples(dataset, select).batch(1024))
     images, labels = zip(*dataset.as_numpy_iterator(), strict=True)
     kind: Callable[..., ImageSource] = ArraySource if as_array else EncodedSource
     class_names = features[label_key].names if label_key else ()

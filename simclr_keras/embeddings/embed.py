@@ -12,6 +12,7 @@ import tensorflow as tf
 from ..data.datasets import load_source
 from ..data.folders import find_images
 from ..data.images import resize_and_center_crop
+from ..data.parallel import map_examples, without_tuning
 from ..data.sources import FileSource, ImageSource, why_unreadable
 from ..errors import InputError
 from ..progress import counted, progress_shown
@@ -189,10 +190,8 @@ def _batches(source: ImageSource, image_size: int, batch_size: int):
         image = resize_and_center_crop(source.load(index, image_size), image_size)
         return index, tf.ensure_shape(image, [image_size, image_size, None])
 
-    # tf.data.AUTOTUNE starts with one image at a time, and a folder is done before it adapts.
-    parallel = 2 * (os.cpu_count() or 1)
-    dataset = tf.data.Dataset.range(len(source)).map(load, parallel)
-    dataset = dataset.ignore_errors().batch(batch_size).prefetch(2)
+    dataset = map_examples(tf.data.Dataset.range(len(source)), load)
+    dataset = without_tuning(dataset.ignore_errors().batch(batch_size).prefetch(2))
     for index, images in dataset:
         yield index.numpy(), images
 

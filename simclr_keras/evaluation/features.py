@@ -5,6 +5,7 @@ import numpy as np
 import tensorflow as tf
 
 from ..data.images import UNIT_RANGE, to_unit_range
+from ..data.parallel import without_tuning
 from ..progress import counted
 
 
@@ -44,7 +45,7 @@ def extract_features(
         Chen et al. 2020, https://arxiv.org/abs/2002.05709, Section 2.3 (linear evaluation).
     """
     if not isinstance(dataset, tf.data.Dataset):
-        dataset = tf.data.Dataset.from_tensor_slices(dataset).batch(batch_size)
+        dataset = without_tuning(tf.data.Dataset.from_tensor_slices(dataset).batch(batch_size))
     has_labels = isinstance(dataset.element_spec, tuple)
     spec = dataset.element_spec[0] if has_labels else dataset.element_spec
     # The last batch may be smaller.
