@@ -99,14 +99,60 @@ def test_what_the_kernel_cannot_do_is_left_to_keras(rng, options, shape):
         )
 
 
-def test_mixed_precision_stays_in_it(images):
-    keras.mixed_precision.set_global_policy("mixed_bfloat16")
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+@pytest.mark.parametrize("mode", ["eager", "traced"])
+@pytest.mark.parametrize("training", [True, False])
+def test_half_precision_stays_in_it_and_has_statistics_in_float32(
+    images, dtype, mode, training
+):
+    keras.mixed_precision.set_global_policy(f"mixed_{dtype}")
     layer = layer_for(images)
-    expected, mean, _ = numpy_twin(images, *layer.get_weights(), training=True)
-    outputs = layer(tf.cast(images, tf.bfloat16), training=True)
-    assert outputs.dtype == tf.bfloat16
-    np.testing.assert_allclose(tf.cast(outputs, tf.float32), expected, atol=0.06)
-    np.testing.assert_allclose(layer.moving_mean.numpy(), mean, rtol=1e-2)
+    images = tf.cast(images, dtype)
+    expected, mean, variance = numpy_twin(
+        tf.cast(images, tf.float32), *layer.get_weights(), training=training
+    )
+    call = lambda x: layer(x, training=training)  # noqa: E731
+    outputs = (call if mode == "eager" else tf.function(call))(images)
+    assert outputs.dtype == dtype
+    # bfloat16 has 8 bits, and outputs reach 8: they are spaced by 1/32.
+    np.testing.assert_allclose(tf.cast(outputs, tf.float32), expected, rtol=0, atol=1 / 32)
+    np.testing.assert_allclose(layer.moving_mean.numpy(), mean, rtol=1e-5)
+    np.testing.assert_allclose(layer.moving_variance.numpy(), variance, rtol=1e-4)
+    assert {w.dtype for w in layer.weights} <= {"float32", tf.float32}
+
+
+@pytest.mark.parametrize(
+    "gpus, fused", [([], {"bfloat16"}), (["gpu"], {"bfloat16", "float16"})]
+)
+def test_half_precision_is_fused_where_that_is_fast(images, monkeypatch, gpus, fused):
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: gpus)
+    for dtype in ("bfloat16", "float16"):
+        keras.mixed_precision.set_global_policy(f"mixed_{dtype}")
+        layer = layer_for(images)
+        call = tf.function(lambda x: layer(x, training=True))  # noqa: B023
+        graph = call.get_concrete_function(tf.cast(images, dtype)).graph
+        operations = {op.type for op in graph.get_operations()}
+        assert ("FusedBatchNormV3" in operations) == (dtype in fused)
+
+
+def test_gradients_in_half_precision(images, rng):
+    keras.mixed_precision.set_global_policy("mixed_bfloat16")
+    weights = tf.constant(rng.normal(size=images.shape), tf.float32)
+    images = tf.cast(images, tf.bfloat16)
+    gradients = []
+    for policy in ("mixed_bfloat16", "float32"):
+        keras.mixed_precision.set_global_policy(policy)
+        layer = layer_for(images)
+        inputs = tf.cast(images, layer.compute_dtype)
+        with tf.GradientTape() as tape:
+            tape.watch(inputs)
+            outputs = tf.cast(layer(inputs, training=True), tf.float32)
+            loss = tf.reduce_sum(outputs * weights)
+        sources = [inputs, *layer.trainable_variables]
+        gradients.append([tf.cast(g, tf.float32) for g in tape.gradient(loss, sources)])
+    for half, full in zip(*gradients, strict=True):
+        error = np.abs(half - full).max() / np.abs(full).max()
+        assert error < 0.01
 
 
 def test_two_replicas_have_the_statistics_of_one(run_python):
