@@ -22,6 +22,7 @@ from ..networks.precision import copy_of
 from ..training.callbacks import SaveCheckpoints, StopOnNonFiniteLoss
 from ..training.checkpoints import Checkpoints
 from ..training.classifier import ClassifierTraining
+from ..training.length import Length
 from ..training.loop import fit_in_intervals
 from ..training.schedules import WarmupCosine
 from ..training.signals import StopSignals
@@ -159,7 +160,7 @@ def train_classifier(
                     single_view_batches, source, augmenter, plan.batch_size, settings.seed
                 ),
                 plan.batch_size,
-                plan.steps,
+                Length(plan.steps),
                 max(1, plan.steps // _ROWS),
                 own_callbacks,
                 title,

@@ -11,6 +11,7 @@ from ..seeds import check_seed
 from ..training.callbacks import StopOnNonFiniteLoss
 from ..training.classifier import ClassifierTraining
 from ..training.defaults import scale_learning_rate
+from ..training.length import Length
 from ..training.loop import fit_in_intervals
 from ..training.schedules import WarmupCosine
 from ..views.cutting import single_view_augmenter, single_view_batches
@@ -143,7 +144,7 @@ class SGDLinearProbe:
                 single_view_batches, columns, self._augmenter, batch_size, self.seed
             ),
             batch_size,
-            steps,
+            Length(steps),
             steps_per_epoch * max(1, self.epochs // _REPORTS),
             [
                 StopOnNonFiniteLoss(advice, "The loss of linear evaluation by SGD"),

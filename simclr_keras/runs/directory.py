@@ -103,6 +103,7 @@ class RunDirectory:
         image_sizes: dict[str, int] | None = None,
         held_out: ImageSource | None = None,
         total_steps: int | None = None,
+        interval: int | None = None,
     ) -> None:
         """Checks the settings as `check` does and writes them, if the run is new.
 
@@ -113,6 +114,7 @@ class RunDirectory:
             image_sizes: Of images in files, the size of each; see `run_images.image_sizes`.
             held_out: The images that pretraining must not see.
             total_steps: The run's length; see `run_length`.
+            interval: Steps between its checkpoints.
         """
         self.check(config)
         is_new = not self.is_begun
@@ -120,7 +122,8 @@ class RunDirectory:
             write_held_out(self.held_out_file, held_out)
         elif is_new:
             self.held_out_file.unlink(missing_ok=True)
-        new = {**dataclasses.asdict(config), "total_steps": total_steps}
+        lengths = {"total_steps": total_steps, "interval": interval}
+        new = {**dataclasses.asdict(config), **lengths}
         settings = new if is_new else self._read()
         folder = os.path.realpath(os.path.expanduser(config.dataset))
         place = {"dataset_folder": folder} if is_folder(config.dataset) else {}
@@ -138,6 +141,14 @@ class RunDirectory:
             return None
         kept = self._read().get("total_steps")  # an earlier version did not keep it
         return kept or self.read_config().total_steps(steps_per_epoch)
+
+    def read_interval(self) -> int | None:
+        """Steps between checkpoints; `None` if there is no run, or an earlier version began it."""
+        return self._read().get("interval") if self.is_begun else None
+
+    def keep_length(self, total_steps: int) -> None:
+        """Writes down a length that a budget has changed."""
+        write_json(self.config_file, {**self._read(), "total_steps": total_steps})
 
     def raise_length(self, config: PretrainConfig, total_steps: int, made: int) -> None:
         """Makes a run longer; networks of a finished one are kept beside the new ones.

@@ -14,7 +14,7 @@ from ..networks.precision import precision
 from ..progress import progress_shown
 from ..result import Result
 from ..seeds import seed_of_32_bits
-from ..training.budget import Budget
+from ..training.budget import Budget, KeepToBudget
 from ..training.callbacks import (
     RunHistory,
     SaveCheckpoints,
@@ -23,6 +23,7 @@ from ..training.callbacks import (
 from ..training.checkpoints import Checkpoints
 from ..training.defaults import LEARNING_RATES
 from ..training.diagnosis import Finding
+from ..training.length import Length
 from ..training.loop import fit_first_steps, fit_in_intervals
 from ..training.measurement import Measurement
 from ..training.run_rows import RunRows, read_history
@@ -45,6 +46,7 @@ from .run_source import training_parts
 from .summary import short_advice, slow_advice, start_summary
 
 _LOGGER = logging.getLogger("simclr_keras")
+_INTERVALS_OF_BUDGET = 10  # at least
 _AGREE_EVERY = 10  # steps between questions whether any worker was asked to stop
 
 
@@ -163,9 +165,14 @@ def pretrain(config: PretrainConfig) -> PretrainResult:
     largest = largest_of_workers(strategy)
 
     def interval_of(total_steps: int) -> int:
-        return min(config.checkpoint_every or min(max(steps_per_epoch, 50), 500), total_steps)
+        interval = min(max(steps_per_epoch, 50), 500)
+        if config.minutes:  # its length is adjusted after each
+            interval = min(interval, max(total_steps // _INTERVALS_OF_BUDGET, 1))
+        interval = directory.read_interval() or config.checkpoint_every or interval
+        return min(interval, total_steps)
 
     signals = StopSignals()
+    keeps_to_budget = total_steps is None
     with signals.noted():
         if total_steps is None:
             total_steps = budget.steps(
@@ -196,7 +203,7 @@ def pretrain(config: PretrainConfig) -> PretrainResult:
                 float(schedule(first_step)),
             )
         if chief:
-            directory.begin(config, sizes, held_out, total_steps)
+            directory.begin(config, sizes, held_out, total_steps, interval_of(total_steps))
         callbacks = [
             StopOnNonFiniteLoss(
                 "Lower `learning_rate`, or raise `temperature`; with `mixed_precision=float16` try "
@@ -219,6 +226,10 @@ def pretrain(config: PretrainConfig) -> PretrainResult:
                 RunHistory(history, config.batch_size, steps_per_epoch, schedule),
                 monitor,
             ]
+        length = Length(total_steps)
+        if keeps_to_budget:
+            keep = directory.keep_length if chief else lambda steps: None
+            callbacks += [KeepToBudget(budget, length, schedule, keep, largest)]
         agree_every = 1 if largest is list else _AGREE_EVERY
         callbacks += [SaveCheckpoints(checkpoints, signals, largest, agree_every)]
         logs = fit_in_intervals(
@@ -226,12 +237,13 @@ def pretrain(config: PretrainConfig) -> PretrainResult:
             source,
             batches_of,
             config.batch_size,
-            total_steps,
+            length,
             interval_of(total_steps),
             callbacks,
             "Pretraining",
             advise=slow_advice,
         )
+        total_steps = length.steps
         if monitor:
             monitor.conclude()
         networks = networks_for_inference(config, model, source)  # variables of all workers

@@ -16,7 +16,14 @@ from ..settings import Settings, setting, without_idle_epochs
 from .presets import AUGMENTATIONS, PRESETS, AugmentName, NamedSettings, PresetName
 
 # What else a run's `config.json` holds; see `RunDirectory`.
-RUN_KEYS = ("keras_generation", "dataset_folder", "sources", "total_steps", "raised")
+RUN_KEYS = (
+    "keras_generation",
+    "dataset_folder",
+    "sources",
+    "total_steps",
+    "interval",
+    "raised",
+)
 
 _GIVEN = "given"
 _EXPECTED = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}

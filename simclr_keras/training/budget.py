@@ -1,6 +1,7 @@
 """`Budget`: how many steps a run can make in the time that there is."""
 
 import contextlib
+import logging
 import pathlib
 import tempfile
 import time
@@ -10,10 +11,14 @@ import keras
 import tensorflow as tf
 
 from ..errors import InputError
+from .length import Length
+from .schedules import WarmupCosineOfRun
 from .signals import StopSignals
 from .step_model import StepModel
 
+_LOGGER = logging.getLogger("simclr_keras")
 _LEAST_STEPS = 3
+_TOLERANCE = 0.02  # of the length, which speed alone does not change
 _MONITORING = 0.02  # of the time of a step; see `runs/monitored_images.py`
 _SHARE, _LEAST_SECONDS, _MOST_SECONDS = 0.05, 5.0, 60.0  # of the budget, for the timing
 
@@ -29,6 +34,11 @@ class Budget:
         self._minutes = minutes
         self._end = time.perf_counter() + 60 * minutes
         self._parts: list[float] = []  # seconds of work that the end of the run repeats
+
+    @property
+    def seconds_left(self) -> float:
+        """The time left for steps."""
+        return self._end - time.perf_counter() - sum(self._parts)
 
     @contextlib.contextmanager
     def repeated_at_the_end(self) -> Iterator[None]:
@@ -69,7 +79,7 @@ class Budget:
             saving = time.perf_counter() - began
             train([timing])
             state.read(before).assert_existing_objects_matched()
-        left = self._end - time.perf_counter() - sum(self._parts) - saving
+        left = self.seconds_left - saving
         of_step = (1 + _MONITORING) * timing.seconds_per_step
         steps = int(left / of_step)
         # Saving takes time too.
@@ -82,6 +92,55 @@ class Budget:
                 f"network or batch. Received: minutes={self._minutes:g}"
             )
         return steps
+
+
+class KeepToBudget(keras.callbacks.Callback):
+    """Adjusts the length of a run at the end of each interval, so that it ends on time.
+
+    A machine is not equally fast all the time. The learning rate follows the new length. Must come
+    after what measures, so that its time counts, and before the checkpoints.
+
+    Args:
+        budget: The budget.
+        length: The length of the run.
+        schedule: The learning-rate schedule.
+        keep: Called with a new length, to write it down.
+        largest_of_workers: See `SaveCheckpoints`.
+    """
+
+    def __init__(
+        self,
+        budget: Budget,
+        length: Length,
+        schedule: WarmupCosineOfRun,
+        keep: Callable[[int], object],
+        largest_of_workers: Callable[[list[int]], list[int]] = list,
+    ):
+        super().__init__()
+        self._budget, self._length, self._schedule = budget, length, schedule
+        self._keep, self._largest_of_workers = keep, largest_of_workers
+        self._since: tuple[float, int] | None = None  # (seconds left, steps made)
+
+    def on_train_batch_end(self, batch, logs=None):
+        if self._since is None:  # the first step is traced
+            self._since = self._budget.seconds_left, self.model.steps_made
+
+    def on_epoch_end(self, epoch, logs=None):
+        made, left = self.model.steps_made, self._budget.seconds_left
+        steps = self._length.steps
+        if self._since is None or made >= steps or made == self._since[1]:
+            return
+        before, first = self._since
+        of_step = (before - left) / (made - first)
+        self._since = left, made
+        (slowest,) = self._largest_of_workers([-made - max(0, int(left / of_step))])
+        if abs(-slowest - steps) <= _TOLERANCE * steps:
+            return
+        self._length.steps = -slowest
+        self._schedule.set_length(-slowest)
+        self._keep(-slowest)
+        self.model.stop_training = True  # `fit` goes on with the new length
+        _LOGGER.info("%d steps fit into the budget at the present speed.", -slowest)
 
 
 class _TimeSteps(keras.callbacks.Callback):

@@ -11,6 +11,7 @@ from ..distribution.strategy import distribute_rows, is_chief
 from ..distribution.workers import lost_worker, lost_worker_failure
 from ..errors import RunFailure
 from .input_wait import InputWait
+from .length import Length
 from .show_progress import ShowProgress
 from .step_model import StepModel
 
@@ -22,7 +23,7 @@ def fit_in_intervals(
     source: ImageSource,
     batches_of: Callable[..., tf.data.Dataset],
     batch_size: int,
-    total_steps: int,
+    length: Length,
     interval: int,
     callbacks: list,
     title: str,
@@ -39,7 +40,8 @@ def fit_in_intervals(
         batches_of: (first_step, num_steps, first_position, rows) -> batches, as those of
             `pretraining_dataset`.
         batch_size: N, images per step over all replicas.
-        total_steps: Steps of the whole run.
+        length: Steps of the whole run. A callback that changes them in `on_epoch_end` must set
+            `model.stop_training` too.
         interval: Steps between calls of the callbacks' `on_epoch_end`.
         callbacks: Keras callbacks; one may set `model.stop_training`.
         title: What is trained, for people.
@@ -53,11 +55,11 @@ def fit_in_intervals(
     """
     strategy, logs = model.distribute_strategy, None
     wait = InputWait() if strategy.num_replicas_in_sync == 1 else None
-    with _shown(strategy, title, batch_size, total_steps, wait, **shown) as progress:
-        while (first := model.steps_made) < total_steps:
+    with _shown(strategy, title, batch_size, length, wait, **shown) as progress:
+        while (first := model.steps_made) < (planned := length.steps):
             # To the end of this interval; or all whole intervals, or the rest, in one `fit`.
-            steps = min(interval - first % interval, total_steps - first)
-            count = (total_steps - first) // interval if steps == interval else 1
+            steps = min(interval - first % interval, planned - first)
+            count = (planned - first) // interval if steps == interval else 1
             if first % interval:
                 model.continue_means()
 
@@ -69,7 +71,7 @@ def fit_in_intervals(
             batches = distribute_rows(strategy, batch_size, rows_of)
             history = _fit(model, source, batches, count, steps, [*callbacks, *progress])
             logs = {name: values[-1] for name, values in history.items()}
-            if model.stop_training:
+            if model.stop_training and length.steps == planned:
                 break
     return logs
 

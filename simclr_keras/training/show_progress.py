@@ -11,6 +11,7 @@ import keras
 
 from ..progress import SILENCE_SECONDS, duration, progress_bar
 from .input_wait import InputWait
+from .length import Length
 from .memory import peak_memory
 
 _LOGGER = logging.getLogger("simclr_keras")
@@ -29,7 +30,7 @@ class ShowProgress(keras.callbacks.Callback):
     Args:
         title: What is trained, for the bar and the log.
         batch_size: N, images per step over all replicas.
-        total_steps: Steps of the whole training; `None` if nothing is said about the rest.
+        length: Steps of the whole training; `None` if nothing is said about the rest.
         wait: Measures the wait for data; `None` if that cannot be measured.
         advise: Called with the estimated seconds of the whole training; returns what to say about
             them, or `None`.
@@ -39,12 +40,12 @@ class ShowProgress(keras.callbacks.Callback):
         self,
         title: str,
         batch_size: int,
-        total_steps: int | None,
+        length: Length | None,
         wait: InputWait | None = None,
         advise: Callable[[float], str | None] | None = None,
     ):
         super().__init__()
-        self._title, self._batch_size, self._total_steps = title, batch_size, total_steps
+        self._title, self._batch_size, self._length = title, batch_size, length
         self._wait, self._advise = wait, advise
         self._context = contextlib.ExitStack()
         self._over = threading.Event()
@@ -56,6 +57,10 @@ class ShowProgress(keras.callbacks.Callback):
         self._marks: collections.deque[tuple[float, int, float]] = collections.deque()
         self._first_mark = (self._began, 0, 0.0)
         self._announced = False
+
+    @property
+    def _total_steps(self) -> int | None:
+        return self._length.steps if self._length else None
 
     def __enter__(self) -> "ShowProgress":
         self._update = self._context.enter_context(progress_bar(self._title, self._total_steps))
@@ -70,7 +75,7 @@ class ShowProgress(keras.callbacks.Callback):
 
     def on_train_begin(self, logs=None):
         self._step = self.model.steps_made
-        self._update(self._step, text=self._text)
+        self._update(self._step, self._total_steps, self._text)
 
     def on_train_batch_end(self, batch, logs=None):
         self._step += 1
@@ -82,7 +87,7 @@ class ShowProgress(keras.callbacks.Callback):
         while mark[0] - self._marks[0][0] > _WINDOW_SECONDS and len(self._marks) > 2:
             self._marks.popleft()
         self._text = self._line(self.model.shown(logs or {}))
-        self._update(self._step, text=self._text)
+        self._update(self._step, self._total_steps, self._text)
         seconds, steps = mark[0] - self._first_mark[0], mark[1] - self._first_mark[1]
         enough = steps >= _LEAST_STEPS and seconds >= _LEAST_SECONDS
         if self._total_steps and enough and not self._announced:

@@ -10,6 +10,7 @@ from simclr_keras import PretrainConfig, pretrain
 from simclr_keras.errors import InputError
 from simclr_keras.runs.directory import RunDirectory
 from simclr_keras.runs.length import run_length
+from simclr_keras.training import budget as budget_module
 from simclr_keras.training.budget import Budget
 
 pytestmark = pytest.mark.usefixtures("short_resnet")
@@ -105,6 +106,7 @@ def test_a_budget_becomes_a_number_of_steps_that_is_kept(
     tmp_path, monkeypatch, interrupted_after, caplog
 ):
     monkeypatch.setattr(Budget, "steps", lambda *_: 5)
+    monkeypatch.setattr(budget_module, "_TOLERANCE", 1e9)  # whatever the speed
     with interrupted_after(1), caplog.at_level(logging.INFO, logger="simclr_keras"):
         pretrain(_config(tmp_path / "run", minutes=1.0))
     assert "5 steps (0.0562 epochs) fit into 1 minutes." in caplog.text
@@ -116,3 +118,17 @@ def test_a_budget_becomes_a_number_of_steps_that_is_kept(
     same = (RunDirectory(tmp_path / name).load_encoder() for name in ("run", "steps"))
     for a, b in zip(*(encoder.get_weights() for encoder in same), strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+def test_a_length_that_a_budget_has_adjusted_is_kept(tmp_path, monkeypatch):
+    """Seconds left after the first step, and after intervals of two steps.
+
+    The second step took 2 s: 9 more fit into 18. The next two took 4 s each: 2 more fit into 10.
+    """
+    left = iter([20.0, 18.0, 10.0, 2.0])
+    monkeypatch.setattr(Budget, "steps", lambda *_: 9)
+    monkeypatch.setattr(Budget, "seconds_left", property(lambda _: next(left)))
+    result = pretrain(_config(tmp_path / "run", minutes=0.5))
+    directory = RunDirectory(tmp_path / "run")
+    assert result.steps == directory.read_total_steps(1) == 6
+    assert directory.read_interval() == 2 and len(_rates(tmp_path / "run")) == 3

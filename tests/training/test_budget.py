@@ -4,9 +4,14 @@ import pytest
 from conftest import SMALL_NETWORK, saved_state
 
 from simclr_keras import LARS, ProjectionHead, SimCLR, SimCLRAugmenter, build_encoder
+from simclr_keras.data.datasets import pretraining_dataset
+from simclr_keras.data.sources import ArraySource
 from simclr_keras.errors import InputError, Interrupted
 from simclr_keras.training import budget as budget_module
-from simclr_keras.training.budget import Budget
+from simclr_keras.training.budget import Budget, KeepToBudget
+from simclr_keras.training.length import Length
+from simclr_keras.training.loop import fit_in_intervals
+from simclr_keras.training.schedules import WarmupCosineOfRun
 from simclr_keras.training.signals import StopSignals
 
 pytestmark = pytest.mark.usefixtures("short_resnet")
@@ -80,3 +85,53 @@ def test_a_budget_that_is_over_says_what_a_step_takes(model, train, monkeypatch)
     monkeypatch.setattr(budget_module, "_MOST_SECONDS", 0.0)
     with pytest.raises(InputError, match=r"a step takes .* s here.*Received: minutes=1e-05"):
         Budget(1e-5).steps(model, train, lambda total: total)
+
+
+class _Clock:
+    """Stands for the module `time`: a step takes `of_step` seconds."""
+
+    now, of_step = 0.0, 1.0
+
+    def perf_counter(self):
+        return self.now
+
+
+class _Machine(keras.callbacks.Callback):
+    """Lets time pass: 30 s for the first step, and at times another speed."""
+
+    def __init__(self, clock, speeds):
+        super().__init__()
+        self.clock, self.speeds = clock, speeds
+
+    def on_train_batch_end(self, batch, logs=None):
+        made = self.model.steps_made
+        self.clock.of_step = self.speeds.get(made, self.clock.of_step)
+        self.clock.now += 30.0 if made == 1 else self.clock.of_step
+
+
+@pytest.mark.parametrize(
+    "speeds, steps", [({}, 60), ({1: 2.0}, 31), ({1: 0.5, 100: 1.0}, 110), ({40: 4.0}, 44)]
+)
+def test_a_run_ends_on_time_whatever_the_speed(model, monkeypatch, rng, speeds, steps):
+    """Of 100 s, 30 go for the first step and 10 for what the end repeats."""
+    clock = _Clock()
+    monkeypatch.setattr(budget_module, "time", clock)
+    budget = Budget(100 / 60)
+    budget._parts.append(10.0)
+    length, kept = Length(60), []
+    schedule = WarmupCosineOfRun(0.1, 60, 0.1)
+    source = ArraySource(rng.integers(0, 256, (16, 8, 8, 3), "uint8"))
+
+    def batches_of(first, end, **rows):
+        return pretraining_dataset(source, 8, seed=0, first_step=first, num_steps=end, **rows)
+
+    keeping = KeepToBudget(budget, length, schedule, kept.append)
+    callbacks = [_Machine(clock, speeds), keeping]
+    fit_in_intervals(model, source, batches_of, 8, length, 6, callbacks, "Training")
+    assert model.steps_made == length.steps == schedule.total_steps
+    assert abs(length.steps - steps) <= 2
+    assert kept[-1:] == ([] if length.steps == 60 else [length.steps])
+    # Not later than an interval's slowest step allows, nor much earlier.
+    slack = 6 * max([1.0, *speeds.values()])
+    assert 90 - slack <= clock.now <= 90 + slack
+    assert float(schedule(length.steps)) == pytest.approx(0.0, abs=1e-6)

@@ -14,6 +14,7 @@ from simclr_keras.errors import Interrupted
 from simclr_keras.training import callbacks as callbacks_module
 from simclr_keras.training.callbacks import RunHistory, SaveCheckpoints
 from simclr_keras.training.checkpoints import Checkpoints
+from simclr_keras.training.length import Length
 from simclr_keras.training.loop import fit_in_intervals
 from simclr_keras.training.run_rows import RunRows
 from simclr_keras.training.signals import StopSignals
@@ -66,7 +67,7 @@ def train(short_resnet, tmp_path_factory):
             SaveCheckpoints(checkpoints, signals),
         ]
         fit_in_intervals(
-            model, source, batches_of, BATCH, STEPS, INTERVAL, callbacks, "Training"
+            model, source, batches_of, BATCH, Length(STEPS), INTERVAL, callbacks, "Training"
         )
         with (path / "history.csv").open() as file:
             rows = list(csv.DictReader(file))

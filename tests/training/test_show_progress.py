@@ -7,6 +7,7 @@ import types
 import pytest
 
 from simclr_keras.training import show_progress
+from simclr_keras.training.length import Length
 from simclr_keras.training.show_progress import ShowProgress
 
 
@@ -34,7 +35,7 @@ def lines(caplog):
 
 
 def _progress(**options):
-    progress = ShowProgress("Training", 8, 10, **options)
+    progress = ShowProgress("Training", 8, Length(10), **options)
     shown = types.SimpleNamespace(steps_made=0, shown=lambda logs: logs)
     progress.set_model(shown)
     return progress
