@@ -59,6 +59,7 @@ from .serving.layer import ExportedEncoder as ExportedEncoder
 from .serving.versions import load_exported as load_exported
 from .training.defaults import scale_learning_rate as scale_learning_rate
 from .training.lars import LARS as LARS
+from .training.muon import Muon as Muon
 from .training.schedules import WarmupCosine as WarmupCosine
 from .training.simclr import SimCLR as SimCLR
 from .training.verify_config import VerifyConfig as VerifyConfig

@@ -146,11 +146,9 @@ def _apply_summed(optimizer, gradients, variables=None):
 class VersionedOptimizer(keras.optimizers.Optimizer):
     """Base class of our optimizers: a subclass writes one `update` for both Keras versions.
 
-    Its signature is `update(gradient, variable, learning_rate, **slots)`. The subclass names
-    its slots in `slot_names`; each starts as zeros in the shape of the variable.
+    Its signature is `update(gradient, variable, learning_rate, **slots)`. The slots of a variable
+    are those that `slots_of` names; each starts as zeros in its shape.
     """
-
-    slot_names: tuple[str, ...] = ()
 
     def __init__(self, learning_rate, name, **kwargs):
         if KERAS_3:
@@ -164,12 +162,19 @@ class VersionedOptimizer(keras.optimizers.Optimizer):
         if getattr(self, "slots", None) is not None:
             return
         super().build(variables)
-        self.slots = {
-            name: [self.add_variable_from_reference(v, name) for v in variables]
-            for name in self.slot_names
-        }
+        # By position, as text: that is how TensorFlow's checkpoints name the elements of a list.
+        slots: dict[str, dict] = {}
+        for index, variable in enumerate(variables):
+            for name in self.slots_of(variable):
+                slot = self.add_variable_from_reference(variable, name)
+                slots.setdefault(name, {})[str(index)] = slot
+        self.slots = slots  # whole: TensorFlow 2.15 saves no dictionary that was filled later
         if not KERAS_3:
             self._built = True
+
+    def slots_of(self, variable: tf.Variable) -> tuple[str, ...]:
+        """The names of a variable's slots."""
+        raise NotImplementedError
 
     def update_step(self, gradient, variable, learning_rate=None):
         if KERAS_3:
@@ -177,7 +182,7 @@ class VersionedOptimizer(keras.optimizers.Optimizer):
         else:
             index = self._index_dict[self._var_key(variable)]
             learning_rate = self.learning_rate
-        slots = {name: self.slots[name][index] for name in self.slot_names}
+        slots = {name: self.slots[name][str(index)] for name in self.slots_of(variable)}
         self.update(gradient, variable, tf.cast(learning_rate, variable.dtype), **slots)
 
     def _apply_weight_decay(self, variables):

@@ -9,6 +9,7 @@ SAVED_CLASSES = {
     "Encoder": "networks.encoder",
     "ExportedEncoder": "serving.layer",
     "LARS": "training.lars",
+    "Muon": "training.muon",
     "NTXentLoss": "objective.nt_xent",
     "ProjectionHead": "networks.projection_head",
     "SimCLR": "training.simclr",

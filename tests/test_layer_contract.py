@@ -190,14 +190,33 @@ def test_loss_reductions():
 
 
 SCHEDULE = dict(peak_learning_rate=0.5, total_steps=10, warmup_steps=3)
-OPTIMIZER = dict(
-    learning_rate=sk.WarmupCosine(**SCHEDULE),
-    momentum=0.8,
-    weight_decay=0.01,
-    trust_coefficient=0.1,
-    min_rank=1,
-    name="layerwise",
-)
+OPTIMIZERS = [
+    (
+        sk.LARS,
+        dict(
+            learning_rate=sk.WarmupCosine(**SCHEDULE),
+            momentum=0.8,
+            weight_decay=0.01,
+            trust_coefficient=0.1,
+            min_rank=1,
+            name="layerwise",
+        ),
+    ),
+    (
+        sk.Muon,
+        dict(
+            learning_rate=sk.WarmupCosine(**SCHEDULE),
+            momentum=0.8,
+            weight_decay=0.01,
+            iterations_of_newton_schulz=3,
+            beta_1=0.8,
+            beta_2=0.95,
+            epsilon=1e-5,
+            name="orthogonal",
+        ),
+    ),
+]
+of_optimizers = pytest.mark.parametrize("kind, arguments", OPTIMIZERS, ids=["lars", "muon"])
 
 
 def test_schedule():
@@ -210,8 +229,9 @@ def test_schedule():
     contract.assert_equal([traced(tf.constant(step, tf.int64)) for step in steps], eager)
 
 
-def test_optimizer_keeps_its_arguments():
-    contract.check_arguments(sk.LARS, OPTIMIZER)
+@of_optimizers
+def test_optimizer_keeps_its_arguments(kind, arguments):
+    contract.check_arguments(kind, arguments)
 
 
 def _trained(optimizer, steps=2, **options):
@@ -223,26 +243,28 @@ def _trained(optimizer, steps=2, **options):
     return model, data
 
 
+@of_optimizers
 @pytest.mark.parametrize("policy", POLICIES)
-def test_optimizer_eager_traced_and_revived_train_alike(policy):
+def test_optimizer_eager_traced_and_revived_train_alike(policy, kind, arguments):
     keras.mixed_precision.set_global_policy(policy)
-    model, _ = _trained(sk.LARS(**OPTIMIZER))
-    eager, _ = _trained(sk.LARS(**OPTIMIZER), run_eagerly=True)
-    revived, _ = _trained(contract.revived(sk.LARS(**OPTIMIZER)))
-    untrained, _ = _trained(sk.LARS(**OPTIMIZER), steps=0)
+    model, _ = _trained(kind(**arguments))
+    eager, _ = _trained(kind(**arguments), run_eagerly=True)
+    revived, _ = _trained(contract.revived(kind(**arguments)))
+    untrained, _ = _trained(kind(**arguments), steps=0)
     for other in (eager, revived):
         contract.assert_equal(other.get_weights(), model.get_weights(), tolerance=1e-3)
     assert np.abs(untrained.get_weights()[0] - model.get_weights()[0]).max() > 1e-2
 
 
-def test_a_saved_optimizer_goes_on(tmp_path):
-    model, data = _trained(sk.LARS(**OPTIMIZER))
+@of_optimizers
+def test_a_saved_optimizer_goes_on(tmp_path, kind, arguments):
+    model, data = _trained(kind(**arguments))
     model.save(tmp_path / "model.keras")
     loaded = keras.models.load_model(tmp_path / "model.keras")
     for each in (model, loaded):
         each.fit(*data, batch_size=8, verbose=0)
     contract.assert_equal(loaded.get_weights(), model.get_weights())
-    assert isinstance(loaded.optimizer, sk.LARS)
+    assert isinstance(loaded.optimizer, kind)
 
 
 @pytest.mark.skipif(
@@ -259,6 +281,7 @@ def test_a_summary_knows_the_shapes_of_both_networks(capsys):
 
 def test_every_saved_class_is_tested():
     tested = {case.of.__name__ for case in CASES.values()}
-    tested |= {"ExportedEncoder", "NTXentLoss", "LARS", "WarmupCosine"}
+    tested |= {kind.__name__ for kind, _ in OPTIMIZERS}
+    tested |= {"ExportedEncoder", "NTXentLoss", "WarmupCosine"}
     # training/test_saved_model.py and networks/test_encoder.py
     assert tested | {"SimCLR", "Encoder"} == set(SAVED_CLASSES)

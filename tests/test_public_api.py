@@ -107,7 +107,7 @@ def _untyped(name, function):
 
 
 # Called by Keras alone, with what it likes.
-KERAS_CALLS = {"LARS.update", "SimCLR.train_step", "SimCLR.test_step"}
+KERAS_CALLS = {"LARS.update", "Muon.update", "SimCLR.train_step", "SimCLR.test_step"}
 
 
 @pytest.mark.parametrize("name", sk.__all__)

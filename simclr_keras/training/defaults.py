@@ -6,7 +6,7 @@ Defaults of single settings are on their fields: `runs/config.py`, `classifiers/
 import math
 from typing import Literal
 
-OptimizerName = Literal["lars", "lamb", "sgd", "adamw"]
+OptimizerName = Literal["lars", "lamb", "sgd", "adamw", "muon"]
 
 # command -> optimizer -> rule of `scale_learning_rate` -> its base. `constant` does not grow
 # with the batch, because Adam-like steps do not. The first rule is the default.
@@ -17,20 +17,23 @@ LEARNING_RATES = {
         "sgd": {"sqrt": 0.03 / 16, "linear": 0.03},  # MoCo's 0.03 at a batch of 256
         "adamw": {"constant": 1e-3},
         "lamb": {"constant": 1e-3},
+        "muon": {"constant": 1e-3},  # its updates have the size of AdamW's
     },
     "fine-tune": {
         "lars": {"sqrt": 0.005},  # arXiv 2006.10029, Section 3
         "sgd": {"linear": 0.05},  # arXiv 2002.05709, Appendix B.5
         "adamw": {"constant": 1e-3},
+        "muon": {"constant": 1e-3},
     },
     "distill": {
         "lars": {"sqrt": 0.1},  # arXiv 2006.10029, Section 3
         "sgd": {"linear": 0.05},
         "adamw": {"constant": 1e-3},
+        "muon": {"constant": 1e-3},
     },
 }
 # For pretraining. The value for LARS is from arXiv 2002.05709, Section 2.2.
-WEIGHT_DECAYS = {"lars": 1e-6, "sgd": 1e-4, "adamw": 1e-4, "lamb": 0.0}
+WEIGHT_DECAYS = {"lars": 1e-6, "sgd": 1e-4, "adamw": 1e-4, "muon": 1e-4, "lamb": 0.0}
 
 
 def default_learning_rate(

@@ -45,8 +45,6 @@ class LARS(VersionedOptimizer):
         Section 2.3 and Appendix B.
     """
 
-    slot_names = ("momentum",)
-
     def __init__(
         self,
         learning_rate: float | keras.optimizers.schedules.LearningRateSchedule = 1.0,
@@ -74,6 +72,9 @@ class LARS(VersionedOptimizer):
         self.weight_decay = weight_decay
         self.trust_coefficient = trust_coefficient
         self.min_rank = min_rank
+
+    def slots_of(self, variable: tf.Variable) -> tuple[str, ...]:
+        return ("momentum",)
 
     def update(self, gradient, variable, learning_rate, momentum) -> None:
         gradient = tf.cast(gradient, variable.dtype)

@@ -6,6 +6,7 @@ from ..keras_versions import lamb
 from ..settings import check_choice, choices_of
 from .defaults import OptimizerName
 from .lars import LARS
+from .muon import Muon
 
 
 def make_optimizer(name: OptimizerName, learning_rate, weight_decay: float, variables):
@@ -16,8 +17,8 @@ def make_optimizer(name: OptimizerName, learning_rate, weight_decay: float, vari
     gradient: w = w - learning rate * weight decay * w.
 
     Args:
-        name: `"lars"`; `"sgd"`, with Nesterov momentum 0.9; `"adamw"`; or `"lamb"`, which takes
-            no weight decay.
+        name: `"lars"`; `"sgd"`, with Nesterov momentum 0.9; `"adamw"`; `"muon"`; or `"lamb"`, which
+            takes no weight decay.
         learning_rate: A number or a schedule.
         weight_decay: 0 or more.
         variables: The variables to train.
@@ -31,6 +32,8 @@ def make_optimizer(name: OptimizerName, learning_rate, weight_decay: float, vari
     check_choice("optimizer", name, choices_of(OptimizerName))
     if name == "lars":
         return LARS(learning_rate, weight_decay=weight_decay)
+    if name == "muon":
+        return Muon(learning_rate, weight_decay=weight_decay)
     if name == "lamb":
         return lamb(learning_rate)
     if name == "sgd":
