@@ -8,6 +8,7 @@ import keras
 
 from ..errors import InputError, closest
 from .adapter import PreparedEncoder, is_backbone, one_line, prepare_encoder
+from .airbench import AIRBENCH, airbench
 from .applications_input import applications_input
 from .encoder import as_encoder
 from .own_function import function_of, is_function
@@ -40,8 +41,8 @@ def build_encoder(
     what still differs from the release (see `prepare_encoder`).
 
     Args:
-        name: `"simclr_resnet18"`, 34, 50, 101, 152 or 200; an image model of
-            keras.applications by its function name in lower case (`"resnet50"`,
+        name: `"simclr_resnet18"`, 34, 50, 101, 152 or 200; `"airbench"`, a small network for small
+            images; an image model of keras.applications by its function name in lower case (`"resnet50"`,
             `"efficientnetb0"`); `"keras_cv:<preset>"` or `"keras_hub:<preset>"` (needs the extra
             `keras-hub`), which download the preset; `"module:function"`, a function that returns a
             model and is imported from the current folder or an installed package; the path of a
@@ -54,7 +55,7 @@ def build_encoder(
         weights: `None` for random weights (a KerasCV preset brings its own, and so does a file),
             `"imagenet"`
             (keras.applications only, downloaded) or the path of a weights file.
-        width_multiplier: Factor on the number of filters; SimCLR ResNets only.
+        width_multiplier: Factor on the number of filters; SimCLR ResNets and airbench only.
         small_image_stem: Stem for images of about 32 pixels; SimCLR ResNets only.
         selective_kernel: Selective kernels with the stem and the shortcuts of ResNet-D, as in
             SimCLR v2; SimCLR ResNets only. As in the release, depths 18 and 34 get only the
@@ -91,6 +92,10 @@ def build_encoder(
         label, name = name, function_of(name)(image_size=image_size, channels=channels)
     else:
         label = name.lower() if isinstance(name, str) else name.name
+    if label == AIRBENCH and isinstance(name, str):
+        return _airbench(
+            channels, weights, width_multiplier, small_image_stem, selective_kernel
+        )
     is_resnet = isinstance(name, str) and label.startswith(_RESNET_PREFIX)
     is_preset = isinstance(name, str) and label.startswith((KERAS_CV, KERAS_HUB))
     if isinstance(name, str) and not is_resnet and not is_preset:
@@ -123,6 +128,18 @@ def build_encoder(
     if log_changes and prepared.kept:
         _LOGGER.info("Encoder %s still differs: %s.", label, "; ".join(prepared.kept))
     return prepared.encoder if prepared.encoder is name else as_encoder(prepared.encoder)
+
+
+def _airbench(channels, weights, width_multiplier, small_image_stem, selective_kernel):
+    if small_image_stem or selective_kernel:
+        raise InputError(
+            "airbench is a network for small images already, and has no selective kernels: leave out "
+            f"`small_image_stem` and `selective_kernel`. Received: small_image_stem="
+            f"{small_image_stem}, selective_kernel={selective_kernel}"
+        )
+    encoder = airbench(channels, width_multiplier)
+    load_weights(encoder, weights)
+    return encoder
 
 
 def _simclr_resnet(label, channels, weights, width_multiplier, small_image_stem, selective):
@@ -189,11 +206,13 @@ def _parameters(function) -> tuple[str, ...]:
 
 
 def _unknown(name: str) -> str:
-    known = [*(f"{_RESNET_PREFIX}{depth}" for depth in RESNET_DEPTHS), *sorted(_applications())]
+    resnets = [f"{_RESNET_PREFIX}{depth}" for depth in RESNET_DEPTHS]
+    known = [*resnets, AIRBENCH, *sorted(_applications())]
     same_end = [other for other in known if other.endswith(name)]  # resnet18: simclr_resnet18
     close = list(dict.fromkeys([*same_end, *closest(name, known)]))[:3]
     return (
         f"There is no encoder named {name!r}. Closest: {', '.join(close)}. "
         "Available: all image models of keras.applications, simclr_resnet18 to "
-        "simclr_resnet200, keras_cv:<preset>, keras_hub:<preset>, module:function and .keras files."
+        "simclr_resnet200, airbench, keras_cv:<preset>, keras_hub:<preset>, module:function and "
+        "paths of .keras files."
     )

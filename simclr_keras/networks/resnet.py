@@ -105,15 +105,15 @@ def simclr_resnet(
 
 def _stem(x, width, small_image_stem, selective_kernel_ratio):
     if small_image_stem:
-        x = _convolution(x, width, 3, 1, "initial_conv")
+        x = convolution(x, width, 3, 1, "initial_conv")
     elif selective_kernel_ratio:  # three 3x3 instead of the 7x7 (ResNet-D)
         narrow = max(width // 2, 1)
-        x = _norm(_convolution(x, narrow, 3, 2, "stem_conv1"), "stem_norm1")
-        x = _norm(_convolution(x, narrow, 3, 1, "stem_conv2"), "stem_norm2")
-        x = _convolution(x, width, 3, 1, "initial_conv")
+        x = norm(convolution(x, narrow, 3, 2, "stem_conv1"), "stem_norm1")
+        x = norm(convolution(x, narrow, 3, 1, "stem_conv2"), "stem_norm2")
+        x = convolution(x, width, 3, 1, "initial_conv")
     else:
-        x = _convolution(x, width, 7, 2, "initial_conv")
-    x = _norm(x, "initial_norm")
+        x = convolution(x, width, 7, 2, "initial_conv")
+    x = norm(x, "initial_norm")
     if small_image_stem:
         return x
     return keras.layers.MaxPooling2D(3, 2, padding="same", name="initial_max_pool")(x)
@@ -128,38 +128,39 @@ def _shortcut(x, filters, stride, selective_kernel_ratio, scope):
             2, stride, padding="valid" if stride > 1 else "same", name=f"{scope}_shortcut_pool"
         )(x)
         stride = 1
-    x = _convolution(x, filters, 1, stride, f"{scope}_shortcut_conv")
-    return _norm(x, f"{scope}_shortcut_norm", relu=False)
+    x = convolution(x, filters, 1, stride, f"{scope}_shortcut_conv")
+    return norm(x, f"{scope}_shortcut_norm", relu=False)
 
 
 def _basic_block(x, filters, stride, selective_kernel_ratio, scope):
     """Two 3x3 convolutions."""
-    x = _norm(_convolution(x, filters, 3, stride, f"{scope}_conv1"), f"{scope}_norm1")
-    return _last_norm(_convolution(x, filters, 3, 1, f"{scope}_conv2"), f"{scope}_norm2")
+    x = norm(convolution(x, filters, 3, stride, f"{scope}_conv1"), f"{scope}_norm1")
+    return _last_norm(convolution(x, filters, 3, 1, f"{scope}_conv2"), f"{scope}_norm2")
 
 
 def _bottleneck_block(x, filters, stride, selective_kernel_ratio, scope):
     """1x1, 3x3 (with the stride) and 1x1 convolutions; the last is four times as wide."""
-    x = _norm(_convolution(x, filters, 1, 1, f"{scope}_conv1"), f"{scope}_norm1")
+    x = norm(convolution(x, filters, 1, 1, f"{scope}_conv1"), f"{scope}_norm1")
     if selective_kernel_ratio:
         x = _selective_kernel(x, filters, stride, selective_kernel_ratio, scope)
     else:
-        x = _norm(_convolution(x, filters, 3, stride, f"{scope}_conv2"), f"{scope}_norm2")
-    return _last_norm(_convolution(x, 4 * filters, 1, 1, f"{scope}_conv3"), f"{scope}_norm3")
+        x = norm(convolution(x, filters, 3, stride, f"{scope}_conv2"), f"{scope}_norm2")
+    return _last_norm(convolution(x, 4 * filters, 1, 1, f"{scope}_conv3"), f"{scope}_norm3")
 
 
 def _selective_kernel(x, filters, stride, ratio, scope):
     """Two 3x3 streams in one convolution, mixed with weights computed from the whole image."""
-    streams = _convolution(x, 2 * filters, 3, stride, f"{scope}_conv2")
-    streams = _norm(streams, f"{scope}_norm2")
+    streams = convolution(x, 2 * filters, 3, stride, f"{scope}_conv2")
+    streams = norm(streams, f"{scope}_norm2")
     hidden = max(int(filters * ratio), _LEAST_MIXING_WIDTH)
     mixing = pool_streams(streams, f"{scope}_pool_streams")
-    mixing = _norm(_convolution(mixing, hidden, 1, 1, f"{scope}_mix1"), f"{scope}_mix_norm")
-    mixing = _convolution(mixing, 2 * filters, 1, 1, f"{scope}_mix2")
+    mixing = norm(convolution(mixing, hidden, 1, 1, f"{scope}_mix1"), f"{scope}_mix_norm")
+    mixing = convolution(mixing, 2 * filters, 1, 1, f"{scope}_mix2")
     return mix_streams(streams, mixing, f"{scope}_mix_streams")
 
 
-def _convolution(x, filters, kernel, stride, name):
+def convolution(x, filters: int, kernel: int, stride: int, name: str):
+    """A convolution without bias, with the release's initial weights and padding."""
     if stride > 1 and kernel > 1:  # "fixed" padding: independent of the image's size
         low = (kernel - 1) // 2
         pad = ((low, kernel - 1 - low),) * 2
@@ -178,7 +179,8 @@ def _convolution(x, filters, kernel, stride, name):
     )(x)
 
 
-def _norm(x, name, relu=True, gamma="ones"):
+def norm(x, name: str, relu: bool = True, gamma: str = "ones"):
+    """Synchronised batch norm with the release's settings, and a ReLU."""
     x = BatchNormalization(
         momentum=0.9, epsilon=1e-5, synchronized=True, gamma_initializer=gamma, name=name
     )(x)
@@ -187,4 +189,4 @@ def _norm(x, name, relu=True, gamma="ones"):
 
 def _last_norm(x, name):
     # gamma 0: each block starts as the identity (Goyal et al. 2017, arXiv 1706.02677).
-    return _norm(x, name, relu=False, gamma="zeros")
+    return norm(x, name, relu=False, gamma="zeros")
