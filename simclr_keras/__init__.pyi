@@ -34,6 +34,7 @@ from .networks.official_checkpoints import load_official_checkpoint as load_offi
 from .networks.projection_head import ProjectionHead as ProjectionHead
 from .networks.saved_encoder import load_encoder as load_encoder
 from .networks.saved_encoder import load_projection_head as load_projection_head
+from .objective.multi_view import multi_view_nt_xent_loss as multi_view_nt_xent_loss
 from .objective.nt_xent import NTXentLoss as NTXentLoss
 from .objective.nt_xent import decoupled_nt_xent_loss as decoupled_nt_xent_loss
 from .objective.nt_xent import nt_xent_loss as nt_xent_loss

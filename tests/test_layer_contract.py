@@ -38,6 +38,7 @@ AUGMENTER = dict(
     blur_sigma=(0.2, 1.0),
     interpolation="bicubic",
     value_range=(0.0, 2.0),
+    views=3,
 )
 CASES = {
     "head": _head("group", 8, 0),
@@ -46,7 +47,7 @@ CASES = {
         sk.SimCLRAugmenter,
         AUGMENTER,
         (2, 12, 10, 3),
-        ((2, 8, 8, 3), (2, 8, 8, 3)),
+        ((2, 8, 8, 3),) * 3,
         options={"seed": (0, 1), "first_position": 3},
         in_float32=True,
     ),

@@ -142,16 +142,16 @@ def pretraining_dataset(
         num_steps: Steps of the whole run.
         image_size: S, height and width of the resized squares in pixels. Used only for images
             of different shapes, without a cutter.
-        cutter: Cuts the crops of both views, as `views.cutting.CropCutter` does. Its `draw`
+        cutter: Cuts the crops of all V views, as `views.cutting.CropCutter` does. Its `draw`
             takes (int64 step, int64 `(N,)` positions in the global batch); its `cut` takes
             (an image as returned by `ImageSource.read`, a row of the result of `draw`) and
-            returns `(2, S, S, C)`.
+            returns `(V, S, S, C)`.
         with_labels: Yield (images, labels). Defaults to False.
         first_position: First row of the global batch to yield. Defaults to 0.
         rows: N, number of rows to yield. Defaults to all from `first_position`.
 
     Returns:
-        A finite dataset of stored images `(N, H, W, C)`, crops `(N, 2, S, S, C)`, or resized
+        A finite dataset of stored images `(N, H, W, C)`, crops `(N, V, S, S, C)`, or resized
         images, uint8 `(N, S, S, C)`; with `with_labels`, of (images, int64 `(N,)` labels).
 
     Raises:

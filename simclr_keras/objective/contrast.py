@@ -79,7 +79,7 @@ def contrast(
     own = tf.range(pairs) + (replicas.replica_id() * pairs if across_replicas else 0)
     own = tf.concat([own, own + count // 2], axis=0)  # (2n,): each row's own column
     partner = (own + count // 2) % count
-    tiles = _Tiles(2 * pairs, tile_rows)
+    tiles = Tiles(2 * pairs, tile_rows)
     partner_counts = count == 2 if decoupled else True
 
     def similarities(rows, excluded):
@@ -129,7 +129,7 @@ def contrast(
     return Contrast(*(tf.reduce_mean(tf.reshape(x, [2, -1]), axis=0) for x in (losses, hits)))
 
 
-class _Tiles:
+class Tiles:
     """Splits rows into T tiles of t rows, the last one padded with zeros."""
 
     def __init__(self, rows: tf.Tensor, most: int):

@@ -114,9 +114,12 @@ def decoupled_nt_xent_loss(
     ).losses
 
 
-def collapsed_loss(batch_size: int, decoupled: bool = False) -> float:
-    """The loss if all projections of N images are equal: ln(2N - 1), decoupled ln(2N - 2)."""
-    return math.log(2 * batch_size - 1 - decoupled)
+def collapsed_loss(batch_size: int, decoupled: bool = False, views: int = 2) -> float:
+    """The loss if all projections of N images are equal.
+
+    With two views ln(2N - 1), decoupled ln(2N - 2); with V, ln(V(N - 1) + 1) and ln(V(N - 1)).
+    """
+    return math.log(views * (batch_size - 1) + 1 - decoupled)
 
 
 @keras.saving.register_keras_serializable(package="simclr_keras")

@@ -9,24 +9,23 @@ import numpy as np
 def save_view_pairs(
     path: str | pathlib.Path,
     images: Sequence[np.ndarray],
-    view_1: np.ndarray,
-    view_2: np.ndarray,
+    *views: np.ndarray,
 ) -> pathlib.Path:
-    """Writes a PNG with a column for each image: the image above its two views.
+    """Writes a PNG with a column for each image: the image above its views.
 
     Args:
         path: The file to write; its folder is created.
         images: N images `(H, W, C)` of any size, uint8 or floating in [0, 1].
-        view_1: floating `(N, S, S, C)` in [0, 1].
-        view_2: floating `(N, S, S, C)` in [0, 1].
+        *views: The first views, the second views, ...; floating `(N, S, S, C)` in [0, 1].
 
     Returns:
         The path.
     """
     from matplotlib.figure import Figure  # not pyplot: no global state, no window
 
-    rows = {"image": images, "view 1": view_1, "view 2": view_2}
-    figure = Figure(figsize=(1.2 * len(images) + 0.6, 3.8), layout="constrained")
+    rows = {"image": images, **{f"view {i}": view for i, view in enumerate(views, start=1)}}
+    size = 1.2 * len(images) + 0.6, 1.2 * len(rows) + 0.2
+    figure = Figure(figsize=size, layout="constrained")
     axes = figure.subplots(len(rows), len(images), squeeze=False)
     for (name, pictures), line in zip(rows.items(), axes):
         for axis, picture in zip(line, pictures):

@@ -90,8 +90,9 @@ class PretrainConfig(SourcedSettings):
     )
     encoder: str = setting(
         "resnet50",
-        "keras.applications name, simclr_resnet18...200, keras_cv:<preset>, keras_hub:<preset>, "
-        "module:function of your own, or a .keras file. Default: that of `weights`, if known.",
+        "keras.applications name, simclr_resnet18...200, airbench, keras_cv:<preset>, "
+        "keras_hub:<preset>, module:function of your own, or a .keras file. Default: that of "
+        "`weights`, if known.",
         panel="Network",
     )
     weights: str | None = setting(
@@ -100,7 +101,7 @@ class PretrainConfig(SourcedSettings):
         "original release.",
     )
     width_multiplier: float = setting(
-        1.0, "Multiplies the filters of a SimCLR ResNet.", POSITIVE
+        1.0, "Multiplies the filters of a SimCLR ResNet or of airbench.", POSITIVE
     )
     small_image_stem: bool = setting(False, "SimCLR ResNet stem for images of about 32 px.")
     selective_kernel: bool = setting(False, "SimCLR v2's selective kernels and ResNet-D.")
@@ -111,6 +112,11 @@ class PretrainConfig(SourcedSettings):
     )
     image_size: int = setting(
         224, "Height and width of the views in pixels.", AT_LEAST_1, panel="Views"
+    )
+    views: int = setting(
+        2,
+        "Views of each image.",
+        Range("at least 2: the views attract each other", lambda x: x >= 2),
     )
     color_jitter_strength: float = setting(
         1.0, "Colour jitter strength, the paper's s; 0.5 for CIFAR-10.", NOT_NEGATIVE
@@ -168,7 +174,7 @@ class PretrainConfig(SourcedSettings):
     )
     weight_decay: float | None = setting(
         None,
-        "Weight decay. Default: 1e-6 for lars, 1e-4 for sgd and adamw; lamb has none.",
+        "Weight decay. Default: 1e-6 for lars, 1e-4 for sgd, adamw and muon; lamb has none.",
         NOT_NEGATIVE,
     )
     warmup_fraction: float = setting(0.1, "Share of the steps used for warm-up.", SHARE_OR_NONE)

@@ -234,7 +234,7 @@ def run_monitor(
     part = "training_images" if images is None else images.part
     circumstances = Circumstances(
         config.batch_size,
-        collapsed_loss(config.batch_size, config.loss == "decoupled"),
+        collapsed_loss(config.batch_size, config.loss == "decoupled", config.views),
         config.temperature,
         schedule.peak_learning_rate,
         schedule.warmup_steps,

@@ -197,8 +197,9 @@ def _labels_as_in(source: ImageSource, other: ImageSource) -> np.ndarray:
 
 def _views(pairs: ImageSource, config: PretrainConfig, at_once: int) -> list[np.ndarray]:
     """uint8 `(M, S, S, C)` of the first and of the second views, as in training."""
-    augmenter, count = build_augmenter(config), len(pairs)
-    one_step = dataclasses.replace(config, batch_size=count, probe=False)
+    count = len(pairs)
+    one_step = dataclasses.replace(config, batch_size=count, probe=False, views=2)
+    augmenter = build_augmenter(one_step)
     (images,) = training_batches(one_step, pairs, augmenter, 0, 1)
     # In batches of the size that a replica trains on: what is compiled for one serves both.
     views = [

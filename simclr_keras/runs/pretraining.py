@@ -47,6 +47,7 @@ def build_augmenter(config: PretrainConfig) -> SimCLRAugmenter:
         vertical_flip=config.vertical_flip,
         quarter_turns=config.quarter_turns,
         solarize_probability=config.solarize_probability,
+        views=config.views,
     )
 
 

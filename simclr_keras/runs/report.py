@@ -76,6 +76,6 @@ def report(config: ReportConfig) -> ReportResult:
     paths = save_views(directory.report, images, batch, augmenter, run.seed, run.batch_size)
     history = read_history(directory.history_file)
     if history:
-        collapsed = collapsed_loss(run.batch_size, run.loss == "decoupled")
+        collapsed = collapsed_loss(run.batch_size, run.loss == "decoupled", run.views)
         paths["curves"] = save_curves(directory.report / "curves.png", history, collapsed)
     return ReportResult(**paths)

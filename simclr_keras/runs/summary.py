@@ -18,6 +18,7 @@ from .initial_weights import InitialWeights
 
 _SLOW_DAYS = 2.0
 _FEW_STEPS = 200
+_NUMBERS = {2: "two", 3: "three", 4: "four", 5: "five", 6: "six", 7: "seven", 8: "eight"}
 _SMALLER = (
     "choose a smaller network and smaller views, such as those of `preset=small-images`: "
     "simclr_resnet18 with a `width_multiplier` of 0.25 at 32 pixels"
@@ -58,9 +59,9 @@ def start_summary(
         f"{_million(model.projection_head)}",
         "Weights": "" if first_step else _weights(config, model, initial),
         "Views": _views(config),
-        "Batch": f"{config.batch_size} images: {2 * config.batch_size - 2} negatives for each "
-        f"view; a collapsed encoder has a loss of "
-        f"{collapsed_loss(config.batch_size, config.loss == 'decoupled'):.3f}",
+        "Batch": f"{config.batch_size} images: {config.views * (config.batch_size - 1)} negatives "
+        f"for each view; a collapsed encoder has a loss of "
+        f"{collapsed_loss(config.batch_size, config.loss == 'decoupled', config.views):.3f}",
         "Length": _length(config, steps_per_epoch, total_steps, first_step),
         "Optimizer": f"{config.optimizer}, peak learning rate {schedule.peak_learning_rate:.4g} "
         f"({_origin_of_rate(config)}), warm-up {config.warmup_fraction:.0%}",
@@ -119,7 +120,8 @@ def _views(config: PretrainConfig) -> str:
         f"solarize {config.solarize_probability:.0%}": config.solarize_probability,
     }
     parts = [text for text, is_used in operations.items() if is_used]
-    return f"two of {config.image_size} x {config.image_size} pixels: {', '.join(parts)}"
+    number = _NUMBERS.get(config.views, str(config.views))
+    return f"{number} of {config.image_size} x {config.image_size} pixels: {', '.join(parts)}"
 
 
 def _length(
@@ -165,7 +167,7 @@ def _memory(config: PretrainConfig, model: SimCLR) -> str:
     state = sum(int(np.prod(v.shape)) for v in optimizer_variables(model.optimizer))
     numbers = 2 * weights + state  # with gradients
     replicas = model.distribute_strategy.num_replicas_in_sync
-    images = 2 * (config.micro_batch_size or config.batch_size) // replicas
+    images = config.views * (config.micro_batch_size or config.batch_size) // replicas
     activations = activation_memory(model.encoder, config.image_size, images)
     return (
         f"{numbers * 4 / 2**20:,.0f} MB for weights, gradients and optimizer, about "

@@ -1,7 +1,7 @@
 """The gradient of a large batch from micro-batches: two passes, loss over all projections.
 
 This replica's n images form M micro-batches of m images. As in GradCache (Gao et al. 2021,
-https://arxiv.org/abs/2101.06983), the loss L depends on the network only through the 2N
+https://arxiv.org/abs/2101.06983), the loss L depends on the network only through the VN
 projections z, so dL/dw = sum over micro-batches of (dL/dz) dz/dw. The first pass computes all z
 and keeps no activations. dL/dz is then computed for the whole batch. The second pass recomputes
 each micro-batch's z, now with activations, and backpropagates dL/dz through them.
@@ -18,6 +18,7 @@ from .step import (
     forward,
     global_logs,
     labelled_views,
+    number_of_views,
     penalty_of,
     probe_share,
 )
@@ -62,7 +63,7 @@ def micro_batch_gradients(model, images, labels) -> tuple[list, dict[str, Logged
     image_blocks, label_blocks = (
         None if rows is None else _blocks(rows, number, size) for rows in (images, labels)
     )
-    width = _projection_dim(model)
+    width, views = _projection_dim(model), number_of_views(model)  # K, V
 
     def forward_of(index):
         first = tf.cast(replicas.replica_id() * count + index * size, tf.int64)
@@ -81,20 +82,20 @@ def micro_batch_gradients(model, images, labels) -> tuple[list, dict[str, Logged
         restore()
         return (_set_row(projections, index, tf.cast(z, tf.float32)),)
 
-    buffer = tf.zeros(tf.stack([number, 2 * size, width]))
+    buffer = tf.zeros(tf.stack([number, views * size, width]))
     (projections,) = _for_each(number, project, (buffer,), unroll)
     _check_draws()
-    halves = [_rows(half) for half in tf.split(projections, 2, axis=1)]  # (n, K) each
+    by_view = [_rows(z) for z in tf.split(projections, views, axis=1)]  # (n, K) each
     with tf.GradientTape() as tape:
-        tape.watch(halves)
-        pairs = contrast_pairs(model.contrastive_loss, model.temperature, *halves)
+        tape.watch(by_view)
+        pairs = contrast_pairs(model.contrastive_loss, model.temperature, by_view)
         loss = tf.reduce_sum(pairs.losses) / total
-    towards = tape.gradient(loss, halves, unconnected_gradients="zero")
-    towards = tf.concat([_blocks(half, number, size) for half in towards], axis=1)
+    towards = tape.gradient(loss, by_view, unconnected_gradients="zero")
+    towards = tf.concat([_blocks(z, number, size) for z in towards], axis=1)
     # Dropout and similar layers repeat their draws from the restored seeds.
     for state, value in zip(seeds, seeds_before):
         state.assign(value)
-    labelled = None if model.probe is None else labelled_views(labels)
+    labelled = None if model.probe is None else labelled_views(labels, views)
     parts = tf.cast(number, tf.float32)
 
     def send_back(index, gradients, moved, *sums):

@@ -22,7 +22,7 @@ from ..objective import replicas
 from .batches import checked_batches, images_and_labels
 from .micro_batches import micro_batch_gradients
 from .parts import augmenter_of, channels_of, encoder_of, features_shape, loss_of
-from .step import contrast_batch, whole_batch_gradients
+from .step import check_two_views, contrast_batch, number_of_views, whole_batch_gradients
 from .step_model import StepModel
 
 # Validation has a step of its own, so that its views are the same at every evaluation. They
@@ -144,6 +144,7 @@ class SimCLR(StepModel):
         self.projection_head = ProjectionHead() if projection_head is None else projection_head
         self.temperature = temperature
         self.contrastive_loss = loss_of(loss, temperature)
+        check_two_views(self.contrastive_loss, number_of_views(self))
         self.probe = probe
         self._shape_in_fit = tf.TensorShape(None)
         output_shape = features_shape(self.encoder, self.image_size)

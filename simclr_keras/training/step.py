@@ -3,7 +3,7 @@
 This replica has n images and the global batch N. Every function is called in replica context.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import keras
@@ -13,6 +13,7 @@ from ..data.images import UNIT_RANGE, to_unit_range
 from ..keras_versions import scaled
 from ..objective import replicas
 from ..objective.contrast import Contrast, contrast
+from ..objective.multi_view import contrast_views
 from ..objective.nt_xent import NTXentLoss
 
 
@@ -62,17 +63,17 @@ def contrast_batch(model, images, labels, step, training: bool, seen=0):
     count = replicas.check_even(tf.shape(images)[0])  # n
     first_position = seen + tf.cast(replicas.replica_id() * count, tf.int64)
     features, projections = forward(model, images, first_position, step, training)
+    views = number_of_views(model)  # V
     total = tf.cast(count * replicas.number_of_replicas(), tf.float32)  # N
-    pairs = contrast_pairs(
-        model.contrastive_loss, model.temperature, projections[:count], projections[count:]
-    )
+    by_view = [projections[view * count : (view + 1) * count] for view in range(views)]
+    pairs = contrast_pairs(model.contrastive_loss, model.temperature, by_view)
     sums = Sums(penalty_of(model))
     # Gradients are summed over replicas, so each replica adds only its share of the penalty.
     to_minimise = tf.reduce_sum(pairs.losses) / total
     to_minimise += sums.penalty / replicas.number_of_replicas()
     labelled = None
     if model.probe is not None:
-        labelled = labelled_views(labels)
+        labelled = labelled_views(labels, views)
         share, hits = probe_share(model.probe, features, labels, labelled, training)
         sums = sums._replace(probe_loss=share, probe_hits=hits)
         to_minimise += share
@@ -80,14 +81,24 @@ def contrast_batch(model, images, labels, step, training: bool, seen=0):
 
 
 def forward(model, images, first_position, step, training: bool):
-    """Features `(2n, D)` and projections `(2n, K)` of both views, in one forward pass."""
+    """Features `(Vn, D)` and projections `(Vn, K)` of all views, in one forward pass."""
     # One tensor: Keras 3 refuses an argument that mixes numbers and tensors.
     seed = tf.stack([tf.cast(part, tf.int64) for part in (model.seed, step)])
     if getattr(model.augmenter, "value_range", UNIT_RANGE) != model.value_range:
         images = to_unit_range(images, model.value_range)
     views = model.augmenter(images, seed=seed, first_position=first_position)
+    if len(views) != number_of_views(model):
+        raise ValueError(
+            "An augmenter that makes more than two views must have their number as its attribute "
+            f"`views`. Received: {len(views)} views, augmenter.views={number_of_views(model)}"
+        )
     features = model.encoder(tf.concat(views, axis=0), training=training)
     return features, model.projection_head(features, training=training)
+
+
+def number_of_views(model) -> int:
+    """V, the views that the augmenter makes of each image."""
+    return getattr(model.augmenter, "views", 2)
 
 
 def penalty_of(model) -> tf.Tensor:
@@ -98,38 +109,48 @@ def penalty_of(model) -> tf.Tensor:
 def contrast_pairs(
     loss: Callable | None,
     temperature: float,
-    projections_1: tf.Tensor,
-    projections_2: tf.Tensor,
+    projections: Sequence[tf.Tensor],
 ) -> Contrast:
-    """Losses and accuracy of this replica's pairs, among the candidates of all replicas.
+    """Losses and accuracy of this replica's images, among the candidates of all replicas.
 
     Args:
         loss: An `NTXentLoss`, another Keras loss, or a function of all projections that returns
             one value per pair. `None` means NT-Xent with `temperature`.
         temperature: Temperature of NT-Xent if `loss` is `None`, and of the accuracy.
-        projections_1: `(n, K)`.
-        projections_2: `(n, K)`.
+        projections: V tensors `(n, K)`, one for each view; two for other losses than NT-Xent.
     """
     loss = loss or NTXentLoss(temperature)
     decoupled = False
     if isinstance(loss, NTXentLoss):
         temperature, decoupled = loss.temperature, loss.decoupled
-    pairs = contrast(projections_1, projections_2, temperature, decoupled, across_replicas=True)
+    if len(projections) == 2:
+        first, second = projections
+        pairs = contrast(first, second, temperature, decoupled, across_replicas=True)
+    else:
+        pairs = contrast_views(projections, temperature, decoupled, across_replicas=True)
     if isinstance(loss, NTXentLoss):
         return pairs
+    check_two_views(loss, len(projections))
     # `call` of a Keras loss returns one value per pair, not their mean.
     values = loss.call if isinstance(loss, keras.losses.Loss) else loss
-    losses = values(
-        *(replicas.gather(tf.cast(z, tf.float32)) for z in (projections_1, projections_2))
-    )
+    losses = values(*(replicas.gather(tf.cast(z, tf.float32)) for z in projections))
     if losses.shape.rank != 1:
         raise ValueError(
             f"`loss` must return one value per pair, shape (N,). Received: shape {losses.shape}"
         )
-    return Contrast(replicas.local_rows(losses, tf.shape(projections_1)[0]), pairs.accuracy)
+    return Contrast(replicas.local_rows(losses, tf.shape(projections[0])[0]), pairs.accuracy)
 
 
-def labelled_views(labels) -> tf.Tensor:
+def check_two_views(loss: Callable | None, views: int) -> None:
+    """Raises a `ValueError` if a loss of two batches of projections is to compare more views."""
+    if views != 2 and not (loss is None or isinstance(loss, NTXentLoss)):
+        raise ValueError(
+            "Only 'nt-xent' and 'decoupled' compare more than two views; other losses take two "
+            f"batches of projections. Received: loss={loss!r} with {views} views"
+        )
+
+
+def labelled_views(labels, views: int) -> tf.Tensor:
     """Number of views of the global batch that a probe learns from.
 
     Raises:
@@ -140,17 +161,18 @@ def labelled_views(labels) -> tf.Tensor:
             "The model has a probe, so every batch must be (images, labels), with label "
             "-1 where there is none. Received: images only."
         )
-    return 2.0 * replicas.global_sum(tf.reduce_sum(tf.cast(labels >= 0, tf.float32)))
+    return views * replicas.global_sum(tf.reduce_sum(tf.cast(labels >= 0, tf.float32)))
 
 
 def probe_share(probe, features, labels, labelled, training: bool):
-    """These rows' share of the probe's loss, and its correct predictions, over both views.
+    """These rows' share of the probe's loss, and its correct predictions, over all views.
 
     No gradient reaches the features.
     """
     features = tf.stop_gradient(tf.cast(features, tf.float32))
-    logits = tf.cast(probe(features, training=training), tf.float32)  # (2n, C)
-    labels = tf.tile(tf.cast(tf.reshape(labels, [-1]), tf.int32), [2])
+    logits = tf.cast(probe(features, training=training), tf.float32)  # (Vn, C)
+    labels = tf.cast(tf.reshape(labels, [-1]), tf.int32)
+    labels = tf.tile(labels, tf.shape(logits)[:1] // tf.shape(labels))
     known = tf.cast(labels >= 0, tf.float32)
     losses = tf.nn.sparse_softmax_cross_entropy_with_logits(tf.maximum(labels, 0), logits)
     hits = tf.cast(tf.argmax(logits, axis=1, output_type=tf.int32) == labels, tf.float32)

@@ -18,7 +18,7 @@ Seed: typing.TypeAlias = "tuple | list | tf.Tensor | None"
 
 @keras.saving.register_keras_serializable(package="simclr_keras")
 class SimCLRAugmenter(keras.layers.Layer):
-    """Two random views of each image: crop, flip, colour jitter, grayscale, blur.
+    """Two or more random views of each image: crop, flip, colour jitter, grayscale, blur.
 
     More for other images than photos: `vertical_flip`, `quarter_turns`, `solarize_probability`.
 
@@ -67,20 +67,21 @@ class SimCLRAugmenter(keras.layers.Layer):
         solarize_probability: Share of views, of both alike, whose values from 0.5 up are
             inverted, after the blur. BYOL (arXiv 2006.07733, Table 6) has 0 for one view and
             0.2 for the other.
+        views: V, how many views of each image to make. The first two are the same whatever it is.
 
     Call arguments:
         images: `(N, H, W, C)` or one image `(H, W, C)`; uint8 in 0-255 or floating in
             `value_range`.
-            `(N, 2, S, S, C)` holds two crops per image, already cut.
+            `(N, V, S, S, C)` holds the crops of each image, already cut.
         seed: (run seed, step): two integers, scalar tensors, a mix, or a `(2,)` tensor.
             Without it, every call draws new views.
         first_position: Position of `images[0]` in the global batch. Defaults to 0.
 
     Returns:
-        `(view_1, view_2)`, each float32 `(N, image_size, image_size, C)` in [0, 1].
+        `(view_1, view_2, ...)`, each float32 `(N, image_size, image_size, C)` in [0, 1].
 
     Raises:
-        ValueError: If a size, strength, probability or area is outside its range.
+        ValueError: If a number of views, size, strength, probability or area is outside its range.
 
     Example:
         >>> import numpy as np
@@ -117,6 +118,7 @@ class SimCLRAugmenter(keras.layers.Layer):
         vertical_flip: bool = False,
         quarter_turns: bool = False,
         solarize_probability: float = 0.0,
+        views: int = 2,
         **kwargs,
     ):
         # float32 under any dtype policy: float16 would quantise colours and crop coordinates.
@@ -140,6 +142,7 @@ class SimCLRAugmenter(keras.layers.Layer):
         self.vertical_flip = vertical_flip
         self.quarter_turns = quarter_turns
         self.solarize_probability = solarize_probability
+        self.views = views
         self._check_arguments()
         self.policy = ViewPolicy(
             image_size=image_size,
@@ -167,6 +170,7 @@ class SimCLRAugmenter(keras.layers.Layer):
                 )
 
         check(self.image_size >= 1, "image_size", "at least 1 pixel")
+        check(self.views >= 2, "views", "at least 2")
         check(self.color_jitter_strength >= 0, "color_jitter_strength", "0 or more")
         area, aspect, sigma = self.crop_area, self.crop_aspect, self.blur_sigma
         order = "(minimum, maximum) with 0 < minimum <= maximum"
@@ -202,15 +206,14 @@ class SimCLRAugmenter(keras.layers.Layer):
         first_position = tf.cast(first_position, tf.int64)
         return super().__call__(images, seed=seed, first_position=first_position, **options)
 
-    def compute_output_shape(self, input_shape: tuple) -> tuple[tuple, tuple]:
+    def compute_output_shape(self, input_shape: tuple) -> tuple[tuple, ...]:
         images = () if len(input_shape) == 3 else tuple(input_shape[:1])
-        view = (*images, self.image_size, self.image_size, input_shape[-1])
-        return view, view
+        return ((*images, self.image_size, self.image_size, input_shape[-1]),) * self.views
 
     def call(
         self, images: tf.Tensor, seed: Seed = None, first_position: int | tf.Tensor = 0
     ) -> tuple[tf.Tensor, ...]:
-        return self._views(images, seed, first_position, 2)
+        return self._views(images, seed, first_position, self.views)
 
     def one_view(
         self, images: tf.Tensor, seed: Seed = None, first_position: int | tf.Tensor = 0
@@ -232,6 +235,11 @@ class SimCLRAugmenter(keras.layers.Layer):
         if images.shape.rank == 3:
             views = self._views(images[None], seed, first_position, count)
             return tuple(tf.squeeze(view, 0) for view in views)
+        if images.shape.rank == 5 and (images.shape[1] or count) < count:
+            raise ValueError(
+                f"The images must have a crop for each of {count} views. Received: "
+                f"images.shape={images.shape}"
+            )
         self._warn_about_channels(images.shape[-1])
         if images.dtype != tf.uint8:
             images = to_unit_range(images, self.value_range)
@@ -247,7 +255,7 @@ class SimCLRAugmenter(keras.layers.Layer):
     def draw(
         self, seed: Seed, positions: tf.Tensor, height: tf.Tensor, width: tf.Tensor
     ) -> tuple[ViewParameters, ...]:
-        """Draws the parameters of both views of each image.
+        """Draws the parameters of all views of each image.
 
         Args:
             seed: (run seed, step), as when the layer is called.
@@ -256,9 +264,10 @@ class SimCLRAugmenter(keras.layers.Layer):
             width: Image width in pixels.
 
         Returns:
-            `ViewParameters` of `view_1` and of `view_2`, N rows each.
+            `ViewParameters` of each view, N rows each.
         """
-        return pipeline_of(self.policy).draw(_as_seed(seed), positions, (height, width))
+        pipeline = pipeline_of(self.policy)
+        return pipeline.draw(_as_seed(seed), positions, (height, width), self.views)
 
     def _with_extra_layers(self, view: tf.Tensor) -> tf.Tensor:
         for layer in self.extra_layers:
@@ -295,6 +304,7 @@ class SimCLRAugmenter(keras.layers.Layer):
             vertical_flip=self.vertical_flip,
             quarter_turns=self.quarter_turns,
             solarize_probability=self.solarize_probability,
+            views=self.views,
             extra_layers=[
                 keras.saving.serialize_keras_object(layer) for layer in self.extra_layers
             ],

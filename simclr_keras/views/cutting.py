@@ -21,7 +21,7 @@ _KERNELS = {"bilinear": "triangle", "bicubic": "keyscubic"}
 
 
 class CropCutter:
-    """Cuts the crops of one or both views from each image of a pretraining dataset.
+    """Cuts the crops of all views from each image of a pretraining dataset.
 
     They are the crops that the augmenter would cut on the device for the same (seed, step,
     position). Called on the batch of crops, the augmenter continues with flip, colour and blur.
@@ -32,7 +32,7 @@ class CropCutter:
         reduced_scales: Decode a JPEG at 1/2, 1/4 or 1/8 scale if all crops are then still at
             least as large as the views. Choosing the scale costs a millisecond per image, which
             images less than twice as large as the views never recover. Defaults to True.
-        views: V, 2 or 1 (for `SimCLRAugmenter.one_view`). Defaults to 2.
+        views: V; 1 for `SimCLRAugmenter.one_view`. Defaults to the augmenter's.
 
     Example:
         >>> import simclr_keras as sk
@@ -53,16 +53,20 @@ class CropCutter:
         augmenter: SimCLRAugmenter,
         seed: int,
         reduced_scales: bool = True,
-        views: int = 2,
+        views: int | None = None,
     ):
         self._policy = augmenter.policy
         self._seed = seed
         self._reduced_scales = reduced_scales
-        self._views = range(views)
+        self._views = range(views or augmenter.views)
 
     @classmethod
     def suited_to(
-        cls, source: ImageSource, augmenter: SimCLRAugmenter, seed: int, views: int = 2
+        cls,
+        source: ImageSource,
+        augmenter: SimCLRAugmenter,
+        seed: int,
+        views: int | None = None,
     ) -> "CropCutter":
         """A cutter with `reduced_scales` if JPEGs are typically at least twice as large as views."""
         is_large = (source.typical_side() or 0) >= 2 * augmenter.policy.image_size

@@ -57,13 +57,13 @@ class ViewPipeline:
         sides: tuple[tf.Tensor, tf.Tensor] | None,
         views: int = 2,
     ) -> tuple[ViewParameters, ...]:
-        """Draws the parameters of `view_1` and `view_2`, or of `view_1` alone.
+        """Draws the parameters of the first views.
 
         Args:
             seed: int64 `(2,)`: run seed and step.
             positions: int64 `(N,)`: positions in the global batch.
             sides: Height and width of the images in pixels; `None` if already cropped.
-            views: 2 or 1.
+            views: How many.
         """
         if sides is not None:  # as tensors: each new Python number would trace a new graph
             sides = tuple(tf.convert_to_tensor(side, tf.int32) for side in sides)

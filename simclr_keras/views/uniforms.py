@@ -59,7 +59,7 @@ def uniforms(
     Args:
         seed: int64 `(2,)`: the run seed, any integer, and the step, taken modulo 2**32.
         positions: int64 `(N,)`, the images' positions in the global batch.
-        view: 0 or 1.
+        view: From 0 to 65,535.
         count: How many numbers an image needs.
         first: Index, even, of the first among the 131,072 numbers of a view. Defaults to 0.
 

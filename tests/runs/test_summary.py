@@ -66,6 +66,15 @@ def test_the_summary_follows_the_settings(caplog, tmp_path):
     assert rows["Memory"].endswith(" MB for activations")
 
 
+def test_more_views_have_more_negatives(caplog, tmp_path):
+    rows = _summary(caplog, tmp_path / "run", views=4, loss="decoupled")
+    assert rows["Views"].startswith("four of 8 x 8 pixels: ")
+    # 4 * 31 = 124; ln(124) = 4.820
+    assert rows["Batch"] == (
+        "32 images: 124 negatives for each view; a collapsed encoder has a loss of 4.820"
+    )
+
+
 @pytest.mark.parametrize(
     "gpus, days, told", [([], 11, True), ([], 1, False), (["gpu"], 11, False)]
 )

@@ -103,6 +103,20 @@ def test_other_losses(rng, loss):
         np.testing.assert_allclose(a, b, atol=1e-5)
 
 
+@pytest.mark.parametrize("compile_arguments", [{}, {"run_eagerly": True}], ids=str)
+def test_several_views(rng, compile_arguments):
+    images, labels = _data(rng, 12)
+    options = {"augmenter": SimCLRAugmenter(16, blur=False, views=3)}
+    whole = _model(_encoder(), None, **options)
+    start = _networks(whole)
+    expected_logs, expected = _step(whole, images, labels)
+    model = _model(_encoder(), 4, compile_arguments=compile_arguments, **options)
+    logs, weights = _step(model, images, labels, start)
+    for a, b in zip(expected, weights):
+        np.testing.assert_allclose(a, b, atol=1e-5)
+    assert logs == pytest.approx(expected_logs, abs=1e-5)
+
+
 @pytest.mark.parametrize("compile_arguments", [{}, {"jit_compile": True}], ids=str)
 def test_moving_averages_move_once_by_the_mean_of_the_micro_batches(rng, compile_arguments):
     norm = keras.layers.BatchNormalization(momentum=0.9)
@@ -172,7 +186,7 @@ class _Drawn(SimCLRAugmenter):
     views = None
 
     def call(self, images, seed=None, first_position=0):
-        return self.views
+        return self.drawn
 
 
 @pytest.mark.parametrize("compile_arguments", [{}, {"run_eagerly": True}, COMPILED], ids=str)
@@ -186,7 +200,7 @@ def test_both_passes_see_the_same_views_of_extra_layers(rng, layer, compile_argu
         draw = tf.function(draw, jit_compile=True)
     blocks = [draw(images[i : i + 4], seed=(0, 0), first_position=i) for i in range(0, 16, 4)]
     drawn = _Drawn(16)
-    drawn.views = tuple(np.concatenate(views) for views in zip(*blocks))
+    drawn.drawn = tuple(np.concatenate(views) for views in zip(*blocks))
     whole = _model(_encoder(), None, augmenter=drawn, compile_arguments={"run_eagerly": True})
     start = _networks(whole)
     _, expected = _step(whole, images, labels)

@@ -22,7 +22,7 @@ made = {
     "clipped": lambda: keras.optimizers.SGD(0.1, momentum=0.9, global_clipnorm=0.02),
 }
 
-def build(optimizer):
+def build(optimizer, what):
     keras.utils.set_random_seed(0)
     inputs = keras.Input((16, 16, 3))
     x = keras.layers.Conv2D(8, 3, strides=2, use_bias=False, kernel_regularizer="l2")(inputs)
@@ -31,6 +31,8 @@ def build(optimizer):
     encoder = keras.Model(inputs, keras.layers.GlobalAveragePooling2D()(x))
     # One optimizer is enough to see whether replicas draw what one draws.
     augmenter = sk.SimCLRAugmenter(16) if optimizer == "sgd" else Mirrored(16)
+    if what == "views":
+        augmenter = sk.SimCLRAugmenter(16, views=3)
     model = sk.SimCLR(encoder, sk.ProjectionHead(8), augmenter, probe=keras.layers.Dense(2))
     model.compile(optimizer=made[optimizer]())
     return model
@@ -44,7 +46,7 @@ def train(replicas, optimizer, what):
         images, labels = images[:7], labels[:7]
     dataset = tf.data.Dataset.from_tensor_slices((images, labels)).batch(8)
     with strategies[replicas].scope():
-        model = build(optimizer)
+        model = build(optimizer, what)
     try:
         logs = model.fit(dataset, epochs=1, verbose=0).history
     except Exception as error:
@@ -61,6 +63,7 @@ print(json.dumps([train(*case) for case in json.loads(sys.argv[1])]))
 
 # (replicas, optimizer, what)
 COMPARED = [(n, optimizer, "plain") for optimizer in ("sgd", "lars", "clipped") for n in (1, 2)]
+COMPARED += [(n, "sgd", "views") for n in (1, 2)]
 DISTURBED = [(2, "lars", "changed"), (2, "lars", "uneven")]
 
 
@@ -72,9 +75,12 @@ def trained():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("optimizer", ["sgd", "lars", "clipped"])
-def test_two_replicas_train_as_one(trained, optimizer):
-    one, two = (trained[n, optimizer, "plain"] for n in (1, 2))
+@pytest.mark.parametrize(
+    "optimizer, what",
+    [("sgd", "plain"), ("sgd", "views"), ("lars", "plain"), ("clipped", "plain")],
+)
+def test_two_replicas_train_as_one(trained, optimizer, what):
+    one, two = (trained[n, optimizer, what] for n in (1, 2))
     assert len(one["weights"]) == len(two["weights"]) > 8
     for a, b in zip(one["weights"], two["weights"]):
         np.testing.assert_allclose(a, b, atol=1e-5)

@@ -16,6 +16,7 @@ from simclr_keras import (
     WarmupCosine,
     decoupled_nt_xent_loss,
 )
+from simclr_keras.objective.multi_view import contrast_views
 from simclr_keras.objective.nt_xent import nt_xent_loss
 
 # Random crops and flips alone, which take a third of the time to compile.
@@ -54,6 +55,47 @@ def test_logged_loss_is_the_papers_on_the_models_own_projections(rng, tiny_encod
     assert float(logs["loss"]) == pytest.approx(expected, rel=1e-4)
     accuracy = reference.contrastive_accuracy(z[:8], z[8:])
     assert float(logs["contrastive_accuracy"]) == pytest.approx(accuracy, abs=1e-6)
+
+
+@pytest.mark.parametrize("compile_arguments", [{}, {"run_eagerly": True}], ids=str)
+@pytest.mark.parametrize("loss", ["nt-xent", "decoupled"])
+def test_several_views_of_each_image(rng, tiny_encoder, loss, compile_arguments):
+    augmenter = SimCLRAugmenter(16, views=3, **CROPS)
+    probe = keras.layers.Dense(2)
+    options = dict(temperature=0.3, seed=4, loss=loss, probe=probe)
+    model = _model(
+        tiny_encoder, augmenter=augmenter, compile_arguments=compile_arguments, **options
+    )
+    images, labels = _images(rng), np.arange(8) % 3 - 1
+    views = augmenter(images, seed=(4, 0))
+    assert len(views) == 3
+    features = model.encoder(tf.concat(views, 0), training=True)
+    z = tf.split(model.projection_head(features, training=True), 3)
+    expected = contrast_views(z, 0.3, decoupled=loss == "decoupled")
+    logits = model.probe(features).numpy()
+    known = np.tile(labels, 3) >= 0
+    hits = (logits.argmax(axis=1) == np.tile(labels, 3))[known].mean()
+    logs = model.train_on_batch(images, labels, return_dict=True)
+    assert float(logs["loss"]) == pytest.approx(np.mean(expected.losses), rel=1e-4)
+    accuracy = float(np.mean(expected.accuracy))
+    assert float(logs["contrastive_accuracy"]) == pytest.approx(accuracy, abs=1e-6)
+    assert float(logs["probe_accuracy"]) == pytest.approx(hits, abs=1e-6)
+
+
+def test_more_than_two_views_need_a_loss_that_compares_them(tiny_encoder):
+    augmenter = SimCLRAugmenter(16, views=3)
+    with pytest.raises(ValueError, match="other losses take two batches .* with 3 views"):
+        _model(tiny_encoder, augmenter=augmenter, loss=lambda a, b: a)
+
+
+def test_an_augmenter_of_more_views_says_so(rng, tiny_encoder):
+    class Three(keras.layers.Layer):
+        def call(self, images, seed=None, first_position=0):
+            return (tf.cast(images, tf.float32) / 255.0,) * 3
+
+    model = _model(tiny_encoder, augmenter=Three())
+    with pytest.raises(ValueError, match="as its attribute `views`. Received: 3 views"):
+        model.train_on_batch(_images(rng))
 
 
 def test_batch_norm_sees_both_views_at_once(rng, tiny_encoder):

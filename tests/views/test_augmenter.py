@@ -313,3 +313,19 @@ def test_arguments_are_checked(name, value):
 def test_floats_in_0_to_255_are_refused(rng):
     with pytest.raises(ValueError, match="image_dataset_from_directory"):
         SimCLRAugmenter(16)(_images(rng).astype("float32"))
+
+
+def test_more_views_begin_with_the_same_two(rng, run_mode):
+    images = _images(rng)
+    two, five = (SimCLRAugmenter(16, views=views) for views in (2, 5))
+    views = run_mode(lambda x: five(x, seed=(5, 7)))(images)
+    assert len(views) == 5
+    for a, b in zip(views, two(images, seed=(5, 7))):
+        np.testing.assert_allclose(a, b, atol=1e-5)
+    for i, view in enumerate(views):
+        for other in views[i + 1 :]:
+            assert np.abs(view - other).max() > 0.1
+    shapes = five.compute_output_shape((4, 24, 24, 3))
+    assert shapes == ((4, 16, 16, 3),) * 5
+    drawn = five.draw((5, 7), tf.range(4, dtype=tf.int64), 24, 24)
+    assert len(drawn) == 5 and np.ptp([float(p.boxes[0, 0]) for p in drawn]) > 0

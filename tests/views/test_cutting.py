@@ -37,6 +37,18 @@ def test_the_same_crops_as_on_the_device(rng, side, interpolation):
         np.testing.assert_allclose(a, b, atol=0.51 / 255 + 1e-4)
 
 
+def test_as_many_crops_as_views(rng):
+    images = rng.integers(0, 256, (3, 30, 30, 3), "uint8")
+    augmenter = SimCLRAugmenter(16, views=4, **PLAIN)
+    cutter = CropCutter(augmenter, seed=4)
+    cut = tf.stack([_cut(cutter, tf.constant(x), position=p) for p, x in enumerate(images)])
+    assert cut.shape == (3, 4, 16, 16, 3)
+    for a, b in zip(augmenter(cut, seed=(4, 9)), augmenter(images, seed=(4, 9)), strict=True):
+        np.testing.assert_allclose(a, b, atol=0.51 / 255 + 1e-4)
+    with pytest.raises(ValueError, match="a crop for each of 4 views"):
+        augmenter(cut[:, :3], seed=(4, 9))
+
+
 def test_one_view_is_the_first_of_two(rng):
     images = rng.integers(0, 256, (3, 30, 30, 3), "uint8")
     augmenter = SimCLRAugmenter(16)
