@@ -63,6 +63,7 @@ def setting(
 # Choices shared with functions that import TensorFlow; settings must not import it.
 Normalization = typing.Literal["batch", "group", "frozen"]
 MixedPrecision = typing.Literal["none", "float16", "bfloat16"]
+MixedPrecisionOrAuto = typing.Literal["none", "auto", "float16", "bfloat16"]
 WeightsDtype = typing.Literal["float32", "float16", "bfloat16"]
 
 

@@ -16,7 +16,7 @@ from ..settings import (
     SEED,
     SHARE,
     SHARE_OR_NONE,
-    MixedPrecision,
+    MixedPrecisionOrAuto,
     Normalization,
     Range,
     Settings,
@@ -183,7 +183,9 @@ class PretrainConfig(SourcedSettings):
     )
     temperature: float = setting(0.1, "Temperature of the loss.", POSITIVE)
     probe: bool = setting(False, "Monitor a linear probe trained on the data's labels.")
-    mixed_precision: MixedPrecision = setting("none", "Mixed-precision dtype of the networks.")
+    mixed_precision: MixedPrecisionOrAuto = setting(
+        "none", "Mixed-precision dtype of the networks; auto: what is fastest on the device."
+    )
     seed: int = setting(
         0, "Determines the data order, all views and the initial weights.", SEED, panel="Run"
     )

@@ -4,6 +4,7 @@ import dataclasses
 import json
 import os
 import pathlib
+import typing
 
 import keras
 
@@ -102,8 +103,7 @@ class RunDirectory:
         config: PretrainConfig,
         image_sizes: dict[str, int] | None = None,
         held_out: ImageSource | None = None,
-        total_steps: int | None = None,
-        interval: int | None = None,
+        **chosen: int | str | None,
     ) -> None:
         """Checks the settings as `check` does and writes them, if the run is new.
 
@@ -113,8 +113,8 @@ class RunDirectory:
             config: The settings.
             image_sizes: Of images in files, the size of each; see `run_images.image_sizes`.
             held_out: The images that pretraining must not see.
-            total_steps: The run's length; see `run_length`.
-            interval: Steps between its checkpoints.
+            **chosen: What the run chose, to be kept: `total_steps`, its length (see `run_length`);
+                `interval`, steps between its checkpoints; `precision`, if it is automatic.
         """
         self.check(config)
         is_new = not self.is_begun
@@ -122,8 +122,7 @@ class RunDirectory:
             write_held_out(self.held_out_file, held_out)
         elif is_new:
             self.held_out_file.unlink(missing_ok=True)
-        lengths = {"total_steps": total_steps, "interval": interval}
-        new = {**dataclasses.asdict(config), **lengths}
+        new = {**dataclasses.asdict(config), **chosen}
         settings = new if is_new else self._read()
         folder = os.path.realpath(os.path.expanduser(config.dataset))
         place = {"dataset_folder": folder} if is_folder(config.dataset) else {}
@@ -142,9 +141,9 @@ class RunDirectory:
         kept = self._read().get("total_steps")  # an earlier version did not keep it
         return kept or self.read_config().total_steps(steps_per_epoch)
 
-    def read_interval(self) -> int | None:
-        """Steps between checkpoints; `None` if there is no run, or an earlier version began it."""
-        return self._read().get("interval") if self.is_begun else None
+    def read_chosen(self, name: str) -> typing.Any:
+        """What the run chose when it began; `None` if there is no run, or it did not choose."""
+        return self._read().get(name) if self.is_begun else None
 
     def keep_length(self, total_steps: int) -> None:
         """Writes down a length that a budget has changed."""

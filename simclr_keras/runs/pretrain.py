@@ -4,16 +4,20 @@ import dataclasses
 import functools
 import logging
 import tempfile
+import typing
+from collections.abc import Callable
 
 import keras
 
 from ..data.datasets import check_batch
 from ..distribution.strategy import check_divides, choose_strategy, is_chief
 from ..distribution.workers import check_agreement, largest_of_workers, leave_together
+from ..networks.choose_precision import choose_precision
 from ..networks.precision import precision
 from ..progress import progress_shown
 from ..result import Result
 from ..seeds import seed_of_32_bits
+from ..settings import MixedPrecision, choices_of
 from ..training.budget import Budget, KeepToBudget
 from ..training.callbacks import (
     RunHistory,
@@ -133,15 +137,15 @@ def pretrain(config: PretrainConfig) -> PretrainResult:
             config.run_dir, total_steps, total_steps, None, **first_and_last(measurements)
         )
     check_divides(config.batch_size, strategy, config.micro_batch_size)
+    largest = largest_of_workers(strategy)
+    computed_in = _precision_of(config, directory, largest)
     keras.utils.set_random_seed(seed_of_32_bits(config.seed))
-    initial = None
-    if not Checkpoints.exist(
-        directory.checkpoints
-    ):  # a run that goes on has weights of its own
+    initial = None  # a run that goes on has weights of its own
+    if not Checkpoints.exist(directory.checkpoints):
         initial = load_initial_weights(config.weights)
     with (
         budget.repeated_at_the_end(),
-        precision(config.mixed_precision),
+        precision(computed_in),
         strategy.scope(),
     ):
         schedule = learning_rate_schedule(config, total_steps or steps_per_epoch)
@@ -162,13 +166,12 @@ def pretrain(config: PretrainConfig) -> PretrainResult:
             start_summary(config, source, held_out, model, schedule, *numbers, initial)
         )
     batches_of = functools.partial(training_batches, config, source, build_augmenter(config))
-    largest = largest_of_workers(strategy)
 
     def interval_of(total_steps: int) -> int:
         interval = min(max(steps_per_epoch, 50), 500)
         if config.minutes:  # its length is adjusted after each
             interval = min(interval, max(total_steps // _INTERVALS_OF_BUDGET, 1))
-        interval = directory.read_interval() or config.checkpoint_every or interval
+        interval = directory.read_chosen("interval") or config.checkpoint_every or interval
         return min(interval, total_steps)
 
     signals = StopSignals()
@@ -203,7 +206,8 @@ def pretrain(config: PretrainConfig) -> PretrainResult:
                 float(schedule(first_step)),
             )
         if chief:
-            directory.begin(config, sizes, held_out, total_steps, interval_of(total_steps))
+            chosen = {"total_steps": total_steps, "interval": interval_of(total_steps)}
+            directory.begin(config, sizes, held_out, **chosen, precision=computed_in)
         callbacks = [
             StopOnNonFiniteLoss(
                 "Lower `learning_rate`, or raise `temperature`; with `mixed_precision=float16` try "
@@ -257,6 +261,24 @@ def pretrain(config: PretrainConfig) -> PretrainResult:
         logs["loss"] if logs else None,
         **(monitor.summary if monitor else {}),
     )
+
+
+def _precision_of(
+    config: PretrainConfig,
+    directory: RunDirectory,
+    largest_of_workers: Callable[[list[int]], list[int]],
+) -> MixedPrecision:
+    """What the networks compute in; a run that was begun keeps what it chose."""
+    if config.mixed_precision != "auto":
+        return config.mixed_precision
+    if (kept := directory.read_chosen("precision")) is not None:
+        return kept
+    fastest, reason = choose_precision()
+    names = choices_of(MixedPrecision)  # the first, float32, is what all workers can compute in
+    (place,) = largest_of_workers([-names.index(fastest)])
+    chosen = typing.cast(MixedPrecision, names[-place])
+    _LOGGER.info("Precision: %s (%s).", "float32" if chosen == "none" else chosen, reason)
+    return chosen
 
 
 def _warn_of_idle_settings(config: PretrainConfig) -> None:

@@ -22,6 +22,7 @@ RUN_KEYS = (
     "sources",
     "total_steps",
     "interval",
+    "precision",
     "raised",
 )
 

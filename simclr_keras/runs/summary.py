@@ -65,7 +65,7 @@ def start_summary(
         "Length": _length(config, steps_per_epoch, total_steps, first_step),
         "Optimizer": f"{config.optimizer}, peak learning rate {schedule.peak_learning_rate:.4g} "
         f"({_origin_of_rate(config)}), warm-up {config.warmup_fraction:.0%}",
-        "Precision": "float32" if config.mixed_precision == "none" else config.mixed_precision,
+        "Precision": _precision(model.encoder),
         "Devices": _devices(model.distribute_strategy),
         "Memory": _memory(config, model),
         "Settings": _settings(config),
@@ -160,6 +160,11 @@ def _devices(strategy: tf.distribute.Strategy) -> str:
     kind = f"{len(gpus)} GPU" if gpus else f"processor with {os.cpu_count()} cores"
     count = strategy.num_replicas_in_sync
     return f"{kind}; {count} replicas" if count > 1 else kind
+
+
+def _precision(encoder) -> str:
+    dtype = encoder.compute_dtype
+    return dtype if dtype == "float32" else f"{dtype}, with weights in {encoder.variable_dtype}"
 
 
 def _memory(config: PretrainConfig, model: SimCLR) -> str:

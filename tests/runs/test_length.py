@@ -131,4 +131,4 @@ def test_a_length_that_a_budget_has_adjusted_is_kept(tmp_path, monkeypatch):
     result = pretrain(_config(tmp_path / "run", minutes=0.5))
     directory = RunDirectory(tmp_path / "run")
     assert result.steps == directory.read_total_steps(1) == 6
-    assert directory.read_interval() == 2 and len(_rates(tmp_path / "run")) == 3
+    assert directory.read_chosen("interval") == 2 and len(_rates(tmp_path / "run")) == 3

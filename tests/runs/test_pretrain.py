@@ -1,6 +1,7 @@
 import csv
 import dataclasses
 import json
+import logging
 import sys
 
 import keras
@@ -364,3 +365,17 @@ def test_an_encoder_of_ones_own_is_imported_for_pretraining_only(tmp_path, monke
     assert evaluate(EvaluateConfig(run, compare_random=True)).random_encoder
     assert fine_tune_run(FineTuneConfig(run=run, labels_per_class=1, steps=1)).steps == 1
     assert pretrain(config).loss is None  # finished
+
+
+def test_an_automatic_precision_is_chosen_once(tmp_path, monkeypatch, caplog, interrupted_after):
+    found = {"chosen": ("bfloat16", "because")}
+    monkeypatch.setattr("simclr_keras.runs.pretrain.choose_precision", lambda: found["chosen"])
+    config = _config(tmp_path / "run", steps=4, mixed_precision="auto")
+    with interrupted_after(2), caplog.at_level(logging.INFO, logger="simclr_keras"):
+        pretrain(config)
+    assert "Precision: bfloat16 (because)." in caplog.text
+    found["chosen"] = ("none", "elsewhere")  # another machine: the run stays as it is
+    pretrain(config)
+    pretrain(_config(tmp_path / "given", steps=4, mixed_precision="bfloat16"))
+    for a, b in zip(_weights(tmp_path / "run"), _weights(tmp_path / "given"), strict=True):
+        np.testing.assert_array_equal(a, b)

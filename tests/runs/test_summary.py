@@ -60,7 +60,7 @@ def test_the_summary_follows_the_settings(caplog, tmp_path):
         rows["Views"]
         == "two of 8 x 8 pixels: crops of 20% to 100%, colour jitter 1, grayscale 20%"
     )
-    assert rows["Precision"] == "bfloat16"
+    assert rows["Precision"] == "bfloat16, with weights in float32"
     # Two more numbers for each weight with AdamW, beside weights and gradients.
     assert "MB for weights, gradients and optimizer, about " in rows["Memory"]
     assert rows["Memory"].endswith(" MB for activations")
