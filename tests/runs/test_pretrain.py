@@ -367,7 +367,9 @@ def test_an_encoder_of_ones_own_is_imported_for_pretraining_only(tmp_path, monke
     assert pretrain(config).loss is None  # finished
 
 
-def test_an_automatic_precision_is_chosen_once(tmp_path, monkeypatch, caplog, interrupted_after):
+def test_an_automatic_precision_is_chosen_once(
+    tmp_path, monkeypatch, caplog, interrupted_after
+):
     found = {"chosen": ("bfloat16", "because")}
     monkeypatch.setattr("simclr_keras.runs.pretrain.choose_precision", lambda: found["chosen"])
     config = _config(tmp_path / "run", steps=4, mixed_precision="auto")
