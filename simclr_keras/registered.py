@@ -6,6 +6,7 @@ import importlib
 # package imports no module.
 SAVED_CLASSES = {
     "BatchNormalization": "networks.batch_normalization",
+    "Convolution2D": "networks.convolution",
     "Encoder": "networks.encoder",
     "ExportedEncoder": "serving.layer",
     "LARS": "training.lars",

@@ -10,6 +10,7 @@ from layer_contract import Case
 import simclr_keras as sk
 from simclr_keras.keras_versions import KERAS_3
 from simclr_keras.networks.batch_normalization import BatchNormalization
+from simclr_keras.networks.convolution import Convolution2D
 from simclr_keras.networks.strided_convolution import StridedConv2D
 from simclr_keras.registered import SAVED_CLASSES
 
@@ -64,6 +65,13 @@ CASES = {
         (4, 5, 5, 3),
         ((4, 5, 5, 3),),
         2,
+        2,
+    ),
+    "convolution": Case(
+        Convolution2D,
+        dict(filters=4, kernel_size=(3, 3), strides=(2, 2), padding="same"),
+        (2, 7, 6, 3),
+        ((2, 4, 3, 4),),
         2,
     ),
     "strided convolution": Case(

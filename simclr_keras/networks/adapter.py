@@ -8,12 +8,14 @@ import keras
 from ..errors import InputError
 from ..keras_versions import copy_with, is_graph, layers_of, layers_of_graphs, plain_model
 from .batch_normalization import BatchNormalization
+from .convolution import Convolution2D
 from .encoder import Encoder
 from .strided_convolution import StridedConv2D, has_wrong_gradient
 
 # This package's layers -> those of Keras that compute the same.
 _OF_KERAS = {
     BatchNormalization: keras.layers.BatchNormalization,
+    Convolution2D: keras.layers.Conv2D,
     StridedConv2D: keras.layers.Conv2D,
 }
 # Rank of a backbone's output -> what makes features of it.

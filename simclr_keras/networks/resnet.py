@@ -12,6 +12,7 @@ Layers are named after the tensors of the release: `initial_conv`, `initial_max_
 import keras
 
 from .batch_normalization import BatchNormalization
+from .convolution import Convolution2D
 from .encoder import Encoder
 from .selective_kernel import mix_streams, pool_streams
 
@@ -168,7 +169,7 @@ def convolution(x, filters: int, kernel: int, stride: int, name: str):
     elif stride > 1:  # same function, correct gradients on CPUs: see strided_convolution.py
         x = keras.layers.AveragePooling2D(1, stride, name=f"{name}_subsample")(x)
         stride = 1
-    return keras.layers.Conv2D(
+    return Convolution2D(
         filters,
         kernel,
         stride,

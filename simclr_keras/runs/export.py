@@ -1,14 +1,18 @@
 """`export`: the encoder or a classifier of a run as a SavedModel."""
 
 import dataclasses
+import logging
 import pathlib
 
+from ..progress import progress_shown
 from ..result import Result
 from ..serving.export import export_classifier, export_encoder
 from .classifiers import find_classifier
 from .config import ExportConfig
 from .directory import RunDirectory
 from .trained_encoder import trained_encoder
+
+_LOGGER = logging.getLogger("simclr_keras")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,6 +30,7 @@ class ExportResult(Result):
         return str(self.path)
 
 
+@progress_shown()
 def export(config: ExportConfig) -> ExportResult:
     """Exports the encoder of a finished run, or one of its classifiers.
 
@@ -53,6 +58,7 @@ def export(config: ExportConfig) -> ExportResult:
     if config.classifier is not None:
         return ExportResult(_export_classifier(config, common))
     trained = trained_encoder(config)
+    _announce(trained.encoder.name, trained.image_size)
     return ExportResult(
         export_encoder(
             trained.encoder,
@@ -65,9 +71,19 @@ def export(config: ExportConfig) -> ExportResult:
     )
 
 
+def _announce(name: str, image_size: int) -> None:
+    _LOGGER.info(
+        "Tracing %s for images of %d x %d pixels: seconds, or a minute for a large network.",
+        name,
+        image_size,
+        image_size,
+    )
+
+
 def _export_classifier(config: ExportConfig, common: dict) -> pathlib.Path:
     directory = RunDirectory(config.run)  # type: ignore[arg-type]  # not None: `ExportConfig`
     saved, pretraining = find_classifier(directory, config.classifier), directory.read_config()
+    _announce(f"classifier {saved.name}", pretraining.image_size)
     return export_classifier(
         saved.load(),
         config.output,
