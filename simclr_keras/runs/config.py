@@ -25,6 +25,7 @@ from ..settings import (
     setting,
 )
 from ..training.defaults import OptimizerName
+from ..training.sizes import SizeSchedule
 from .setting_sources import SourcedSettings
 
 DEFAULT_EPOCHS = 100
@@ -112,6 +113,9 @@ class PretrainConfig(SourcedSettings):
     )
     image_size: int = setting(
         224, "Height and width of the views in pixels.", AT_LEAST_1, panel="Views"
+    )
+    image_size_schedule: str | None = setting(
+        None, "Sizes of the views and shares of the run, such as 16@0,24@0.4,32@0.8."
     )
     views: int = setting(
         2,
@@ -210,12 +214,20 @@ class PretrainConfig(SourcedSettings):
                 "`normalization=frozen` uses the moving averages of trained weights. Name the weights "
                 "with `weights`, or use `normalization=group`. Received: weights=None"
             )
+        if self.image_size_schedule is not None:
+            SizeSchedule.parse(self.image_size_schedule, self.image_size)
         if self.optimizer == "lamb" and self.weight_decay:
             raise InputError(
                 "`weight_decay` must be 0 with `optimizer=lamb`: LAMB decays weights differently in "
                 "Keras and in TensorFlow Addons. Received: "
                 f"weight_decay={self.weight_decay}"
             )
+
+    @property
+    def sizes(self) -> SizeSchedule | None:
+        """The sizes of the views, if they change."""
+        text = self.image_size_schedule
+        return None if text is None else SizeSchedule.parse(text, self.image_size)
 
     @classmethod
     def implied(cls, settings: Mapping[str, typing.Any]) -> tuple[str, dict[str, object]]:

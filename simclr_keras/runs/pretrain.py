@@ -34,6 +34,7 @@ from ..training.run_rows import RunRows, read_history
 from ..training.signals import StopSignals
 from .config import PretrainConfig
 from .directory import RunDirectory, deciding_settings
+from .growing_views import GrowingViews
 from .initial_weights import load_initial_weights
 from .length import run_length
 from .monitor import first_and_last, run_monitor
@@ -165,7 +166,9 @@ def pretrain(config: PretrainConfig) -> PretrainResult:
         _LOGGER.info(
             start_summary(config, source, held_out, model, schedule, *numbers, initial)
         )
-    batches_of = functools.partial(training_batches, config, source, build_augmenter(config))
+    augmenter = build_augmenter(config)
+    batches_of = functools.partial(training_batches, config, source, augmenter)
+    growing_views = GrowingViews(config.sizes, model, augmenter)
 
     def interval_of(total_steps: int) -> int:
         interval = min(max(steps_per_epoch, 50), 500)
@@ -186,6 +189,7 @@ def pretrain(config: PretrainConfig) -> PretrainResult:
                 interval_of,
                 signals,
                 largest,
+                config.sizes,
             )
             schedule.set_length(total_steps)
             _LOGGER.info(
@@ -230,7 +234,7 @@ def pretrain(config: PretrainConfig) -> PretrainResult:
                 RunHistory(history, config.batch_size, steps_per_epoch, schedule),
                 monitor,
             ]
-        length = Length(total_steps)
+        length, interval = Length(total_steps, config.sizes), interval_of(total_steps)
         if keeps_to_budget:
             keep = directory.keep_length if chief else lambda steps: None
             callbacks += [KeepToBudget(budget, length, schedule, keep, largest)]
@@ -242,9 +246,10 @@ def pretrain(config: PretrainConfig) -> PretrainResult:
             batches_of,
             config.batch_size,
             length,
-            interval_of(total_steps),
+            interval,
             callbacks,
             "Pretraining",
+            lambda first: growing_views.begin(first, interval, length),
             advise=slow_advice,
         )
         total_steps = length.steps

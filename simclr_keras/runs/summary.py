@@ -121,7 +121,11 @@ def _views(config: PretrainConfig) -> str:
     }
     parts = [text for text, is_used in operations.items() if is_used]
     number = _NUMBERS.get(config.views, str(config.views))
-    return f"{number} of {config.image_size} x {config.image_size} pixels: {', '.join(parts)}"
+    size = f"{config.image_size} x {config.image_size} pixels"
+    if config.sizes:
+        grown = ", ".join(f"{each} from {start:.0%} on" for each, start in config.sizes.starts)
+        size = f"growing size, in pixels {grown}"
+    return f"{number} of {size}: {', '.join(parts)}"
 
 
 def _length(

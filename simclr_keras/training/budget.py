@@ -14,6 +14,7 @@ from ..errors import InputError
 from .length import Length
 from .schedules import WarmupCosineOfRun
 from .signals import StopSignals
+from .sizes import SizeSchedule
 from .step_model import StepModel
 
 _LOGGER = logging.getLogger("simclr_keras")
@@ -54,6 +55,7 @@ class Budget:
         interval_of: Callable[[int], int],
         signals: StopSignals | None = None,
         largest_of_workers: Callable[[list[int]], list[int]] = list,
+        sizes: SizeSchedule | None = None,
     ) -> int:
         """The number of steps that end on time; the model is left as it was.
 
@@ -65,6 +67,7 @@ class Budget:
             interval_of: Total steps -> steps between checkpoints.
             signals: See `SaveCheckpoints`.
             largest_of_workers: See `SaveCheckpoints`.
+            sizes: The sizes of the views, if they change; those of the first are timed.
 
         Raises:
             InputError: If the budget is used up before the first step.
@@ -81,6 +84,9 @@ class Budget:
             state.read(before).assert_existing_objects_matched()
         left = self.seconds_left - saving
         of_step = (1 + _MONITORING) * timing.seconds_per_step
+        if sizes:
+            first = (sizes.at(0.0) / sizes.at(1.0)) ** 2
+            of_step *= sizes.work(0.0, 1.0) / first
         steps = int(left / of_step)
         # Saving takes time too.
         steps = int(left / (of_step + saving / interval_of(max(steps, 1))))
@@ -131,9 +137,11 @@ class KeepToBudget(keras.callbacks.Callback):
         if self._since is None or made >= steps or made == self._since[1]:
             return
         before, first = self._since
-        of_step = (before - left) / (made - first)
+        # At the present speed, and with the sizes of views that are still to come.
+        of_work = (before - left) / self._length.work(first, made)
+        ahead = self._length.work(made, steps) / (steps - made)  # of a step
         self._since = left, made
-        (slowest,) = self._largest_of_workers([-made - max(0, int(left / of_step))])
+        (slowest,) = self._largest_of_workers([-made - max(0, int(left / (of_work * ahead)))])
         if abs(-slowest - steps) <= _TOLERANCE * steps:
             return
         self._length.steps = -slowest

@@ -27,6 +27,7 @@ def fit_in_intervals(
     interval: int,
     callbacks: list,
     title: str,
+    begin: Callable[[int], int | None] = lambda first: None,
     **shown: typing.Any,
 ) -> dict[str, float] | None:
     """Trains a compiled model from the step where it is; each interval is an epoch of Keras.
@@ -45,6 +46,8 @@ def fit_in_intervals(
         interval: Steps between calls of the callbacks' `on_epoch_end`.
         callbacks: Keras callbacks; one may set `model.stop_training`.
         title: What is trained, for people.
+        begin: Called with the first step of each `fit`; returns the step at which it must end at the
+            latest, a multiple of the interval, because something then changes; or `None`.
         **shown: Of `ShowProgress`.
 
     Returns:
@@ -57,9 +60,10 @@ def fit_in_intervals(
     wait = InputWait() if strategy.num_replicas_in_sync == 1 else None
     with _shown(strategy, title, batch_size, length, wait, **shown) as progress:
         while (first := model.steps_made) < (planned := length.steps):
+            end = min(begin(first) or planned, planned)
             # To the end of this interval; or all whole intervals, or the rest, in one `fit`.
-            steps = min(interval - first % interval, planned - first)
-            count = (planned - first) // interval if steps == interval else 1
+            steps = min(interval - first % interval, end - first)
+            count = (end - first) // interval if steps == interval else 1
             if first % interval:
                 model.continue_means()
 

@@ -90,22 +90,23 @@ class ShowProgress(keras.callbacks.Callback):
         self._update(self._step, self._total_steps, self._text)
         seconds, steps = mark[0] - self._first_mark[0], mark[1] - self._first_mark[1]
         enough = steps >= _LEAST_STEPS and seconds >= _LEAST_SECONDS
-        if self._total_steps and enough and not self._announced:
-            self._announce(seconds / steps, steps, self._total_steps)
+        if self._length and enough and not self._announced:
+            self._announce(seconds, steps, self._length)
 
     def on_epoch_end(self, epoch, logs=None):
         self._text = self._line(self.model.shown(logs or {}))
         self._speak(f"{self._place()}  {self._text}")
 
-    def _announce(self, seconds_per_step: float, steps: int, total_steps: int) -> None:
+    def _announce(self, seconds: float, steps: int, length: Length) -> None:
         self._announced = True
-        whole = seconds_per_step * total_steps
-        left = seconds_per_step * (total_steps - self._step)
+        of_work = seconds / length.work(self._step - steps, self._step)
+        whole = of_work * length.work(0, length.steps)
+        left = of_work * length.work(self._step, length.steps)
         peak = peak_memory()
         end = time.strftime("%a %H:%M", time.localtime(time.time() + left))
         self._speak(
-            f"{self._batch_size / seconds_per_step:.4g} images/s over {steps} steps: the whole of "
-            f"{total_steps} steps takes {duration(whole)}, and ends about {end}."
+            f"{self._batch_size * steps / seconds:.4g} images/s over {steps} steps: the whole of "
+            f"{length.steps} steps takes {duration(whole)}, and ends about {end}."
             + (f" Peak memory so far: {peak / 2**30:.2g} GB." if peak else "")
         )
         advice = self._advise(whole) if self._advise else None
@@ -121,8 +122,12 @@ class ShowProgress(keras.callbacks.Callback):
             parts.append(f"{rate:.3g} images/s" if rate < 100 else f"{rate:,.0f} images/s")
             if self._wait:
                 parts.append(f"{(waits - waited) / (now - then):.0%} waiting for data")
-            seconds_per_step = (now - self._first_mark[0]) / (step - self._first_mark[1])
-            left = seconds_per_step * ((self._total_steps or step) - step)
+            left = 0.0
+            if self._length and step < self._length.steps:
+                seconds, work = now - self._first_mark[0], self._length.work
+                left = (
+                    seconds / work(self._first_mark[1], step) * work(step, self._length.steps)
+                )
             if left:
                 parts.append(f"{duration(left)} left")
         return "  ".join(parts)

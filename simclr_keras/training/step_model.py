@@ -72,6 +72,10 @@ class StepModel(VersionedModel):
         else:
             super().reset_metrics()
 
+    def trace_again(self) -> None:
+        """Has the next `fit` trace the step, because something that it was traced with has changed."""
+        self.make_train_function(force=True)
+
     def continue_means(self) -> None:
         """Lets the next `fit` begin with the means as they are: in an interval that was interrupted."""
         self._continues_means = True

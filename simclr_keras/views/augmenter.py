@@ -1,5 +1,6 @@
 """`SimCLRAugmenter`: the paper's augmentation policy as a Keras layer."""
 
+import dataclasses
 import logging
 import typing
 
@@ -214,6 +215,16 @@ class SimCLRAugmenter(keras.layers.Layer):
         self, images: tf.Tensor, seed: Seed = None, first_position: int | tf.Tensor = 0
     ) -> tuple[tf.Tensor, ...]:
         return self._views(images, seed, first_position, self.views)
+
+    def resize(self, image_size: int) -> None:
+        """Makes views of another size from now on; what was traced before keeps the old one.
+
+        Args:
+            image_size: Height and width in pixels.
+        """
+        self.image_size = image_size
+        self._check_arguments()
+        self.policy = dataclasses.replace(self.policy, image_size=image_size)
 
     def one_view(
         self, images: tf.Tensor, seed: Seed = None, first_position: int | tf.Tensor = 0

@@ -1,0 +1,123 @@
+"""What a recipe reaches on CIFAR-10 in the same minutes: kNN and linear evaluation.
+
+    TFDS_DATA_DIR=~/tensorflow_datasets python benchmarks/recipes.py --minutes 16 --recipes readme views
+
+Each recipe is one change of `readme`, or several together; `--set name=value` changes all of them.
+Recipes are chosen on a validation part, a tenth of the labelled training images (pretraining sees
+all training images, but no labels): kNN (k = 20) and linear evaluation (L-BFGS). `--test` measures on
+the test images instead, once a recipe is chosen. Results, failures too, are in recipes.md.
+"""
+
+import argparse
+import ast
+import os
+import pathlib
+import statistics
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+README = dict(
+    dataset="cifar10",
+    encoder="simclr_resnet18",
+    width_multiplier=0.25,
+    small_image_stem=True,
+    image_size=32,
+    batch_size=256,
+    temperature=0.2,
+    crop_area_min=0.2,
+    color_jitter_strength=0.5,
+    blur=False,
+    optimizer="adamw",
+    learning_rate=4e-3,
+    warmup_fraction=0.05,
+)
+MILD = dict(
+    color_jitter_strength=1.0,
+    saturation_jitter=0.4,
+    hue_jitter=0.1,
+    grayscale_probability=0.1,
+)
+AIRBENCH = dict(encoder="airbench", width_multiplier=0.5, small_image_stem=False)
+CHANGES = {
+    "readme": {},
+    "bfloat16": dict(mixed_precision="bfloat16"),
+    "decoupled": dict(loss="decoupled"),
+    "views": dict(views=4, batch_size=128),
+    "muon": dict(optimizer="muon"),
+    "airbench": AIRBENCH,
+    "mild": MILD,
+    "together": dict(
+        **AIRBENCH,
+        **MILD,
+        views=4,
+        batch_size=128,
+        optimizer="muon",
+        mixed_precision="bfloat16",
+    ),
+}
+_VALIDATION = 10  # every tenth training image
+
+
+def measure(run: str, on_test: bool) -> tuple[float, float]:
+    """(kNN, linear) accuracy of a run's encoder."""
+    import numpy as np
+
+    import simclr_keras as sk
+
+    encoder = sk.load_encoder(run)
+    parts = []
+    for split in ("train", "test") if on_test else ("train",):
+        images = sk.evaluation_dataset(sk.load_source("cifar10", split), 32, 500)
+        parts.append(sk.extract_features(encoder, images))
+    if on_test:
+        train, test = parts
+    else:
+        features, labels = parts[0]
+        is_validation = np.arange(len(labels)) % _VALIDATION == 0
+        train = features[~is_validation], labels[~is_validation]
+        test = features[is_validation], labels[is_validation]
+    knn = sk.knn_accuracy(*train, *test, neighbours=20, temperature=0.1)
+    probe = sk.LinearProbe().fit(*train)
+    return knn, float((probe.predict(test[0]) == test[1]).mean())
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--recipes", nargs="+", choices=CHANGES, default=["readme", "together"])
+    parser.add_argument("--minutes", type=float, help="of pretraining")
+    parser.add_argument("--steps", type=int, help="instead of minutes")
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0])
+    parser.add_argument("--set", nargs="*", default=[], metavar="NAME=VALUE")
+    parser.add_argument("--test", action="store_true", help="measure on the test images")
+    parser.add_argument("--folder", default="runs/recipes")
+    arguments = parser.parse_args()
+
+    import simclr_keras as sk
+
+    changed = {}
+    for text in arguments.set:
+        name, _, value = text.partition("=")
+        try:
+            changed[name] = ast.literal_eval(value)
+        except (ValueError, SyntaxError):
+            changed[name] = value
+    length = {"minutes": arguments.minutes, "steps": arguments.steps}
+    print("| recipe | seeds | steps | kNN | linear |\n|---|---|---|---|---|", flush=True)
+    for recipe in arguments.recipes:
+        found = []
+        for seed in arguments.seeds:
+            name = "-".join([recipe, *arguments.set, str(arguments.minutes), f"seed{seed}"])
+            run = pathlib.Path(arguments.folder) / name.replace("/", "_")
+            settings = {**README, **CHANGES[recipe], **changed, **length, "seed": seed}
+            result = sk.pretrain(sk.PretrainConfig(run_dir=str(run), **settings))
+            found.append((result.steps, *measure(str(run), arguments.test)))
+        steps, knn, linear = (statistics.mean(column) for column in zip(*found))
+        print(
+            f"| {' '.join([recipe, *arguments.set])} | {len(found)} | {steps:.0f} | "
+            f"{100 * knn:.1f} | {100 * linear:.1f} |",
+            flush=True,
+        )
+
+
+if __name__ == "__main__":
+    main()
