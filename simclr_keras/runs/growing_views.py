@@ -50,7 +50,8 @@ class GrowingViews:
             return None
         # An interrupted interval goes on with the size that it began with.
         share = (first - first % interval) / length.steps
-        self._resize(self._sizes.at(share))
+        # A budget may lengthen the run: views do not shrink again.
+        self._resize(max(self._sizes.at(share), self._model.augmenter.image_size))
         change = self._sizes.next_change(share)
         return (
             None if change is None else math.ceil(change * length.steps / interval) * interval

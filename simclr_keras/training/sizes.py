@@ -40,13 +40,13 @@ class SizeSchedule:
             starts = tuple((int(size), float(share)) for size, share in pairs)
         except ValueError:
             starts = ()
-        shares = [share for _, share in starts]
-        fits = starts and shares[0] == 0 and shares == sorted(set(shares)) and shares[-1] < 1
-        if not fits or min(size for size, _ in starts) < 1:
+        sizes, shares = [size for size, _ in starts], [share for _, share in starts]
+        grow = all(values == sorted(set(values)) for values in (sizes, shares))
+        if not starts or not grow or sizes[0] < 1 or shares[0] != 0 or shares[-1] >= 1:
             raise InputError(
-                "`image_size_schedule` must be SIZE@SHARE,SIZE@SHARE,... with shares of the run that "
-                "grow from 0 to less than 1, such as 16@0,24@0.4,32@0.8. Received: "
-                f"image_size_schedule={text}"
+                "`image_size_schedule` must be SIZE@SHARE,SIZE@SHARE,... with growing sizes, and "
+                "shares of the run that grow from 0 to less than 1, such as 16@0,24@0.4,32@0.8. "
+                f"Received: image_size_schedule={text}"
             )
         if starts[-1][0] != image_size:
             raise InputError(

@@ -63,6 +63,24 @@ def test_views_grow_between_intervals_and_a_run_that_goes_on_is_the_same(
             np.testing.assert_array_equal(a, b)
 
 
+def test_views_do_not_shrink_if_a_budget_lengthens_the_run(traced):
+    from simclr_keras import ProjectionHead, SimCLR, build_encoder
+    from simclr_keras.runs.growing_views import GrowingViews
+    from simclr_keras.training.length import Length
+    from simclr_keras.training.sizes import SizeSchedule
+
+    options = {name: value for name, value in SMALL_NETWORK.items() if name != "encoder"}
+    encoder = build_encoder("simclr_resnet18", 12, **options)
+    model = SimCLR(encoder, ProjectionHead(8), SimCLRAugmenter(12, blur=False))
+    model.compile("sgd")
+    sizes, length = SizeSchedule.parse("4@0,12@0.5", 12), Length(10)
+    views = GrowingViews(sizes, model, SimCLRAugmenter(12))
+    assert model.augmenter.image_size == 4 and views.begin(0, 2, length) == 6
+    assert views.begin(6, 2, length) is None and model.augmenter.image_size == 12
+    length.steps = 20
+    assert views.begin(6, 2, length) == 10 and model.augmenter.image_size == 12
+
+
 def test_crops_cut_while_decoding_grow_too(tmp_path, image_folder, traced):
     result = pretrain(_config(tmp_path / "run", image_folder, batch_size=4, views=3))
     assert result.steps == 10 and {4, 8, 12} <= set(traced)

@@ -77,7 +77,9 @@ def test_more_views_have_more_negatives(caplog, tmp_path):
 
 def test_views_that_grow_are_said(caplog, tmp_path):
     rows = _summary(caplog, tmp_path / "run", image_size_schedule="4@0,8@0.5")
-    assert rows["Views"].startswith("two of growing size, in pixels 4 from 0% on, 8 from 50% on:")
+    assert rows["Views"].startswith(
+        "two of growing size, in pixels 4 from 0% on, 8 from 50% on:"
+    )
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,8 @@ def test_the_work_is_that_of_the_pixels():
 
 @pytest.mark.parametrize(
     "text",
-    ["", "16", "16@0.1,32@0.5", "16@0,32@1", "16@0,24@0.5,32@0.5", "0@0,32@0.5", "a@0,32@0.5"],
+    ["", "16", "16@0.1,32@0.5", "16@0,32@1", "16@0,24@0.5,32@0.5", "0@0,32@0.5", "a@0,32@0.5"]
+    + ["48@0,32@0.5"],
 )
 def test_what_is_no_schedule_is_said(text):
     with pytest.raises(InputError, match="must be SIZE@SHARE,.* such as 16@0,24@0.4,32@0.8"):
