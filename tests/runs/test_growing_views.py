@@ -63,7 +63,7 @@ def test_views_grow_between_intervals_and_a_run_that_goes_on_is_the_same(
             np.testing.assert_array_equal(a, b)
 
 
-def test_views_do_not_shrink_if_a_budget_lengthens_the_run(traced):
+def test_views_do_not_shrink_if_a_budget_lengthens_the_run():
     from simclr_keras import ProjectionHead, SimCLR, build_encoder
     from simclr_keras.runs.growing_views import GrowingViews
     from simclr_keras.training.length import Length
