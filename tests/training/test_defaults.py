@@ -30,7 +30,8 @@ DEFAULTS = {
     PretrainConfig: dict(
         dataset=NONE, run_dir=NONE, data_dir=None, encoder="resnet50", weights=None,
         width_multiplier=1.0, small_image_stem=False, selective_kernel=False, projection_dim=128,
-        projection_layers=2, image_size=224, batch_size=256, micro_batch_size=None,
+        projection_layers=2, image_size=224, image_size_schedule=None, views=2, batch_size=256,
+        micro_batch_size=None,
         normalization="batch", epochs=None, steps=None, optimizer="lars", learning_rate=None,
         learning_rate_scaling="sqrt", weight_decay=None, warmup_fraction=0.1, loss="nt-xent",
         temperature=0.1, color_jitter_strength=1.0, crop_area_min=0.08, crop="auto", blur=True,
@@ -82,23 +83,32 @@ def test_defaults_of_settings(config_class):
 
 
 def test_defaults_by_optimizer():
-    assert WEIGHT_DECAYS == {"lars": 1e-6, "sgd": 1e-4, "adamw": 1e-4, "lamb": 0.0}
+    assert WEIGHT_DECAYS == {
+        "lars": 1e-6,
+        "sgd": 1e-4,
+        "adamw": 1e-4,
+        "muon": 1e-4,
+        "lamb": 0.0,
+    }
     assert LEARNING_RATES == {
         "pretrain": {
             "lars": {"sqrt": 0.075, "linear": 0.3},
             "sgd": {"sqrt": 0.001875, "linear": 0.03},
             "adamw": {"constant": 0.001},
             "lamb": {"constant": 0.001},
+            "muon": {"constant": 0.001},
         },
         "fine-tune": {
             "lars": {"sqrt": 0.005},
             "sgd": {"linear": 0.05},
             "adamw": {"constant": 0.001},
+            "muon": {"constant": 0.001},
         },
         "distill": {
             "lars": {"sqrt": 0.1},
             "sgd": {"linear": 0.05},
             "adamw": {"constant": 0.001},
+            "muon": {"constant": 0.001},
         },
     }
 
