@@ -25,7 +25,7 @@ def draw_views(
 ) -> dict[str, pathlib.Path]:
     """Writes pictures of the views of some images, to look at before training on them.
 
-    `views.png` shows each image above its two views. `draws.png` has a histogram of every
+    `views.png` shows each image above its views. `draws.png` has a histogram of every
     parameter that is drawn for images of these sizes, with its intended distribution. If you
     cannot tell from a view what the image was, the augmentations are too strong for your data.
 

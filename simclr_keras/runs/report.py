@@ -23,7 +23,7 @@ class ReportResult(Result):
     """The pictures that `report` drew.
 
     Attributes:
-        views: Images of the first step and their two views, as trained on.
+        views: Images of the first step and their views, as trained on.
         draws: A histogram of every sampled parameter, with its intended distribution.
         curves: The curves in `history.csv`; `None` if it has no rows yet.
     """

@@ -37,7 +37,7 @@ def activation_memory(encoder: keras.Model, image_size: int, images: int) -> int
     Args:
         encoder: The network, in the precision of training.
         image_size: Height and width of the images in pixels.
-        images: Images in one pass: two views of each image of a batch or micro-batch.
+        images: Images in one pass: all views of each image of a batch or micro-batch.
     """
     shape = [images, image_size, image_size, encoder.input_shape[-1]]
 

@@ -42,10 +42,11 @@ _NOT_COMPILED = {
 
 @keras.saving.register_keras_serializable(package="simclr_keras")
 class SimCLR(StepModel):
-    """Pretrains an encoder without labels by contrasting two views of every image.
+    """Pretrains an encoder without labels by contrasting two or more views of every image.
 
-    Each step draws two views of every image, sends all 2N views through the encoder f(.) and
-    the projection head g(.) in one forward pass, and lowers the contrastive loss. Under a
+    Each step draws two views of every image (or as many as the augmenter makes), sends all 2N
+    views through the encoder f(.) and the projection head g(.) in one forward pass, and lowers
+    the contrastive loss. Under a
     `tf.distribute` strategy the negatives, the batch-norm statistics and the logged numbers
     span all replicas: several replicas train as one does with the same global batch.
 
@@ -56,7 +57,7 @@ class SimCLR(StepModel):
             is; or a name for `build_encoder`, which says what it changes.
         projection_head: Layer from features to projections `(N, K)`. Defaults to
             `ProjectionHead()`.
-        augmenter: Layer from images to two views, with `call(images, seed, first_position)`; or
+        augmenter: Layer from images to their views, with `call(images, seed, first_position)`; or
             augmentation layers or a function, which are called twice (see `TwoViews`). Defaults to
             `SimCLRAugmenter(image_size)`, for views of up to 32 pixels with what the paper uses on
             CIFAR-10 (Appendix B.9): colour jitter of strength 0.5 and no blur.

@@ -1,6 +1,7 @@
 """`verify_replicas`: does this encoder train the same on N replicas as on one?"""
 
 import dataclasses
+import os
 import typing
 from collections.abc import Callable
 
@@ -92,6 +93,10 @@ def encoder_builder(name: str, image_size: int, **options) -> Callable[[], keras
         InputError: If the file or the function does not exist.
     """
     if is_encoder_file(name):
+        if not os.path.exists(name):
+            raise InputError(
+                f"There is no file {name}. Give the path of a model saved by Keras."
+            )
         return lambda: load_encoder(name)
     if is_function(name):
         function = function_of(name)

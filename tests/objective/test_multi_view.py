@@ -1,5 +1,6 @@
 """NT-Xent over several views, against its definition in float64."""
 
+import json
 import math
 
 import numpy as np
@@ -117,6 +118,47 @@ def test_zeros_and_half_precision_are_finite():
     assert loss.dtype == tf.float32 and np.all(np.isfinite(loss))
     for gradient in tape.gradient(loss, zeros):
         assert np.all(np.isfinite(tf.cast(gradient, tf.float32)))
+
+
+def test_two_replicas_are_one(run_python):
+    """Losses and gradients, across the replicas of a process of its own."""
+    output = run_python(
+        """
+import json, numpy as np, tensorflow as tf
+cpu = tf.config.list_physical_devices("CPU")[0]
+tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+from simclr_keras.objective.multi_view import contrast_views
+random = np.random.default_rng(0)
+views = random.normal(size=(3, 8, 6)).astype("float32")
+weights = random.random(8).astype("float32")
+
+def gradients(views, weights, decoupled, **options):
+    views = tf.unstack(views)
+    with tf.GradientTape() as tape:
+        tape.watch(views)
+        found = contrast_views(views, 0.2, decoupled, **options)
+        total = tf.reduce_sum(found.losses * weights)
+    return found.losses, found.accuracy, tf.stack(tape.gradient(total, views), axis=1)
+
+strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+parts = strategy.experimental_distribute_values_from_function(
+    lambda context: np.split(views, 2, axis=1)[context.replica_id_in_sync_group]
+)
+shares = strategy.experimental_distribute_values_from_function(
+    lambda context: np.split(weights, 2)[context.replica_id_in_sync_group]
+)
+differences = []
+for decoupled in (False, True):
+    step = lambda z, w: gradients(z, w, decoupled, across_replicas=True)
+    two = tf.function(lambda z, w: strategy.run(step, (z, w)))(parts, shares)
+    one = gradients(tf.constant(views), weights, decoupled)
+    for a, b in zip(two, one):
+        whole = np.concatenate(strategy.experimental_local_results(a))
+        differences.append(float(np.abs(whole - b.numpy()).max()))
+print(json.dumps(differences))
+"""
+    )
+    assert max(json.loads(output.splitlines()[-1])) < 5e-6
 
 
 def test_wrong_arguments():

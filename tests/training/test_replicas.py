@@ -82,8 +82,9 @@ def trained():
 def test_two_replicas_train_as_one(trained, optimizer, what):
     one, two = (trained[n, optimizer, what] for n in (1, 2))
     assert len(one["weights"]) == len(two["weights"]) > 8
+    # Batch norm magnifies what rounding does to the sums over 24 views.
     for a, b in zip(one["weights"], two["weights"]):
-        np.testing.assert_allclose(a, b, atol=1e-5)
+        np.testing.assert_allclose(a, b, atol=2e-5 if what == "views" else 1e-5)
     for name, values in one["logs"].items():
         assert values == pytest.approx(two["logs"][name], abs=1e-4), name
 
