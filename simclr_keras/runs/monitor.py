@@ -27,7 +27,7 @@ from .monitored_images import (
     MonitoredImages,
     held_out_part,
     load_monitored,
-    local_batch,
+    local_views,
     work_share,
 )
 
@@ -230,7 +230,7 @@ def run_monitor(
         _LOGGER.warning("Nothing is measured while training: %s", str(error).splitlines()[0])
         images = None
     else:
-        _LOGGER.info(_announcement(images, interval, local_batch(config, strategy)))
+        _LOGGER.info(_announcement(images, interval, local_views(config, strategy)))
     part = "training_images" if images is None else images.part
     circumstances = Circumstances(
         config.batch_size,
@@ -253,11 +253,11 @@ def run_monitor(
     return monitor
 
 
-def _announcement(images: MonitoredImages | None, interval: int, batch: int) -> str:
+def _announcement(images: MonitoredImages | None, interval: int, views: int) -> str:
     if images is None:
         return (
             f"Nothing is measured while training: there are too few images, or {interval} steps of "
-            f"{batch} images are too little work for a fiftieth of it to measure anything. Longer "
+            f"{views} views are too little work for a fiftieth of it to measure anything. Longer "
             "intervals (`checkpoint_every`) leave more."
         )
     sizes = images.sizes
@@ -266,7 +266,7 @@ def _announcement(images: MonitoredImages | None, interval: int, batch: int) -> 
         if sizes.queries
         else ""
     )
-    share = work_share(sizes, batch, interval)
+    share = work_share(sizes, views, interval)
     return (
         f"Measured every {interval} steps, for {share:.1%} of the work: views of {sizes.pairs} "
         f"{PART_NAMES[images.part]}{knn}."

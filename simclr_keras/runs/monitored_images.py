@@ -20,9 +20,8 @@ from .config import PretrainConfig
 from .pretraining import build_augmenter, training_batches
 from .run_source import run_source
 
-# Training on N images takes two views of each, forward and backward: six times the work of
-# encoding N images.
-_PASSES_PER_IMAGE = 6
+# Training on a view, forward and backward, is three times the work of encoding an image.
+_PASSES_PER_VIEW = 3
 _SHARE = 0.02  # of the work of an interval
 _LEAST_IMAGES = 16
 _MOST_PAIRS, _MOST_QUERIES, _MOST_NEIGHBOURS = 1024, 1024, 4096
@@ -78,26 +77,28 @@ def held_out_part(config: PretrainConfig, held_out: ImageSource | None) -> Image
     return held_out
 
 
-def local_batch(config: PretrainConfig, strategy: tf.distribute.Strategy) -> int:
-    """Images per step on the devices of this process."""
-    return config.batch_size * local_replicas(strategy) // strategy.num_replicas_in_sync
+def local_views(config: PretrainConfig, strategy: tf.distribute.Strategy) -> int:
+    """Views per step on the devices of this process; of growing views, as many of the last size."""
+    views = config.views * config.batch_size * local_replicas(strategy)
+    work = config.sizes.work(0.0, 1.0) if config.sizes else 1.0
+    return round(work * views) // strategy.num_replicas_in_sync
 
 
-def work_share(sizes: Sizes, batch_size: int, steps: int) -> float:
+def work_share(sizes: Sizes, views: int, steps: int) -> float:
     """The work of a measurement, as a share of that of so many training steps."""
     passes = 2 * sizes.pairs + sizes.queries + sizes.neighbours
-    return passes / (_PASSES_PER_IMAGE * batch_size * steps)
+    return passes / (_PASSES_PER_VIEW * views * steps)
 
 
-def affordable_passes(batch_size: int, steps: int, image_shape: tuple[int, int, int]) -> int:
+def affordable_passes(views: int, steps: int, image_shape: tuple[int, int, int]) -> int:
     """How many images may be encoded every so many steps, from the settings alone.
 
     Args:
-        batch_size: Images per step, on the devices that measure.
+        views: Views per step, on the devices that measure.
         steps: Steps of an interval.
         image_shape: `(S, S, C)`; all images that are measured are kept in memory.
     """
-    passes = int(_SHARE * _PASSES_PER_IMAGE * batch_size * steps)
+    passes = int(_SHARE * _PASSES_PER_VIEW * views * steps)
     return min(passes, _MOST_BYTES // math.prod(image_shape))
 
 
@@ -161,7 +162,7 @@ def load_monitored(
     labelled = chosen[labels[chosen] >= 0]
     shape = (config.image_size, config.image_size, source.channels)
     sizes = choose_sizes(
-        affordable_passes(local_batch(config, strategy), steps, shape),
+        affordable_passes(local_views(config, strategy), steps, shape),
         config.batch_size,
         len(chosen),
         len(labelled),

@@ -13,6 +13,7 @@ from simclr_keras.runs.monitored_images import (
     choose_sizes,
     held_out_part,
     load_monitored,
+    local_views,
     work_share,
 )
 from simclr_keras.runs.run_source import training_source
@@ -39,29 +40,44 @@ def _digits(steps=25, **changes):
     list(itertools.product((16, 256, 4096), (10, 50, 500), (40, 10**6))),
 )
 def test_a_measurement_takes_at_most_a_fiftieth_of_the_work(batch_size, steps, images):
-    passes = affordable_passes(batch_size, steps, (32, 32, 3))
+    passes = affordable_passes(2 * batch_size, steps, (32, 32, 3))
     for labelled in (0, images):
         sizes = choose_sizes(passes, batch_size, images, labelled, 10**6)
         if sizes is not None:
-            assert work_share(sizes, batch_size, steps) <= 0.02
+            assert work_share(sizes, 2 * batch_size, steps) <= 0.02
             assert sizes.pairs <= min(batch_size, images) and sizes.queries <= labelled
 
 
 def test_the_pairs_are_as_many_as_a_batch_if_that_is_affordable():
-    assert choose_sizes(affordable_passes(256, 50, (8, 8, 3)), 256, 360, 360, 1437) == Sizes(
+    assert choose_sizes(affordable_passes(512, 50, (8, 8, 3)), 256, 360, 360, 1437) == Sizes(
         256, 341, 683
     )
-    assert choose_sizes(affordable_passes(256, 50, (8, 8, 3)), 256, 1000) == Sizes(256)
-    assert choose_sizes(affordable_passes(64, 10, (8, 8, 3)), 64, 360) == Sizes(38)
+    assert choose_sizes(affordable_passes(512, 50, (8, 8, 3)), 256, 1000) == Sizes(256)
+    assert choose_sizes(affordable_passes(128, 10, (8, 8, 3)), 64, 360) == Sizes(38)
 
 
 def test_too_few_images_or_too_short_an_interval_is_not_measured():
     assert choose_sizes(10**6, 256, images=15) is None
-    assert choose_sizes(affordable_passes(16, 2, (8, 8, 3)), 16, 1000) is None
+    assert choose_sizes(affordable_passes(32, 2, (8, 8, 3)), 16, 1000) is None
+
+
+@pytest.mark.parametrize(
+    "settings, views",
+    [
+        ({}, 512),
+        ({"views": 4}, 1024),
+        # A quarter of the pixels for half of the run: 0.625 of the work.
+        ({"image_size_schedule": "16@0,32@0.5"}, 320),
+    ],
+)
+def test_the_work_of_a_step_is_that_of_its_views(settings, views):
+    run = {"dataset": "digits", "run_dir": "r", "image_size": 32, "batch_size": 256}
+    config = PretrainConfig(**run, **settings)
+    assert local_views(config, tf.distribute.get_strategy()) == views
 
 
 def test_large_images_are_fewer():
-    assert affordable_passes(4096, 500, (224, 224, 3)) == 2**28 // (224 * 224 * 3)
+    assert affordable_passes(8192, 500, (224, 224, 3)) == 2**28 // (224 * 224 * 3)
 
 
 def test_images_and_views_are_the_same_each_time_and_differ_between_seeds():
