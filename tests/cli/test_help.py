@@ -69,7 +69,7 @@ def test_options_are_in_panels(run_main):
 
 def test_choices_and_ranges_are_in_the_help(run_main):
     _, text, _ = run_main("pretrain", "--help", columns=200)
-    assert "Optimizer. (lars, lamb, sgd, adamw)" in text
+    assert "Optimizer. (lars, lamb, sgd, adamw, muon)" in text
     assert "nt-xent, or decoupled for small batches." in text  # not listed again
     assert "Temperature of the loss. (positive)" in text
     assert f"({', '.join(PRESETS)})" in text and f"({', '.join(AUGMENTATIONS)})" in text
