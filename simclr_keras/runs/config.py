@@ -196,7 +196,8 @@ class PretrainConfig(SourcedSettings):
     strategy: StrategyName = setting("auto", "Which devices and workers train together.")
     checkpoint_every: int | None = setting(
         None,
-        "Steps between checkpoints. Default: one epoch, clamped to 50 to 500 steps.",
+        "Steps between checkpoints. Default: one epoch, clamped to 50 to 500 steps; with `minutes`, "
+        "at most a tenth of the run.",
         AT_LEAST_1,
     )
 
