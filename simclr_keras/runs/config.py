@@ -194,6 +194,7 @@ class PretrainConfig(SourcedSettings):
         0, "Determines the data order, all views and the initial weights.", SEED, panel="Run"
     )
     strategy: StrategyName = setting("auto", "Which devices and workers train together.")
+    profile: bool = setting(False, "Say where the time of a step goes.")
     checkpoint_every: int | None = setting(
         None,
         "Steps between checkpoints. Default: one epoch, clamped to 50 to 500 steps; with `minutes`, "

@@ -22,7 +22,7 @@ from .setting_sources import RUN_KEYS
 
 _GENERATION = 3 if KERAS_3 else 2
 # May differ when a run is continued: they do not change its result.
-_FREE_SETTINGS = ("run_dir", "data_dir", "strategy", "sources")
+_FREE_SETTINGS = ("run_dir", "data_dir", "strategy", "sources", "profile")
 _LENGTHS = ("epochs", "steps", "minutes")  # may be raised; see `run_length`
 
 

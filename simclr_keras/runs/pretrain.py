@@ -30,6 +30,7 @@ from ..training.diagnosis import Finding
 from ..training.length import Length
 from ..training.loop import fit_first_steps, fit_in_intervals
 from ..training.measurement import Measurement
+from ..training.profile import ProfileSteps
 from ..training.run_rows import RunRows, read_history
 from ..training.signals import StopSignals
 from .config import PretrainConfig
@@ -238,6 +239,8 @@ def pretrain(config: PretrainConfig) -> PretrainResult:
         if keeps_to_budget:
             keep = directory.keep_length if chief else lambda steps: None
             callbacks += [KeepToBudget(budget, length, schedule, keep, largest)]
+        if config.profile:
+            callbacks += [ProfileSteps()]
         agree_every = 1 if largest is list else _AGREE_EVERY
         callbacks += [SaveCheckpoints(checkpoints, signals, largest, agree_every)]
         logs = fit_in_intervals(

@@ -35,7 +35,7 @@ DEFAULTS = {
         normalization="batch", epochs=None, steps=None, optimizer="lars", learning_rate=None,
         learning_rate_scaling="sqrt", weight_decay=None, warmup_fraction=0.1, loss="nt-xent",
         temperature=0.1, color_jitter_strength=1.0, crop_area_min=0.08, crop="auto", blur=True,
-        flip=True, probe=False, seed=0, strategy="auto", mixed_precision="none",
+        flip=True, probe=False, profile=False, seed=0, strategy="auto", mixed_precision="none",
         checkpoint_every=None, skip_unreadable=False, hold_out=None, sources=NONE,
         minutes=None, vertical_flip=False, quarter_turns=False, grayscale_probability=0.2,
         solarize_probability=0.0, saturation_jitter=0.8, hue_jitter=0.2, base_learning_rate=None,
