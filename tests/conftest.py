@@ -6,9 +6,11 @@ import os
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import contextlib
+import ctypes
 import json
 import pathlib
 import socket
+import sys
 import tempfile
 import zlib
 
@@ -98,6 +100,14 @@ def set_seeds(request, monkeypatch):
         tf.random.set_seed(zlib.crc32(request.node.nodeid.encode()))
     yield
     keras.mixed_precision.set_global_policy("float32")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def return_memory():
+    """Gives the system back what the tests of a module have freed: glibc keeps it in pieces."""
+    yield
+    if sys.platform == "linux":
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 @pytest.fixture
