@@ -20,6 +20,8 @@ import sys
 import tempfile
 import time
 
+from timed_fit import seconds_of_steps
+
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 FULL = dict(
     encoder="resnet50",
@@ -95,25 +97,15 @@ def images_of(sizes: dict, count: int):
 
 def step(sizes: dict, precision: str, jit_compile: bool) -> dict:
     import keras
-    import numpy as np
     import tensorflow as tf
-
-    class Ends(keras.callbacks.Callback):
-        def __init__(self):
-            super().__init__()
-            self.times = []
-
-        def on_train_batch_end(self, batch, logs=None):
-            self.times.append(time.perf_counter())
 
     if precision != "float32":
         keras.mixed_precision.set_global_policy(f"mixed_{precision}")
-    model, ends = model_of(sizes, jit_compile=jit_compile), Ends()
+    model = model_of(sizes, jit_compile=jit_compile)
     batch = images_of(sizes, sizes["batch"])
     steps = sizes["steps"] + _WARM
     data = tf.data.Dataset.from_tensors(batch).repeat(steps)
-    model.fit(data, verbose=0, callbacks=[ends])
-    seconds = statistics.median(np.diff(ends.times)[_WARM - 1 :])
+    seconds = statistics.median(seconds_of_steps(model, data, _WARM))
     return {"images_per_second": sizes["batch"] / seconds}
 
 

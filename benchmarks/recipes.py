@@ -2,7 +2,8 @@
 
     TFDS_DATA_DIR=~/tensorflow_datasets python benchmarks/recipes.py --minutes 16 --recipes readme views
 
-Each recipe is one change of `readme`, or several together; `--set name=value` changes all of them.
+`readme` is the preset `small-images`. Each other recipe is one change of it, or several together;
+`--set name=value` changes all of them.
 Recipes are chosen on a validation part, a tenth of the labelled training images (pretraining sees
 all training images, but no labels): kNN (k = 20) and linear evaluation (L-BFGS). `--test` measures on
 the test images instead, once a recipe is chosen. Results, failures too, are in recipes.md.
@@ -16,42 +17,28 @@ import statistics
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
-README = dict(
-    dataset="cifar10",
-    encoder="simclr_resnet18",
-    width_multiplier=0.25,
-    small_image_stem=True,
-    image_size=32,
-    batch_size=256,
-    temperature=0.2,
-    crop_area_min=0.2,
-    color_jitter_strength=0.5,
-    blur=False,
-    optimizer="adamw",
-    learning_rate=4e-3,
-    warmup_fraction=0.05,
-)
 MILD = dict(
     color_jitter_strength=1.0,
     saturation_jitter=0.4,
     hue_jitter=0.1,
     grayscale_probability=0.1,
 )
+MUON = dict(optimizer="muon", learning_rate=4e-3)  # a rate belongs to its optimizer
 AIRBENCH = dict(encoder="airbench", width_multiplier=0.5, small_image_stem=False)
 CHANGES = {
     "readme": {},
     "bfloat16": dict(mixed_precision="bfloat16"),
     "decoupled": dict(loss="decoupled"),
     "views": dict(views=4, batch_size=128),
-    "muon": dict(optimizer="muon"),
+    "muon": MUON,
     "airbench": AIRBENCH,
     "mild": MILD,
     "together": dict(
         **AIRBENCH,
         **MILD,
+        **MUON,
         views=4,
         batch_size=128,
-        optimizer="muon",
         mixed_precision="bfloat16",
     ),
 }
@@ -108,8 +95,11 @@ def main():
         for seed in arguments.seeds:
             name = "-".join([recipe, *arguments.set, str(arguments.minutes), f"seed{seed}"])
             run = pathlib.Path(arguments.folder) / name.replace("/", "_")
-            settings = {**README, **CHANGES[recipe], **changed, **length, "seed": seed}
-            result = sk.pretrain(sk.PretrainConfig(run_dir=str(run), **settings))
+            settings = {**CHANGES[recipe], **changed, **length, "seed": seed}
+            config = sk.PretrainConfig.from_sources(
+                "small-images", dataset="cifar10", run_dir=str(run), **settings
+            )
+            result = sk.pretrain(config)
             found.append((result.steps, *measure(str(run), arguments.test)))
         steps, knn, linear = (statistics.mean(column) for column in zip(*found))
         print(

@@ -25,6 +25,8 @@ import subprocess
 import sys
 import time
 
+from timed_fit import seconds_of_steps
+
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 BATCH, SIZE, WARM = 256, 32, 3
 PEER = pathlib.Path(__file__).parent / "peers" / "lightly_step.py"
@@ -91,20 +93,11 @@ def fit(precision: str, steps: int) -> list[float]:
     import keras
     import numpy as np
 
-    class Ends(keras.callbacks.Callback):
-        def __init__(self):
-            super().__init__()
-            self.times = []
-
-        def on_train_batch_end(self, batch, logs=None):
-            self.times.append(time.perf_counter())
-
-    model, ends = model_of(precision), Ends()
+    model = model_of(precision)
     model.compile(keras.optimizers.AdamW(4e-3))
     random = np.random.default_rng(0)
     images = random.integers(0, 256, (BATCH * (steps + WARM), SIZE, SIZE, 3), "uint8")
-    model.fit(images, batch_size=BATCH, verbose=0, callbacks=[ends])
-    return list(np.diff(ends.times))[WARM - 1 :]
+    return seconds_of_steps(model, images, WARM, batch_size=BATCH)
 
 
 def speed(case: str, precision: str, steps: int, peer: str | None) -> float:

@@ -53,8 +53,7 @@ def build_encoder(
             any other size.
         channels: Image channels C.
         weights: `None` for random weights (a KerasCV preset brings its own, and so does a file),
-            `"imagenet"`
-            (keras.applications only, downloaded) or the path of a weights file.
+            `"imagenet"` (keras.applications only, downloaded) or the path of a weights file.
         width_multiplier: Factor on the number of filters; SimCLR ResNets and airbench only.
         small_image_stem: Stem for images of about 32 pixels; SimCLR ResNets only.
         selective_kernel: Selective kernels with the stem and the shortcuts of ResNet-D, as in

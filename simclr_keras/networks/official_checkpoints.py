@@ -15,13 +15,12 @@ from tensorflow.core.protobuf import trackable_object_graph_pb2
 
 from ..errors import InputError
 from .projection_head import ProjectionHead
-from .release_architecture import ReleaseArchitecture, infer_architecture
+from .release_architecture import NAMED_IN_ERRORS, ReleaseArchitecture, infer_architecture
 from .release_files import variables_folder
 from .release_names import plain_name, release_names, renumbered
 from .resnet import simclr_resnet
 
 _OBJECT_GRAPH = "_CHECKPOINTABLE_OBJECT_GRAPH"
-_NAMED_IN_ERRORS = 5
 
 
 class OfficialCheckpoint(typing.NamedTuple):
@@ -138,7 +137,7 @@ def _variables(shapes, object_graph) -> tuple[dict[str, _Variable], list[str]]:
     if object_graph is None:
         raise InputError(
             "The checkpoint has no object graph, so it is not from the TF2 release. Received: "
-            f"{', '.join(sorted(shapes)[:_NAMED_IN_ERRORS])}, ..."
+            f"{', '.join(sorted(shapes)[:NAMED_IN_ERRORS])}, ..."
         )
     graph = trackable_object_graph_pb2.TrackableObjectGraph()
     graph.ParseFromString(object_graph)
@@ -215,8 +214,8 @@ def _check(path, variables, nameless, wanted, network: str) -> dict[str, _Variab
         if not any(_problems(again, nameless, shapes).values()):
             return again
         parts = [
-            f"{len(names)} {problem}: {', '.join(names[:_NAMED_IN_ERRORS])}"
-            + (", ..." if len(names) > _NAMED_IN_ERRORS else "")
+            f"{len(names)} {problem}: {', '.join(names[:NAMED_IN_ERRORS])}"
+            + (", ..." if len(names) > NAMED_IN_ERRORS else "")
             for problem, names in problems.items()
             if names
         ]

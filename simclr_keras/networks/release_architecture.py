@@ -7,7 +7,7 @@ import typing
 from ..errors import InputError
 from .resnet import BASE_WIDTH, BLOCK_GROUPS, SELECTIVE_KERNEL_RATIO
 
-_NAMED_IN_ERRORS = 5
+NAMED_IN_ERRORS = 5
 
 
 class ReleaseArchitecture(typing.NamedTuple):
@@ -57,7 +57,7 @@ def infer_architecture(shapes: dict[str, tuple[int, ...]]) -> ReleaseArchitectur
     if not blocks:
         raise InputError(
             "The checkpoint holds no ResNet of the SimCLR release (no resnet/block_group1/...)."
-            f" Received: {', '.join(sorted(shapes)[:_NAMED_IN_ERRORS])}, ..."
+            f" Received: {', '.join(sorted(shapes)[:NAMED_IN_ERRORS])}, ..."
         )
     is_bottleneck = statistics.mode(kind for _, kind in blocks.values())
     counts = [sum(group == g for g, _ in blocks.values()) for group in (1, 2, 3, 4)]

@@ -210,8 +210,9 @@ def pretrain(config: PretrainConfig) -> PretrainResult:
                 total_steps,
                 float(schedule(first_step)),
             )
+        interval = interval_of(total_steps)
         if chief:
-            chosen = {"total_steps": total_steps, "interval": interval_of(total_steps)}
+            chosen = {"total_steps": total_steps, "interval": interval}
             directory.begin(config, sizes, held_out, **chosen, precision=computed_in)
         callbacks = [
             StopOnNonFiniteLoss(
@@ -229,13 +230,13 @@ def pretrain(config: PretrainConfig) -> PretrainResult:
                 (source, held_out),
                 model,
                 schedule,
-                interval_of(total_steps),
+                interval,
             )
             callbacks += [
                 RunHistory(history, config.batch_size, steps_per_epoch, schedule),
                 monitor,
             ]
-        length, interval = Length(total_steps, config.sizes), interval_of(total_steps)
+        length = Length(total_steps, config.sizes)
         if keeps_to_budget:
             keep = directory.keep_length if chief else lambda steps: None
             callbacks += [KeepToBudget(budget, length, schedule, keep, largest)]
