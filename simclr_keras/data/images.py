@@ -101,6 +101,22 @@ def resize_and_center_crop(image: tf.Tensor, image_size: int) -> tf.Tensor:
     if not is_uint8:
         square = to_unit_range(square)
     # uint8 is resized first and divided afterwards: a quarter of the memory.
-    square = tf.image.resize(square, [image_size, image_size], antialias=True)
-    square = tf.cast(square, tf.float32) / (255.0 if is_uint8 else 1.0)
+    square = _resized(square, image.shape, side, image_size) / (255.0 if is_uint8 else 1.0)
     return tf.clip_by_value(square, 0.0, 1.0)
+
+
+def _resized(square: tf.Tensor, shape: tf.TensorShape, side: tf.Tensor, image_size: int):
+    """A square at another size; one of that size as it is, which resizing would not change."""
+
+    def keep():
+        return tf.cast(square, tf.float32)
+
+    def resize():
+        return tf.image.resize(square, [image_size, image_size], antialias=True)
+
+    if None not in shape[-3:-1]:
+        return keep() if min(shape[-3:-1]) == image_size else resize()
+    resized = tf.cond(side == image_size, keep, resize)
+    # Not by `tf.ensure_shape` in `keep`: graph optimization would then never resize.
+    resized.set_shape([*shape[:-3], image_size, image_size, shape[-1]])
+    return resized

@@ -78,3 +78,29 @@ def test_resize_of_a_batch_is_that_of_its_images(rng):
     images = rng.integers(0, 256, (3, 20, 13, 3), "uint8")
     one_by_one = [resize_and_center_crop(image, 7) for image in images]
     np.testing.assert_array_equal(resize_and_center_crop(images, 7), one_by_one)
+
+
+@pytest.mark.parametrize("shape", [(8, 8, 3), (8, 13, 3), (2, 11, 8, 1)])
+@pytest.mark.parametrize("known", [True, False])
+def test_images_of_that_size_are_as_if_resized(rng, shape, known):
+    images = rng.integers(0, 256, shape, "uint8")
+    cut = np.take(images, np.arange(8) + (shape[-3] - 8) // 2, axis=-3)
+    cut = np.take(cut, np.arange(8) + (shape[-2] - 8) // 2, axis=-2)
+    expected = tf.image.resize(cut, [8, 8], antialias=True) / 255.0
+    spec = tf.TensorSpec(shape if known else [None] * (len(shape) - 1) + [shape[-1]], tf.uint8)
+    traced = tf.function(lambda image: resize_and_center_crop(image, 8), [spec])
+    np.testing.assert_array_equal(resize_and_center_crop(images, 8), expected)
+    # An optimized graph multiplies by 1 / 255.
+    np.testing.assert_allclose(traced(images), expected, rtol=2e-7)
+    resizes = [
+        node.op for node in traced.get_concrete_function().graph.as_graph_def().node
+    ].count("ScaleAndTranslate")
+    assert not (known and resizes)
+
+
+def test_one_trace_resizes_or_keeps_by_the_size_of_the_image(rng):
+    spec = tf.TensorSpec([None, None, 3], tf.uint8)
+    traced = tf.function(lambda image: resize_and_center_crop(image, 8), [spec])
+    for shape in ((8, 9, 3), (20, 33, 3), (7, 8, 3)):
+        image = rng.integers(0, 256, shape, "uint8")
+        np.testing.assert_allclose(traced(image), resize_and_center_crop(image, 8), rtol=2e-6)
