@@ -63,7 +63,7 @@ def measure(run: str, on_test: bool) -> tuple[float, float]:
         is_validation = np.arange(len(labels)) % _VALIDATION == 0
         train = features[~is_validation], labels[~is_validation]
         test = features[is_validation], labels[is_validation]
-    knn = sk.knn_accuracy(*train, *test, neighbours=20, temperature=0.1)
+    knn = sk.knn_accuracy(*train, *test, k=20, temperature=0.1)
     probe = sk.LinearProbe().fit(*train)
     return knn, float((probe.predict(test[0]) == test[1]).mean())
 

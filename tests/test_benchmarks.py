@@ -1,4 +1,4 @@
-"""The script for GPUs, at toy size on two logical CPU devices."""
+"""The script for GPUs, at toy size on two logical CPU devices; the list of scripts."""
 
 import json
 import subprocess
@@ -28,3 +28,16 @@ def test_the_script_for_gpus_runs_and_writes_all_results(tmp_path):
     # The limit of a toy.
     assert results["batch"] == {"whole": {"images": 8}, "micro-batches": {"images": 8}}
     assert 0 < results["cifar10"]["linear_accuracy"] <= 1
+
+
+def test_every_script_is_described_and_run():
+    folder = ROOT / "benchmarks"
+    scripts = {path.name for path in folder.glob("*.py")} - {"run.py", "timed_fit.py", "gpu.py"}
+    described = (folder / "README.md").read_text()
+    assert [name for name in sorted(scripts) if f"| `{name}` |" not in described] == []
+    command = [sys.executable, str(folder / "run.py"), "--list"]
+    listed = subprocess.run(command, text=True, capture_output=True, check=True).stdout
+    # One needs a finished run, the other Keras 2.
+    others = {"half_size.py", "keras_cv_trainer.py"}
+    run = {line.split()[1].removeprefix("benchmarks/") for line in listed.splitlines()}
+    assert run - others == scripts - others
