@@ -1,12 +1,14 @@
 """Files of embeddings: written whole or not at all, read in blocks."""
 
+import concurrent.futures
 import contextlib
 import dataclasses
+import itertools
 import json
 import os
 import pathlib
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -14,6 +16,9 @@ from ..errors import InputError
 from ..files import whole_file
 
 _ROW_GROUP = 2**23  # bytes of vectors that `.parquet` collects before it writes them
+_LARGEST_GROUP = 8 * _ROW_GROUP  # larger ones, of other programs, are read in parts
+_READ_AHEAD = 2  # row groups
+_ROWS = 16_384
 _METADATA = b"simclr_keras"
 
 
@@ -111,8 +116,12 @@ class _Parquet(_Rows):
         if not self.paths:
             return
         vectors = np.concatenate(self.vectors)
-        embedding = pyarrow.FixedSizeListArray.from_arrays(vectors.ravel(), vectors.shape[1])
-        table = pyarrow.table({"path": self.paths, "embedding": embedding})
+        # Numbers that cannot be missing are read faster.
+        number = pyarrow.field("element", pyarrow.float32(), nullable=False)
+        kind = pyarrow.list_(number, vectors.shape[1])
+        embedding = pyarrow.FixedSizeListArray.from_arrays(vectors.ravel(), type=kind)
+        fields = [("path", pyarrow.string()), pyarrow.field("embedding", kind, nullable=False)]
+        table = pyarrow.table([self.paths, embedding], pyarrow.schema(fields))
         if self.writer is None:
             # Vectors of floats neither repeat nor compress.
             self.writer = pyarrow.parquet.ParquetWriter(
@@ -154,7 +163,7 @@ def read_info(path: str | os.PathLike) -> EmbeddingsInfo:
         return EmbeddingsInfo(**{key: value for key, value in known.items() if key in names})
 
 
-def read_blocks(path: str | os.PathLike, rows: int = 16_384) -> Iterator[np.ndarray]:
+def read_blocks(path: str | os.PathLike, rows: int = _ROWS) -> Iterator[np.ndarray]:
     """Reads the vectors of a file of embeddings in blocks.
 
     Args:
@@ -169,7 +178,9 @@ def read_blocks(path: str | os.PathLike, rows: int = 16_384) -> Iterator[np.ndar
     """
     path = pathlib.Path(path)
     with _explained(path):
-        yield from (_npz_blocks if path.suffix == ".npz" else _parquet_blocks)(path, rows)
+        for _, block in _placed_blocks(path):
+            for start in range(0, len(block), rows):
+                yield block[start : start + rows]
 
 
 def read_vectors(path: str | os.PathLike) -> np.ndarray:
@@ -177,7 +188,32 @@ def read_vectors(path: str | os.PathLike) -> np.ndarray:
     return np.concatenate(list(read_blocks(path)))
 
 
-def _npz_blocks(path, rows):
+def read_rows(path: str | os.PathLike, places: Sequence[int]) -> np.ndarray:
+    """Reads some vectors of a file of embeddings.
+
+    Args:
+        path: `.npz` or `.parquet`.
+        places: Their places in the file.
+
+    Returns:
+        float32 `(n, D)`, in the order of `places`.
+
+    Raises:
+        InputError: As `read_info`.
+    """
+    path, found = pathlib.Path(path), {}
+    with _explained(path):
+        for start, block in _placed_blocks(path, places):
+            found.update({p: block[p - start] for p in places if 0 <= p - start < len(block)})
+    return np.stack([found[place] for place in places])
+
+
+def _placed_blocks(path, places=None) -> Iterator[tuple[int, np.ndarray]]:
+    """Yields (place of the first row, float32 `(n, D)`), in order; those of `places` at least."""
+    return _npz_blocks(path) if path.suffix == ".npz" else _parquet_blocks(path, places)
+
+
+def _npz_blocks(path):
     with zipfile.ZipFile(path) as archive, archive.open("embeddings.npy") as stream:
         read_header = {
             (1, 0): np.lib.format.read_array_header_1_0,
@@ -186,20 +222,47 @@ def _npz_blocks(path, rows):
         (count, dimension), is_fortran, dtype = read_header(stream)
         if is_fortran:
             raise ValueError("the array is in column-major order")
-        for start in range(0, count, rows):
-            size = min(rows, count - start) * dimension * dtype.itemsize
+        for start in range(0, count, _ROWS):
+            size = min(_ROWS, count - start) * dimension * dtype.itemsize
             block = np.frombuffer(stream.read(size), dtype)
-            yield block.reshape(-1, dimension).astype(np.float32, copy=False)
+            yield start, block.reshape(-1, dimension).astype(np.float32, copy=False)
 
 
-def _parquet_blocks(path, rows):
+def _parquet_blocks(path, places):
     import pyarrow.parquet
 
-    with pyarrow.parquet.ParquetFile(path) as file:
-        dimension = file.schema_arrow.field("embedding").type.list_size
-        for batch in file.iter_batches(rows, columns=["embedding"]):
-            vectors = batch.column(0).flatten().to_numpy(zero_copy_only=False)
-            yield vectors.reshape(-1, dimension).astype(np.float32, copy=False)
+    metadata = pyarrow.parquet.read_metadata(path)
+    groups = [metadata.row_group(group) for group in range(metadata.num_row_groups)]
+    starts = np.cumsum([0, *(group.num_rows for group in groups)])
+    if max((group.total_byte_size for group in groups), default=0) > _LARGEST_GROUP:
+        with pyarrow.parquet.ParquetFile(path, metadata=metadata) as file:
+            start = 0
+            for batch in file.iter_batches(_ROWS, columns=["embedding"]):
+                yield start, _vectors_of(batch.column(0))
+                start += len(batch)
+        return
+
+    def read(group):  # each with a reader of its own: they run in threads
+        with pyarrow.parquet.ParquetFile(path, metadata=metadata, memory_map=True) as file:
+            table = file.read_row_group(group, columns=["embedding"], use_threads=False)
+            return starts[group], _vectors_of(table["embedding"].combine_chunks())
+
+    wanted = range(len(groups))
+    if places is not None:
+        wanted = np.unique(np.searchsorted(starts, places, side="right") - 1).tolist()
+    # A row group is decoded while the one before is used.
+    with concurrent.futures.ThreadPoolExecutor(_READ_AHEAD) as pool:
+        remaining = iter(wanted)
+        waiting = [pool.submit(read, each) for each in itertools.islice(remaining, _READ_AHEAD)]
+        while waiting:
+            read_group = waiting.pop(0).result()
+            waiting += [pool.submit(read, each) for each in itertools.islice(remaining, 1)]
+            yield read_group
+
+
+def _vectors_of(column) -> np.ndarray:
+    vectors = column.flatten().to_numpy(zero_copy_only=False)
+    return vectors.reshape(-1, column.type.list_size).astype(np.float32, copy=False)
 
 
 @contextlib.contextmanager

@@ -17,7 +17,7 @@ from ..result import Result
 from .config import EmbedConfig, SearchConfig
 from .duplicates import near_duplicates
 from .embed import embed
-from .file import EmbeddingsInfo, read_blocks, read_info, read_vectors
+from .file import EmbeddingsInfo, read_blocks, read_info, read_rows, read_vectors
 from .page import thumbnail, write_page
 
 _LOGGER = logging.getLogger("simclr_keras")
@@ -99,7 +99,8 @@ def search(config: SearchConfig) -> SearchResult:
 def _neighbours(config: SearchConfig) -> SearchResult:
     embeddings, queries = config.embeddings, config.queries or []
     info = read_info(embeddings)
-    place_of = {path: place for place, path in enumerate(info.paths)}
+    asked = set(queries)
+    place_of = {path: place for place, path in enumerate(info.paths) if path in asked}
     known = [place_of.get(query) for query in queries]
     vectors = _query_vectors(config, info, known)
     places, cosines = nearest(vectors, read_blocks(embeddings), config.neighbours + 1)
@@ -158,13 +159,10 @@ def _query_vectors(config: SearchConfig, info: EmbeddingsInfo, known) -> np.ndar
     """float32 `(M, D)`: rows of the file, and new images embedded with its model."""
     embeddings, queries = config.embeddings, config.queries or []
     vectors: list = [None] * len(queries)
-    if any(place is not None for place in known):
-        start = 0
-        for block in read_blocks(embeddings):
-            for row, place in enumerate(known):
-                if place is not None and start <= place < start + len(block):
-                    vectors[row] = block[place - start]
-            start += len(block)
+    rows = [row for row, place in enumerate(known) if place is not None]
+    if rows:
+        for row, vector in zip(rows, read_rows(embeddings, [known[row] for row in rows])):
+            vectors[row] = vector
     new = [row for row, place in enumerate(known) if place is None]
     if new:
         for row in new:

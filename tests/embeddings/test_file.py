@@ -5,6 +5,7 @@ from simclr_keras.embeddings import file as embeddings
 from simclr_keras.embeddings.file import (
     read_blocks,
     read_info,
+    read_rows,
     read_vectors,
     write_embeddings,
 )
@@ -32,6 +33,8 @@ def test_what_is_written_is_read(tmp_path, rng, suffix, monkeypatch):
     assert max(len(b) for b in blocks) <= 12 and len(blocks) >= 5
     np.testing.assert_array_equal(np.concatenate(blocks), vectors)
     np.testing.assert_array_equal(read_vectors(path), vectors)
+    some = [49, 0, 16, 15, 16]
+    np.testing.assert_array_equal(read_rows(path, some), vectors[some])
     assert [p.name for p in path.parent.iterdir()] == [path.name]
 
 
@@ -45,6 +48,41 @@ def test_parquet_is_written_while_rows_come(tmp_path, monkeypatch):
             sizes.append(unfinished.stat().st_size)
             assert rows.paths == [] and rows.vectors == []
     assert sizes[-1] > 4 * 16_000 and sizes == sorted(sizes)
+
+
+def test_only_the_row_groups_asked_for_are_read(tmp_path, rng, monkeypatch):
+    import pyarrow.parquet
+
+    monkeypatch.setattr(embeddings, "_ROW_GROUP", 16 * 3 * 4)
+    vectors = rng.random((200, 3)).astype("float32")
+    _write(tmp_path / "e.parquet", vectors)
+    read, read_row_group = [], pyarrow.parquet.ParquetFile.read_row_group
+
+    def noted(self, group, **options):
+        read.append(group)
+        return read_row_group(self, group, **options)
+
+    monkeypatch.setattr(pyarrow.parquet.ParquetFile, "read_row_group", noted)
+    np.testing.assert_array_equal(read_rows(tmp_path / "e.parquet", [3]), vectors[3:4])
+    assert read == [0]
+    next(read_blocks(tmp_path / "e.parquet"))
+    assert len(read) <= 1 + 3  # one is used, two are read ahead
+
+
+def test_row_groups_of_other_programs_are_read_in_parts(tmp_path, rng, monkeypatch):
+    import pyarrow
+    import pyarrow.parquet
+
+    monkeypatch.setattr(embeddings, "_LARGEST_GROUP", 1000)
+    monkeypatch.setattr(embeddings, "_ROWS", 16)
+    vectors = rng.random((50, 3)).astype("float32")
+    embedding = pyarrow.FixedSizeListArray.from_arrays(vectors.ravel(), 3)  # may be missing
+    table = pyarrow.table({"path": [str(i) for i in range(50)], "embedding": embedding})
+    pyarrow.parquet.write_table(table, tmp_path / "e.parquet")
+    blocks = list(read_blocks(tmp_path / "e.parquet"))
+    assert [len(block) for block in blocks] == [16, 16, 16, 2]
+    np.testing.assert_array_equal(np.concatenate(blocks), vectors)
+    np.testing.assert_array_equal(read_rows(tmp_path / "e.parquet", [40, 2]), vectors[[40, 2]])
 
 
 def test_files_of_others_are_read_too(tmp_path, rng):
