@@ -17,6 +17,7 @@ from ..keras_versions import KERAS_3
 from ..networks.projection_head import ProjectionHead
 from ..networks.saved_encoder import load_encoder, load_projection_head, save_encoder
 from ..settings import without_idle_epochs
+from ..training.run_rows import read_history
 from .config import PretrainConfig
 from .setting_sources import RUN_KEYS
 
@@ -79,6 +80,16 @@ class RunDirectory:
             return
         if self.path.exists() and (not self.path.is_dir() or self._holds_something_else()):
             raise InputError(f"{self.path} exists but is not a run. Choose another `run_dir`.")
+
+    def check_nothing_is_lost(self) -> None:
+        """Raises a `RunFailure` if the run has a history, but no longer a checkpoint."""
+        rows = read_history(self.history_file)
+        if len(rows) > 1:  # the first row is written before the first checkpoint
+            raise RunFailure(
+                f"The run in {self.path} has a history up to step {rows[-1]['step']}, but there is "
+                f"no checkpoint in {self.checkpoints}. Restore that folder from a copy to continue, "
+                "or remove the run directory to begin again."
+            )
 
     def _holds_something_else(self) -> bool:
         # A run that was killed while it began has its list only.

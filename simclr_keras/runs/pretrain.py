@@ -144,6 +144,7 @@ def pretrain(config: PretrainConfig) -> PretrainResult:
     keras.utils.set_random_seed(seed_of_32_bits(config.seed))
     initial = None  # a run that goes on has weights of its own
     if not Checkpoints.exist(directory.checkpoints):
+        directory.check_nothing_is_lost()
         initial = load_initial_weights(config.weights)
     with (
         budget.repeated_at_the_end(),
@@ -158,6 +159,7 @@ def pretrain(config: PretrainConfig) -> PretrainResult:
         model, directory.checkpoints, write_to=elsewhere.name if elsewhere else None
     )
     first_step = checkpoints.restore()
+    checkpoints.check_space()
     check_agreement(
         strategy, deciding_settings(config), [len(source), total_steps or 0], first_step
     )

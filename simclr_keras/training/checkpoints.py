@@ -5,12 +5,27 @@ the position in the learning-rate schedule. Data order and views need no state: 
 functions of the step.
 """
 
+import logging
+import math
 import os
+import pathlib
 
 import tensorflow as tf
 
 from ..errors import RunFailure
+from ..keras_versions import optimizer_variables
+from .checkpoint_files import (
+    prefix_of,
+    remove_checkpoint,
+    saved_steps,
+    too_little_space,
+    why_damaged,
+    write_checkpoint,
+)
 from .step_model import StepModel
+
+_LOGGER = logging.getLogger("simclr_keras")
+_BYTES = 4  # of a number
 
 
 class Checkpoints:
@@ -31,49 +46,103 @@ class Checkpoints:
         model: StepModel,
         directory: str | os.PathLike,
         write_to: str | os.PathLike | None = None,
-        keep: int = 2,
+        keep: int = 3,
         **state,
     ):
-        self._model = model
-        self._directory = str(directory)
+        self._model, self._keep = model, keep
+        self._directory = pathlib.Path(directory)
+        self._write_to = pathlib.Path(write_to or directory)
         self._tracked = {**model.checkpointed(), **state}
-        self._manager = tf.train.CheckpointManager(
-            tf.train.Checkpoint(**self._tracked, means=model.means_variables),
-            str(write_to or directory),
-            max_to_keep=keep,
-        )
+        self._checkpoint = tf.train.Checkpoint(**self._tracked, means=model.means_variables)
 
     def save(self) -> None:
-        """Saves the model, its optimizer, its step and its running means."""
-        self._manager.save(checkpoint_number=self._model.steps_made)
+        """Saves the model, its optimizer, its step and its running means.
+
+        Raises:
+            RunFailure: If the disk is full, or the folder cannot be written to. Earlier checkpoints
+                are as they were.
+        """
+        step, folder = self._model.steps_made, self._write_to
+        try:
+            reason = too_little_space(folder, self._size())
+            if reason is None:
+                write_checkpoint(self._checkpoint, folder, step)
+        except (OSError, tf.errors.OpError) as error:
+            reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
+        if reason is not None:
+            last = next((s for s in saved_steps(folder) if not why_damaged(folder, s)), None)
+            raise RunFailure(
+                f"The checkpoint of step {step} could not be written to {folder}: {reason}. "
+                + ("There is none yet. " if last is None else f"That of step {last} is whole. ")
+                + "Make room and run the same command again."
+            )
+        saved = saved_steps(folder)
+        kept = [each for each in saved if each <= step][: self._keep]
+        for each in set(saved).difference(
+            kept
+        ):  # later ones were damaged: it began before them
+            remove_checkpoint(folder, each)
+
+    def check_space(self) -> None:
+        """Raises a `RunFailure` if the disk has no room for the checkpoints of the run."""
+        count = self._keep + 1 - min(len(saved_steps(self._write_to)), self._keep)
+        if reason := too_little_space(self._write_to, count * self._size()):
+            raise RunFailure(
+                f"There is no room for {count} more checkpoints in {self._write_to}: {reason}. Make "
+                "room, or choose another `run_dir`."
+            )
 
     @staticmethod
     def exist(directory: str | os.PathLike) -> bool:
         """Whether a checkpoint was saved in a folder."""
-        return tf.train.latest_checkpoint(str(directory)) is not None
+        return bool(saved_steps(directory))
 
     def restore(self) -> int:
-        """Restores the newest checkpoint, if there is one.
+        """Restores the newest checkpoint that is whole, if there is one; names those that are not.
 
         Returns:
             The number of steps already made.
 
         Raises:
-            RunFailure: If the checkpoint does not fit the model.
+            RunFailure: If all are damaged, or the checkpoint does not fit the model.
         """
-        latest = tf.train.latest_checkpoint(self._directory)
-        if latest is None:
-            return 0
-        checkpoint = self._manager.checkpoint
-        names = [name for name, _ in tf.train.list_variables(latest)]
+        folder = self._directory
+        damaged: list[str] = []
+        for step in saved_steps(folder):
+            reason = why_damaged(folder, step)
+            if reason is None:
+                if damaged:
+                    _LOGGER.warning(
+                        "The checkpoint before it is used, of step %d, because of damage in %s: %s.",
+                        step,
+                        folder,
+                        "; ".join(damaged),
+                    )
+                self._restore(prefix_of(folder, step))
+                return self._model.steps_made
+            damaged.append(reason)
+        if damaged:
+            raise RunFailure(
+                f"All checkpoints in {folder} are damaged: {'; '.join(damaged)}. Restore them from a "
+                "copy, or remove the folder to begin again."
+            )
+        return 0
+
+    def _restore(self, prefix: str) -> None:
+        checkpoint = self._checkpoint
+        names = [name for name, _ in tf.train.list_variables(prefix)]
         if not any(name.startswith("means/") for name in names):
             # An earlier version wrote it, always at the end of an interval.
             checkpoint = tf.train.Checkpoint(**self._tracked)
         try:
-            checkpoint.restore(latest).assert_existing_objects_matched()
+            checkpoint.read(prefix).assert_existing_objects_matched()
         except (AssertionError, ValueError, tf.errors.OpError) as error:
             raise RunFailure(
-                f"The checkpoint {latest} does not fit this model ({str(error).splitlines()[0]}). "
+                f"The checkpoint {prefix} does not fit this model ({str(error).splitlines()[0]}). "
                 "Use the settings and the Keras generation that wrote it, or another `run_dir`."
             ) from error
-        return self._model.steps_made
+
+    def _size(self) -> int:
+        """Bytes of a checkpoint, about."""
+        variables = [*self._model.variables, *optimizer_variables(self._model.optimizer)]
+        return sum(math.prod(v.shape) for v in variables) * _BYTES

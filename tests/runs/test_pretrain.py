@@ -94,10 +94,19 @@ def test_rows_after_the_checkpoint_are_written_once(tmp_path, monkeypatch):
     # A crash between row and checkpoint: the newest checkpoint is that of step 2.
     for file in (tmp_path / "run" / "checkpoints").glob("ckpt-4*"):
         file.unlink()
-    state = tmp_path / "run" / "checkpoints" / "checkpoint"
-    state.write_text('model_checkpoint_path: "ckpt-2"\nall_model_checkpoint_paths: "ckpt-2"\n')
     assert pretrain(config).first_step == 2
     assert [row["step"] for row in _rows(tmp_path / "run")] == ["2", "4", "5"]
+
+
+def test_a_run_that_lost_its_checkpoints_does_not_begin_again(tmp_path):
+    config = _config(tmp_path / "run")
+    directory = RunDirectory(config.run_dir)
+    directory.begin(config, total_steps=5, interval=2)
+    history = "step,loss\n2,3.0\n4,2.9\n"
+    directory.history_file.write_text(history)
+    with pytest.raises(RunFailure, match="history up to step 4, but there is no checkpoint in"):
+        pretrain(config)
+    assert directory.history_file.read_text() == history and not directory.is_finished
 
 
 def test_the_probe_leaves_out_images_beside_the_class_folders(image_folder, tmp_path):
