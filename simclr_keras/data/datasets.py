@@ -41,7 +41,7 @@ def load_source(
             every class if there is nothing to test on.
         data_dir: Folder of TFDS data. Defaults to the environment variable TFDS_DATA_DIR.
         seed: Decides which fifth is "test". Defaults to 0.
-        skip_unreadable: Skip files that cannot be read instead of raising an `InputError`.
+        skip_unreadable: Skip images that cannot be read instead of raising an `InputError`.
             Defaults to False.
         hold_out: Hold out that fifth. If False, `"train"` and `"test"` of data without a test
             part are both all of it, for training on one dataset and testing on another. The
@@ -82,7 +82,7 @@ def load_source(
             "dataset, or a directory of images."
         )
     else:
-        source, is_split = load_tfds(name, split, data_dir)
+        source, is_split = load_tfds(name, split, data_dir, skip_unreadable)
     if split == "all":
         return source
     held_out, holds_out = None, hold_out and not is_split

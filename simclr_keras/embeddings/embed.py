@@ -13,7 +13,7 @@ from ..data.datasets import load_source
 from ..data.folders import find_images
 from ..data.images import resize_and_center_crop
 from ..data.parallel import map_examples, without_tuning
-from ..data.sources import FileSource, ImageSource, why_unreadable
+from ..data.sources import FileSource, ImageSource
 from ..errors import InputError
 from ..progress import counted, progress_shown
 from ..result import Result
@@ -122,7 +122,9 @@ def embed(
             if progress:
                 progress(done, len(source))
         left_out = np.setdiff1d(np.arange(len(source)), np.concatenate(readable or [[]]))
-        reasons = {names[i]: _reason(source, i) for i in left_out}
+        reasons = {
+            names[i]: source.why_unreadable(i) or "could not be decoded" for i in left_out
+        }
         if not readable:
             name, why = next(iter(reasons.items()))
             raise InputError(
@@ -194,8 +196,3 @@ def _batches(source: ImageSource, image_size: int, batch_size: int):
     dataset = without_tuning(dataset.ignore_errors().batch(batch_size).prefetch(2))
     for index, images in dataset:
         yield index.numpy(), images
-
-
-def _reason(source: ImageSource, index: int) -> str:
-    why = isinstance(source, FileSource) and why_unreadable(source.file(index))
-    return why or "could not be decoded"
