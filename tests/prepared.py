@@ -41,7 +41,7 @@ def write_imagenet(
     """
     import tensorflow_datasets as tfds
 
-    builder = tfds.builder(name, data_dir=str(data_dir))
+    builder = tfds.builder(name, data_dir=str(data_dir), file_format=file_format)
     folder = pathlib.Path(builder.data_dir)
     folder.mkdir(parents=True)
     writer = tfds.core.SequentialWriter(

@@ -10,6 +10,32 @@ _VARINT, _FIXED_64, _BYTES, _FIXED_32 = 0, 1, 2, 5  # wire types of protocol buf
 _BYTES_LIST, _INT64_LIST = 1, 3  # fields of tf.train.Feature
 
 
+def find_image(example: bytes, image_key: str, label_key: str | None) -> tuple[int, int, int]:
+    """Where the image in an example is, and its label.
+
+    Args:
+        example: A serialized `tf.train.Example`.
+        image_key: The feature that holds the image.
+        label_key: The feature that holds the label. `None` for none.
+
+    Returns:
+        First and last place (exclusive) of the image; and its label, -1 for none.
+
+    Raises:
+        ValueError: If the bytes are not an example of one image.
+    """
+    features = find_features(example)
+    places = features.get(image_key.encode())
+    if places is None:
+        names = ", ".join(sorted(name.decode(errors="replace") for name in features))
+        raise ValueError(f"no feature {image_key!r}, only {names or 'none'}")
+    start, end = find_bytes(example, *places)
+    label = -1
+    if label_key is not None and label_key.encode() in features:
+        label = read_integer(example, *features[label_key.encode()])
+    return start, end, label
+
+
 def find_features(example: bytes) -> dict[bytes, tuple[int, int]]:
     """Where the features of an example are.
 

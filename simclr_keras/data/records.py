@@ -14,7 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from ..errors import InputError
-from .example_bytes import find_bytes, find_features, read_integer
+from .example_bytes import find_image
 from .shard_index import Shard
 from .unreadable import looks_complete, why_undecodable
 
@@ -59,7 +59,7 @@ def index_records(
             for records in _records(file, place).batch(at_a_time).as_numpy_iterator():
                 for record in records:
                     try:
-                        start, end, label = _image(record, image_key, label_key)
+                        start, end, label = find_image(record, image_key, label_key)
                     except ValueError as error:
                         add(reason=f"not a tf.train.Example of an image: {error}")
                     else:
@@ -118,20 +118,6 @@ def _records(file: str, place: int) -> tf.data.Dataset:
     options.autotune.enabled = False
     options.experimental_optimization.apply_default_optimizations = False
     return dataset.with_options(options)
-
-
-def _image(example: bytes, image_key: str, label_key: str | None) -> tuple[int, int, int]:
-    """First and last place (exclusive) of the image in an example, and its label."""
-    features = find_features(example)
-    places = features.get(image_key.encode())
-    if places is None:
-        names = ", ".join(sorted(name.decode(errors="replace") for name in features))
-        raise ValueError(f"no feature {image_key!r}, only {names or 'none'}")
-    start, end = find_bytes(example, *places)
-    label = -1
-    if label_key is not None and label_key.encode() in features:
-        label = read_integer(example, *features[label_key.encode()])
-    return start, end, label
 
 
 def _length(file: str, place: int) -> int | None:

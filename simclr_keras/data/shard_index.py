@@ -14,7 +14,7 @@ import numpy as np
 
 from ..files import whole_file
 from ..progress import counted
-from .shard_source import ShardSource
+from .shard_source import FileReader, Reader, ShardSource
 from .sources import ImageSource
 from .unreadable import refuse_or_skip
 
@@ -64,6 +64,7 @@ class ShardIndex:
         name: str,
         name_of: Callable[[str, int], str],
         skip_unreadable: bool,
+        open_file: Callable[[str], Reader] = FileReader,
     ) -> ImageSource:
         """A source of the images that can be read; `places` count the others too.
 
@@ -73,12 +74,21 @@ class ShardIndex:
             name: The name used in messages.
             name_of: See `ShardSource`.
             skip_unreadable: Skip the others instead of raising an `InputError`.
+            open_file: See `ShardSource`.
 
         Raises:
             InputError: If some cannot be read, or none can.
         """
         source = ShardSource(
-            files, self.shard, self.offset, self.length, self.label, class_names, name, name_of
+            files,
+            self.shard,
+            self.offset,
+            self.length,
+            self.label,
+            class_names,
+            name,
+            name_of,
+            open_file,
         )
         if not self.damage:
             return source

@@ -3,6 +3,7 @@
 import concurrent.futures
 import functools
 import os
+import typing
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -12,7 +13,40 @@ import tensorflow as tf
 from .sources import ImageSource
 from .unreadable import why_undecodable
 
-_FILES_OPEN = 128  # at most, for each loaded source; a process may have 1,024
+
+class Reader(typing.Protocol):
+    """What reads from one file, in several threads at once."""
+
+    def read(self, offset: int, length: int) -> bytes:
+        """The image at a place; a `ValueError` or `OSError` if it cannot be read."""
+
+
+class FileReader:
+    """A file that is open for reading while this object is in use.
+
+    Args:
+        path: The file.
+    """
+
+    def __init__(self, path: str):
+        self._number = os.open(path, os.O_RDONLY)
+
+    def read(self, offset: int, length: int) -> bytes:
+        content = os.pread(self._number, length, offset)
+        if len(content) != length:
+            raise ValueError("the file is shorter than when it was indexed")
+        return content
+
+    def __del__(self, close=os.close):  # at the end of the process there may be no `os`
+        if hasattr(self, "_number"):  # not if it could not be opened
+            close(self._number)
+
+
+def most_open_files() -> int:
+    """How many shards may be open at a time: a quarter of the files that a process may have open."""
+    import resource  # not on Windows
+
+    return min(4096, max(16, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 4))
 
 
 class ShardSource(ImageSource):
@@ -29,6 +63,7 @@ class ShardSource(ImageSource):
         class_names: A name for each label. Defaults to none.
         name: The name used in messages.
         name_of: Of a file and the place of an image in it: the image's name for messages.
+        open_file: Of a file: what reads from it. Defaults to bytes as they lie in the file.
 
     Raises:
         ValueError: If there is not one label for each image.
@@ -44,6 +79,7 @@ class ShardSource(ImageSource):
         class_names: Sequence[str] = (),
         name: str = "shards",
         name_of: Callable[[str, int], str] = "{}, byte {}".format,
+        open_file: Callable[[str], Reader] = FileReader,
     ):
         self.shard = np.asarray(shard, np.int32)
         super().__init__(len(self.shard), labels, class_names, name)
@@ -51,7 +87,7 @@ class ShardSource(ImageSource):
         self.offset, self.length = np.asarray(offset, np.int64), np.asarray(length, np.int32)
         self._name_of = name_of
         # A file that is no longer in the cache is closed once the last thread has read from it.
-        self._open = functools.lru_cache(_FILES_OPEN)(_OpenFile)
+        self._open = functools.lru_cache(most_open_files())(open_file)
 
     def read(self, index):
         if not tf.executing_eagerly():
@@ -79,27 +115,14 @@ class ShardSource(ImageSource):
 
     def _content(self, index) -> bytes:
         """The bytes of one image; raises a `ValueError` if they cannot be read."""
-        file, length = self.files[self.shard[index]], int(self.length[index])
+        file = self.files[self.shard[index]]
         try:
-            descriptor = self._open(file)
-            content = os.pread(descriptor.number, length, int(self.offset[index]))
+            return self._open(file).read(int(self.offset[index]), int(self.length[index]))
         except OSError as error:
             raise ValueError(f"{file}: {error.strerror or error}") from None
-        if len(content) != length:
-            raise ValueError(f"{file} is shorter than when it was indexed")
-        return content
+        except ValueError as error:
+            raise ValueError(f"{file}: {error}") from None
 
     def _keep(self, indices):
         self.shard, self.offset = self.shard[indices], self.offset[indices]
         self.length = self.length[indices]
-
-
-class _OpenFile:
-    """A file that is open for reading while this object is in use."""
-
-    def __init__(self, path: str):
-        self.number = os.open(path, os.O_RDONLY)
-
-    def __del__(self, close=os.close):  # at the end of the process there may be no `os`
-        if hasattr(self, "number"):  # not if it could not be opened
-            close(self.number)

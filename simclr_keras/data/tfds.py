@@ -84,10 +84,18 @@ def _builder(name: str, data_dir: str | None):
 
 def _labelled(builder, name: str, parts: list[str]) -> str:
     """The first of some splits whose first example has a label, or the first of all."""
-    keys = _keys(builder, name)
-    for part in parts if len(parts) > 1 else []:
-        _, labels = _read_all(builder, part, *keys, as_array=False, count=1)
-        if labels[0] >= 0:
+    import tensorflow_datasets as tfds
+
+    image_key, label_key = _keys(builder, name)
+    if len(parts) == 1 or label_key is None:
+        return parts[0]
+    for part in parts:
+        if builder.info.file_format.value == "array_record":
+            decoders = {image_key: tfds.decode.SkipDecoding()}
+            label = builder.as_data_source(part, decoders=decoders)[0][label_key]
+        else:
+            _, (label,) = _read_all(builder, part, image_key, label_key, False, count=1)
+        if label >= 0:
             return part
     return parts[0]
 
@@ -118,6 +126,14 @@ def _read(builder, name: str, split: str, skip_unreadable: bool) -> ImageSource:
     from_shards = functools.partial(
         load_shards, builder, name, split, image_key, label_key, skip_unreadable
     )
+    class_names = features[label_key].names if label_key else ()
+    if builder.info.file_format.value == "array_record":
+        source = from_shards()
+        channels = image.shape[-1]
+        if not as_array or channels not in (1, 3) or len(source) < info.num_examples:
+            return source
+        images = np.stack([source.load(k)[..., :channels] for k in range(len(source))])
+        return ArraySource(images, source.labels, class_names, name=name)
     if not as_array and info.num_bytes > _ENCODED_BYTES:
         return from_shards()
     try:
@@ -127,7 +143,6 @@ def _read(builder, name: str, split: str, skip_unreadable: bool) -> ImageSource:
     if not as_array and any(why_undecodable(x) for x in images if not looks_complete(x)):
         return from_shards()
     kind: Callable[..., ImageSource] = ArraySource if as_array else EncodedSource
-    class_names = features[label_key].names if label_key else ()
     return kind(images, labels, class_names, name=name)
 
 

@@ -1,4 +1,4 @@
-"""TFDS splits that do not fit in memory: their images are read from the shards when needed."""
+"""TFDS splits whose images are read from the shards when needed."""
 
 from collections.abc import Sequence
 
@@ -6,8 +6,10 @@ import numpy as np
 import tensorflow as tf
 
 from ..errors import InputError
+from .array_records import array_record_name, index_array_records, reader_of
 from .records import index_records, record_name
 from .shard_index import kept_index
+from .shard_source import FileReader
 from .sources import ImageSource
 
 _CYCLE, _BLOCK = (
@@ -19,7 +21,7 @@ _CYCLE, _BLOCK = (
 def load_shards(
     builder, name: str, split: str, image_key: str, label_key: str | None, skip_unreadable: bool
 ) -> ImageSource:
-    """A split stored as TFRecords, in the order in which TFDS reads it.
+    """A split stored as TFRecords or ArrayRecords, in the order in which TFDS reads it.
 
     Args:
         builder: The TFDS builder.
@@ -35,22 +37,32 @@ def load_shards(
     info = builder.info.splits[split]
     stored_as = builder.info.file_format.value
     files = [str(path) for path in info.filepaths]
-    if stored_as != "tfrecord" or "://" in files[0]:
+    if stored_as not in ("tfrecord", "array_record") or "://" in files[0]:
         raise InputError(
             f"{name} takes {info.num_bytes / 2**30:.0f} GiB, too much to be kept in memory. Images "
-            "can be read when needed from tfrecord files on a disk of this machine. Received: "
-            f"{stored_as} files in {builder.data_dir}"
+            "can be read when needed from tfrecord or array_record files on a disk of this "
+            f"machine. Received: {stored_as} files in {builder.data_dir}"
         )
-    expected = info.shard_lengths
+    as_records = stored_as == "tfrecord"
+    index_one = index_records if as_records else index_array_records
+    in_order = builder.info.disable_shuffling or not as_records
     index = kept_index(
         files,
         f"{name} ({split})",
-        lambda number: index_records(files[number], image_key, label_key, expected[number]),
-        order=lambda counts: read_order(counts, builder.info.disable_shuffling),
+        lambda number: index_one(
+            files[number], image_key, label_key, info.shard_lengths[number]
+        ),
+        order=lambda counts: read_order(counts, in_order),
         settings=[image_key, label_key or ""],
     )
-    class_names = builder.info.features[label_key].names if label_key else ()
-    return index.source(files, class_names, name, record_name, skip_unreadable)
+    return index.source(
+        files,
+        builder.info.features[label_key].names if label_key else (),
+        name,
+        record_name if as_records else array_record_name,
+        skip_unreadable,
+        FileReader if as_records else reader_of(image_key),
+    )
 
 
 def read_order(counts: Sequence[int], in_order: bool = False) -> np.ndarray:
