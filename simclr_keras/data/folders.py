@@ -9,7 +9,7 @@ from .sources import FileSource
 from .unreadable import looks_complete, refuse_or_skip, why_unreadable
 
 _LOGGER = logging.getLogger("simclr_keras")
-_SUFFIXES = (".jpg", ".jpeg", ".png", ".gif", ".bmp")
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".gif", ".bmp")
 _HELD_OUT = ("test", "val", "validation")  # in this order of preference
 _NAMED = 3  # how many files a message names
 
@@ -95,7 +95,7 @@ def find_images(root: pathlib.Path) -> list[str]:
         prefix = os.path.relpath(folder, root)
         for name in names:
             path = os.path.normpath(os.path.join(prefix, name))
-            if name[0] != "." and name.lower().endswith(_SUFFIXES):
+            if name[0] != "." and name.lower().endswith(IMAGE_SUFFIXES):
                 found.append(path)
             elif name[0] != ".":
                 others.add(path)
@@ -120,7 +120,7 @@ def _source(
     if not files:
         raise InputError(
             f"There are no images in {root}. Expected files that end in "
-            f"{', '.join(_SUFFIXES)}, in this folder or in one sub-folder for each class."
+            f"{', '.join(IMAGE_SUFFIXES)}, in this folder or in one sub-folder for each class."
         )
     paths = _readable(root, files, skip_unreadable)
     numbers = {name: number for number, name in enumerate(class_names)}

@@ -60,7 +60,7 @@ class ShardIndex:
     def source(
         self,
         files: Sequence[str],
-        class_names: Sequence[str],
+        class_names: Sequence[str] | None,
         name: str,
         name_of: Callable[[str, int], str],
         skip_unreadable: bool,
@@ -70,7 +70,7 @@ class ShardIndex:
 
         Args:
             files: The shards.
-            class_names: A name for each label.
+            class_names: A name for each label; `None` for numbers.
             name: The name used in messages.
             name_of: See `ShardSource`.
             skip_unreadable: Skip the others instead of raising an `InputError`.
@@ -122,7 +122,7 @@ def kept_index(
     stamps = [_stamp(file) for file in files]
     decides = json.dumps([_FORMAT, *settings, *map(os.path.abspath, files)])
     digest = hashlib.sha256(decides.encode("utf-8", "surrogateescape")).hexdigest()[:16]
-    kept = index_folder() / f"{name.replace(os.sep, '-')}-{digest}.npz"
+    kept = index_folder() / f"{name.replace(os.sep, '-')[-80:]}-{digest}.npz"
     found, is_stale = _read(kept, stamps)
     if found is not None:
         return found

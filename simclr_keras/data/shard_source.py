@@ -60,7 +60,7 @@ class ShardSource(ImageSource):
         offset: `(N,)`: the place of its first byte.
         length: `(N,)`: how many bytes it has.
         labels: Integers `(N,)`; -1 means none. Defaults to no labels.
-        class_names: A name for each label. Defaults to none.
+        class_names: A name for each label; `None` for numbers. Defaults to none.
         name: The name used in messages.
         name_of: Of a file and the place of an image in it: the image's name for messages.
         open_file: Of a file: what reads from it. Defaults to bytes as they lie in the file.
@@ -76,7 +76,7 @@ class ShardSource(ImageSource):
         offset: npt.ArrayLike,
         length: npt.ArrayLike,
         labels: npt.ArrayLike | None = None,
-        class_names: Sequence[str] = (),
+        class_names: Sequence[str] | None = (),
         name: str = "shards",
         name_of: Callable[[str, int], str] = "{}, byte {}".format,
         open_file: Callable[[str], Reader] = FileReader,

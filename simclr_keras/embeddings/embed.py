@@ -13,6 +13,7 @@ from ..data.datasets import load_source
 from ..data.folders import find_images
 from ..data.images import resize_and_center_crop
 from ..data.parallel import map_examples, without_tuning
+from ..data.shard_folders import holds_shards
 from ..data.sources import FileSource, ImageSource
 from ..errors import InputError
 from ..progress import counted, progress_shown
@@ -147,7 +148,8 @@ def _find(
             return _find(images[0], split, data_dir)
         return _files([os.fspath(image) for image in images], "")
     path = pathlib.Path(images).expanduser()
-    if not path.exists():  # a dataset's name; otherwise load_source says what is wrong
+    if not path.exists() or (path.is_dir() and holds_shards(path)):
+        # A dataset's name or shards; otherwise load_source says what is wrong.
         # If the data has no test part, the training part is all of it here.
         source = load_source(
             str(images),
