@@ -174,7 +174,7 @@ def pretraining_dataset(
     check_batch(batch_size, source)
     rows = batch_size - first_position if rows is None else rows
     positions = tf.range(first_position, first_position + rows, dtype=tf.int64)
-    labels = tf.constant(source.labels)
+    labels = tf.constant(source.labels) if with_labels else None
 
     def finish(images, index):
         return (images, tf.gather(labels, index)) if with_labels else images

@@ -1,5 +1,6 @@
 """Indexes shards: finds where each image is, in parallel, once; and keeps what was found."""
 
+import array
 import concurrent.futures
 import dataclasses
 import hashlib
@@ -8,7 +9,7 @@ import logging
 import os
 import pathlib
 import zipfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 
@@ -135,11 +136,7 @@ def kept_index(
         counted(f"Indexing {name}", len(files), "shards") as show,
         concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool,
     ):
-        shards = []
-        for shard in pool.map(index_one, range(len(files))):
-            shards.append(shard)
-            show(len(shards))
-    index = _joined(shards, files, order)
+        index = _joined(pool.map(index_one, range(len(files))), files, order, show)
     try:
         _write(kept, index, stamps)
     except OSError as error:
@@ -164,23 +161,25 @@ def _stamp(file: str) -> tuple[int, int]:
     return status.st_size, status.st_mtime_ns
 
 
-def _joined(shards: list[Shard], files: Sequence[str], order) -> ShardIndex:
-    counts = [len(shard.offset) for shard in shards]
-    taken = np.arange(sum(counts)) if order is None else order(counts)
-
-    def join(parts, dtype) -> np.ndarray:
-        return np.concatenate([np.empty(0, dtype), *parts]).astype(dtype)[taken]
-
-    damage = [
-        f"{os.path.basename(file)}, {text}"
-        for file, shard in zip(files, shards)
-        for _, text in sorted(shard.damage.items())
-    ]
+def _joined(shards: Iterable[Shard], files: Sequence[str], order, show) -> ShardIndex:
+    """One index of all shards, which are dropped one by one: memory is for one copy of all."""
+    offset, length, label = array.array("q"), array.array("i"), array.array("i")
+    counts: list[int] = []
+    damage: list[str] = []
+    for file, shard in zip(files, shards):
+        offset.frombytes(np.asarray(shard.offset, np.int64).tobytes())
+        length.frombytes(np.asarray(shard.length, np.int32).tobytes())
+        label.frombytes(np.asarray(shard.label, np.int32).tobytes())
+        counts.append(len(shard.offset))
+        texts = (text for _, text in sorted(shard.damage.items()))
+        damage.extend(f"{os.path.basename(file)}, {text}" for text in texts)
+        show(len(counts))
+    taken = slice(None) if order is None else order(counts)
     return ShardIndex(
-        np.repeat(np.arange(len(shards), dtype=np.int32), counts)[taken],
-        join([shard.offset for shard in shards], np.int64),
-        join([shard.length for shard in shards], np.int32),
-        join([shard.label for shard in shards], np.int32),
+        np.repeat(np.arange(len(counts), dtype=np.int32), counts)[taken],
+        np.frombuffer(offset, np.int64)[taken],
+        np.frombuffer(length, np.int32)[taken],
+        np.frombuffer(label, np.int32)[taken],
         tuple(damage),
     )
 

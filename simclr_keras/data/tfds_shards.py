@@ -86,5 +86,8 @@ def read_order(counts: Sequence[int], in_order: bool = False) -> np.ndarray:
         cycle_length=_CYCLE,
         block_length=_BLOCK,
     )
-    batches = list(order.batch(2**16).as_numpy_iterator())
-    return np.concatenate(batches) if batches else np.empty(0, np.int64)
+    taken, first = np.empty(lengths.sum(), np.int64), 0
+    for batch in order.batch(2**16).as_numpy_iterator():
+        taken[first : first + len(batch)] = batch
+        first += len(batch)
+    return taken
