@@ -10,6 +10,7 @@ import itertools
 import json
 import mmap
 import os
+import threading
 import typing
 from collections.abc import Callable
 
@@ -176,6 +177,7 @@ class ParquetReader(FileReader):
     def __init__(self, path: str, columns: Columns, groups: Callable):
         super().__init__(path)
         self._path, self._columns, self._groups = path, columns, groups
+        self._lock = threading.Lock()  # a `ParquetFile` reads for one thread at a time
 
     @functools.cached_property
     def _file(self):
@@ -195,11 +197,12 @@ class ParquetReader(FileReader):
         import pyarrow as pa
 
         row = -1 - offset
-        group = bisect.bisect_right(self._ends, row)
-        try:
-            table = self._groups(self._file, group)
-        except pa.ArrowException as error:
-            raise ValueError(f"row {row}: {error}") from None
+        with self._lock:
+            group = bisect.bisect_right(self._ends, row)
+            try:
+                table = self._groups(self._file, group)
+            except pa.ArrowException as error:
+                raise ValueError(f"row {row}: {error}") from None
         first = self._ends[group] - table.num_rows
         ((image, _),) = _rows(table.slice(row - first, 1), self._columns._replace(label=None))
         return image
