@@ -339,10 +339,10 @@ class FileSource(_TensorSource):
     def read(self, index: tf.Tensor) -> tf.Tensor:
         return tf.io.read_file(super().read(index))
 
-    def why_unreadable(self, index):
+    def why_unreadable(self, index: int) -> str | None:
         return why_unreadable(self.file(index))
 
-    def find_unreadable(self):
+    def find_unreadable(self) -> list[tuple[str, str]]:
         with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
             reasons = pool.map(self.why_unreadable, range(len(self)))
             return [(path, why) for path, why in zip(self.paths, reasons) if why]
