@@ -4,9 +4,11 @@ import csv
 import os
 import pathlib
 import typing
+from collections.abc import Callable
 
 import numpy as np
 
+from ..data.parts import place_finder
 from ..data.sources import FileSource, ImageSource
 from ..errors import InputError, did_you_mean
 from ..seeds import generator
@@ -99,14 +101,14 @@ def write_labels(path: str | os.PathLike, source: ImageSource, chosen: LabelList
         source: The images.
         chosen: The labels to write.
     """
-    key, places = "index", list(map(str, source.places))
+    key, places = "index", list(map(str, source.places[chosen.indices]))
     if isinstance(source, FileSource):
-        key, places = "path", list(source.paths)
+        key, places = "path", [source.paths[index] for index in chosen.indices]
     with open(path, "w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow([key, "label"])
-        for index, label in zip(chosen.indices, chosen.labels):
-            writer.writerow([places[index], chosen.class_names[label]])
+        for place, label in zip(places, chosen.labels):
+            writer.writerow([place, chosen.class_names[label]])
 
 
 def read_labels(path: str | os.PathLike, source: ImageSource) -> LabelList:
@@ -130,10 +132,11 @@ def read_labels(path: str | os.PathLike, source: ImageSource) -> LabelList:
     """
     path = pathlib.Path(path)
     key = "path" if isinstance(source, FileSource) else "index"
-    places = _places(source)
+    find = _finder(source)
     found: dict[int, tuple[str, int]] = {}
     for row, place, label in _rows(path, key):
-        index = next((places[form] for form in _forms(place, source) if form in places), None)
+        found_at = map(find, _forms(place, source))
+        index = next((index for index in found_at if index is not None), None)
         if index is None:
             raise InputError(
                 f"{path}, row {row}: {source.name} has no such training image. "
@@ -190,10 +193,12 @@ def _rows(path: pathlib.Path, key: str):
         yield rows.line_num, row[key], row["label"]
 
 
-def _places(source: ImageSource) -> dict[str, int]:
+def _finder(source: ImageSource) -> Callable[[str], int | None]:
+    """What finds the index of an image by its path or its place."""
     if not isinstance(source, FileSource):
-        return {str(place): index for index, place in enumerate(source.places)}
-    return {_absolute(source.root, name): index for index, name in enumerate(source.paths)}
+        return place_finder(source)
+    files = enumerate(source.paths)
+    return {_absolute(source.root, name): index for index, name in files}.get
 
 
 def _forms(place: str, source: ImageSource) -> list[str]:

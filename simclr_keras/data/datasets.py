@@ -13,6 +13,7 @@ from .images import resize_and_center_crop
 from .order import step_indices
 from .parallel import map_batches, map_examples, without_tuning
 from .parts import FIFTH, choose_held_out, take_part
+from .shard_folders import holds_shards, load_shard_folder, shards_have_test_part
 from .sources import ArraySource, ImageSource
 from .tfds import load_tfds, tfds_has_test_part
 
@@ -35,13 +36,14 @@ def load_source(
         name: `"digits"` (scikit-learn's handwritten digits, 8 x 8 RGB), a directory, or a
             TFDS name (for a directory of the same name, write `./NAME`). In a directory, each
             sub-folder is a class, images outside sub-folders have no label, and `train/` and
-            `test/` (or `val/`) are splits.
+            `test/` (or `val/`) are splits. A directory may also hold Parquet files with a column
+            of images, or tar files as WebDataset writes them.
         split: `"all"`, for pretraining, is everything, or the training part if there are
             splits. `"train"` and `"test"`, for evaluation, are the splits, or 4/5 and 1/5 of
             every class if there is nothing to test on.
         data_dir: Folder of TFDS data. Defaults to the environment variable TFDS_DATA_DIR.
         seed: Decides which fifth is "test". Defaults to 0.
-        skip_unreadable: Skip files that cannot be read instead of raising an `InputError`.
+        skip_unreadable: Skip images that cannot be read instead of raising an `InputError`.
             Defaults to False.
         hold_out: Hold out that fifth. If False, `"train"` and `"test"` of data without a test
             part are both all of it, for training on one dataset and testing on another. The
@@ -73,7 +75,8 @@ def load_source(
     if name == "digits":
         return _digits(split)
     if is_folder(name):
-        source, is_split = load_folder(path, split, skip_unreadable)
+        load = load_shard_folder if holds_shards(path) else load_folder
+        source, is_split = load(path, split, skip_unreadable)
     elif path.is_file():
         raise InputError(f"{name} is a file. Name the folder that the images are in.")
     elif _looks_like_a_path(name):
@@ -82,7 +85,7 @@ def load_source(
             "dataset, or a directory of images."
         )
     else:
-        source, is_split = load_tfds(name, split, data_dir)
+        source, is_split = load_tfds(name, split, data_dir, skip_unreadable)
     if split == "all":
         return source
     held_out, holds_out = None, hold_out and not is_split
@@ -97,7 +100,8 @@ def has_test_part(name: str, data_dir: str | None = None) -> bool:
     if name == "digits":
         return True
     if is_folder(name):
-        return folder_has_test_part(pathlib.Path(name).expanduser())
+        path = pathlib.Path(name).expanduser()
+        return shards_have_test_part(path) if holds_shards(path) else folder_has_test_part(path)
     return tfds_has_test_part(name, data_dir)
 
 
@@ -170,7 +174,7 @@ def pretraining_dataset(
     check_batch(batch_size, source)
     rows = batch_size - first_position if rows is None else rows
     positions = tf.range(first_position, first_position + rows, dtype=tf.int64)
-    labels = tf.constant(source.labels)
+    labels = tf.constant(source.labels) if with_labels else None
 
     def finish(images, index):
         return (images, tf.gather(labels, index)) if with_labels else images

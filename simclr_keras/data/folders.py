@@ -5,18 +5,13 @@ import os
 import pathlib
 
 from ..errors import InputError
-from .sources import FileSource, why_unreadable
+from .sources import FileSource
+from .unreadable import looks_complete, refuse_or_skip, why_unreadable
 
 _LOGGER = logging.getLogger("simclr_keras")
-_SUFFIXES = (".jpg", ".jpeg", ".png", ".gif", ".bmp")
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".gif", ".bmp")
 _HELD_OUT = ("test", "val", "validation")  # in this order of preference
 _NAMED = 3  # how many files a message names
-# First and last bytes of complete files. BMP has no end marker, so it is always decoded.
-_COMPLETE = (
-    (b"\xff\xd8\xff", b"\xff\xd9"),
-    (b"\x89PNG\r\n\x1a\n", b"IEND\xaeB`\x82"),
-    (b"GIF8", b"\x3b"),
-)
 
 
 def load_folder(
@@ -100,7 +95,7 @@ def find_images(root: pathlib.Path) -> list[str]:
         prefix = os.path.relpath(folder, root)
         for name in names:
             path = os.path.normpath(os.path.join(prefix, name))
-            if name[0] != "." and name.lower().endswith(_SUFFIXES):
+            if name[0] != "." and name.lower().endswith(IMAGE_SUFFIXES):
                 found.append(path)
             elif name[0] != ".":
                 others.add(path)
@@ -125,7 +120,7 @@ def _source(
     if not files:
         raise InputError(
             f"There are no images in {root}. Expected files that end in "
-            f"{', '.join(_SUFFIXES)}, in this folder or in one sub-folder for each class."
+            f"{', '.join(IMAGE_SUFFIXES)}, in this folder or in one sub-folder for each class."
         )
     paths = _readable(root, files, skip_unreadable)
     numbers = {name: number for number, name in enumerate(class_names)}
@@ -139,14 +134,8 @@ def _readable(root: pathlib.Path, files: list[str], skip_unreadable: bool) -> tu
     reasons = {path: why_unreadable(str(root / path)) for path in suspicious}
     broken = [f"{path} ({reason})" for path, reason in reasons.items() if reason]
     readable = tuple(path for path in files if not reasons.get(path))
-    if not broken:
-        return readable
-    message = f"{len(broken)} of {len(files)} images in {root} cannot be read: {_named(broken)}"
-    if not skip_unreadable:
-        raise InputError(f"{message}. Move them away, or pretrain with `skip_unreadable`.")
-    if not readable:
-        raise InputError(f"{message}. Nothing is left: name another folder.")
-    _LOGGER.warning("%s. They are skipped.", message)
+    if broken:
+        refuse_or_skip(broken, len(broken), len(files), str(root), skip_unreadable)
     return readable
 
 
@@ -159,7 +148,7 @@ def _looks_complete(file: pathlib.Path) -> bool:
             end = stream.read()
     except OSError:
         return False
-    return any(start.startswith(a) and end.endswith(z) for a, z in _COMPLETE)
+    return looks_complete(start, end)
 
 
 def _named(names: list[str]) -> str:

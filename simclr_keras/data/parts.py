@@ -2,6 +2,7 @@
 
 import csv
 import os
+from collections.abc import Callable
 
 import numpy as np
 
@@ -110,11 +111,33 @@ def find_held_out(path: str | os.PathLike, source: ImageSource) -> tuple[np.ndar
     with open(path, newline="", encoding="utf-8", errors="surrogateescape") as file:
         (key,), *rows = csv.reader(file)
     listed = [name for (name,) in rows]
+    find: Callable[[str], int | None] = place_finder(source)
     if key == "path":
         names = source.paths if isinstance(source, FileSource) else ()
-        index_of = {name: index for index, name in enumerate(names)}
-    else:
-        index_of = {str(place): index for index, place in enumerate(source.places)}
-    found = [index_of[name] for name in listed if name in index_of]
-    missing = [name for name in listed if name not in index_of]
-    return np.sort(np.array(found, np.int64)), missing
+        find = {name: index for index, name in enumerate(names)}.get
+    indices = [find(name) for name in listed]
+    missing = [name for name, index in zip(listed, indices) if index is None]
+    return np.sort(np.array([i for i in indices if i is not None], np.int64)), missing
+
+
+def place_finder(source: ImageSource) -> Callable[[str], int | None]:
+    """What finds images by their places; without a dictionary, which would take 200 bytes for each.
+
+    Args:
+        source: The images.
+
+    Returns:
+        A function of one of the `ImageSource.places` as a string: the index of the image; `None` if
+        there is none.
+    """
+    order = np.argsort(source.places, kind="stable")
+    places = source.places[order]
+
+    def find(name: str) -> int | None:
+        if not name.isdecimal():
+            return None
+        number = np.searchsorted(places, int(name))
+        is_there = number < len(places) and places[number] == int(name)
+        return int(order[number]) if is_there else None
+
+    return find

@@ -11,7 +11,8 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from ..errors import InputError
-from .decoding import decode_image, decode_in_pipeline, is_jpeg, jpeg_sides
+from .decoding import decode_in_pipeline, is_jpeg, jpeg_sides
+from .unreadable import why_unreadable
 
 _SIDES_LOOKED_AT = 32
 
@@ -20,7 +21,8 @@ class ImageSource(abc.ABC):
     """Images with labels, read by index: an array, encoded images in memory, or files.
 
     `load_source` returns one; `fine_tune`, `distill` and the probes accept one or an array.
-    The three kinds are `ArraySource`, `EncodedSource` and `FileSource`.
+    The kinds are `ArraySource`, `EncodedSource` and `FileSource`, and what `load_source` makes of
+    images in shards (`ShardSource`).
 
     Attributes:
         name: The name used in messages.
@@ -58,7 +60,6 @@ class ImageSource(abc.ABC):
         self.labels = labels.astype(np.int64)
         self.class_names = tuple(class_names)
         self.places = np.arange(count)
-        self._tensor: tf.Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -90,7 +91,6 @@ class ImageSource(abc.ABC):
         kept = np.asarray(indices, np.int64)
         part = copy.copy(self)
         part.labels, part.places = self.labels[kept], self.places[kept]
-        part._tensor = None
         part._keep(kept)
         return part
 
@@ -108,6 +108,7 @@ class ImageSource(abc.ABC):
         other.labels, other.class_names = np.asarray(labels, np.int64), tuple(class_names)
         return other
 
+    @abc.abstractmethod
     def read(self, index: tf.Tensor) -> tf.Tensor:
         """One image as stored; for use in `tf.data`.
 
@@ -117,7 +118,6 @@ class ImageSource(abc.ABC):
         Returns:
             The encoded image, a string scalar; for an array source, `index.shape + (H, W, C)`.
         """
-        return tf.gather(self._in_memory(), index)
 
     def load(self, index: tf.Tensor, least_side: int | None = None) -> tf.Tensor:
         """One image, decoded; for use in `tf.data`.
@@ -148,17 +148,36 @@ class ImageSource(abc.ABC):
                 continue
         return int(np.median(sides)) if sides else None
 
+    def why_unreadable(self, index: int) -> str | None:
+        """The reason why one image on a disk cannot be read, in a few words; `None` if it can."""
+        return None
+
     def find_unreadable(self) -> list[tuple[str, str]]:
-        """Decodes every file in full, to find the cause of a failure; only files are checked.
+        """Decodes every image of a disk in full, to find the cause of a failure.
 
         Returns:
-            (path, reason) of each file that cannot be read, in the source's order.
+            (name, reason) of each image that cannot be read, in the source's order; the name of a
+            file is its path. Nothing for images in memory.
         """
         return []
 
     @abc.abstractmethod
     def _keep(self, indices: np.ndarray) -> None:
         """Drops all stored images but these."""
+
+
+class _TensorSource(ImageSource):
+    """A source whose array, encoded images or file names are one tensor."""
+
+    _tensor: tf.Tensor | None = None
+
+    def subset(self, indices):
+        part = super().subset(indices)
+        part._tensor = None
+        return part
+
+    def read(self, index):
+        return tf.gather(self._in_memory(), index)
 
     @abc.abstractmethod
     def _stored(self) -> Sequence:
@@ -174,7 +193,7 @@ class ImageSource(abc.ABC):
         return self._tensor
 
 
-class ArraySource(ImageSource):
+class ArraySource(_TensorSource):
     """Images of one shape, in memory.
 
     Args:
@@ -239,7 +258,7 @@ class ArraySource(ImageSource):
         return self.images
 
 
-class EncodedSource(ImageSource):
+class EncodedSource(_TensorSource):
     """Encoded images of any size, in memory.
 
     Args:
@@ -279,7 +298,7 @@ class EncodedSource(ImageSource):
         return self.encoded
 
 
-class FileSource(ImageSource):
+class FileSource(_TensorSource):
     """Image files, read when they are needed.
 
     Args:
@@ -320,10 +339,12 @@ class FileSource(ImageSource):
     def read(self, index: tf.Tensor) -> tf.Tensor:
         return tf.io.read_file(super().read(index))
 
+    def why_unreadable(self, index: int) -> str | None:
+        return why_unreadable(self.file(index))
+
     def find_unreadable(self) -> list[tuple[str, str]]:
-        files = map(self.file, range(len(self)))
         with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-            reasons = pool.map(why_unreadable, files)
+            reasons = pool.map(self.why_unreadable, range(len(self)))
             return [(path, why) for path, why in zip(self.paths, reasons) if why]
 
     def _keep(self, indices):
@@ -331,31 +352,6 @@ class FileSource(ImageSource):
 
     def _stored(self):
         return [os.fsencode(self.file(index)) for index in range(len(self))]
-
-
-def why_unreadable(file: str) -> str | None:
-    """Says why a file cannot be read, by decoding it in full.
-
-    Args:
-        file: Its path.
-
-    Returns:
-        The reason in a few words; `None` if it can be read.
-    """
-    try:
-        with open(file, "rb") as stream:
-            content = stream.read()
-    except OSError as error:
-        return error.strerror or str(error)
-    if not content:
-        return "empty file"
-    if not content.startswith((b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF8", b"BM")):
-        return "not a JPEG, PNG, GIF or BMP image"
-    try:
-        decode_image(tf.constant(content))
-    except tf.errors.OpError:
-        return "damaged, truncated, or of a kind that TensorFlow does not decode"
-    return None
 
 
 def as_source(

@@ -13,7 +13,8 @@ from ..data.datasets import load_source
 from ..data.folders import find_images
 from ..data.images import resize_and_center_crop
 from ..data.parallel import map_examples, without_tuning
-from ..data.sources import FileSource, ImageSource, why_unreadable
+from ..data.shard_folders import holds_shards
+from ..data.sources import FileSource, ImageSource
 from ..errors import InputError
 from ..progress import counted, progress_shown
 from ..result import Result
@@ -122,7 +123,9 @@ def embed(
             if progress:
                 progress(done, len(source))
         left_out = np.setdiff1d(np.arange(len(source)), np.concatenate(readable or [[]]))
-        reasons = {names[i]: _reason(source, i) for i in left_out}
+        reasons = {
+            names[i]: source.why_unreadable(i) or "could not be decoded" for i in left_out
+        }
         if not readable:
             name, why = next(iter(reasons.items()))
             raise InputError(
@@ -145,7 +148,8 @@ def _find(
             return _find(images[0], split, data_dir)
         return _files([os.fspath(image) for image in images], "")
     path = pathlib.Path(images).expanduser()
-    if not path.exists():  # a dataset's name; otherwise load_source says what is wrong
+    if not path.exists() or (path.is_dir() and holds_shards(path)):
+        # A dataset's name or shards; otherwise load_source says what is wrong.
         # If the data has no test part, the training part is all of it here.
         source = load_source(
             str(images),
@@ -194,8 +198,3 @@ def _batches(source: ImageSource, image_size: int, batch_size: int):
     dataset = without_tuning(dataset.ignore_errors().batch(batch_size).prefetch(2))
     for index, images in dataset:
         yield index.numpy(), images
-
-
-def _reason(source: ImageSource, index: int) -> str:
-    why = isinstance(source, FileSource) and why_unreadable(source.file(index))
-    return why or "could not be decoded"

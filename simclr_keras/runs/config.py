@@ -74,7 +74,9 @@ class PretrainConfig(SourcedSettings):
     }
 
     dataset: str = setting(
-        MISSING, "`digits`, a TFDS name such as cifar10, or a folder of images.", panel="Data"
+        MISSING,
+        "`digits`, a TFDS name such as cifar10, or a folder of images or shards.",
+        panel="Data",
     )
     run_dir: str = setting(
         MISSING, "Run directory. Repeating the command resumes the run.", panel="Run"

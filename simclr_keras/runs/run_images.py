@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from ..data.datasets import is_folder, is_same_data
 from ..data.parts import take_part
+from ..data.shard_source import ShardSource
 from ..data.sources import FileSource, ImageSource
 from ..errors import InputError
 from .config import PretrainConfig
@@ -19,7 +20,11 @@ _NAMED = 3  # how many files a message names
 
 
 def image_sizes(source: ImageSource) -> dict[str, int] | None:
-    """Path within the folder and size in bytes of each image; `None` if they are not files."""
+    """Path within the folder and size in bytes of each image, or shard; `None` if in memory."""
+    if isinstance(source, ShardSource):
+        files = [file for file in source.files if os.path.exists(file)]  # others are skipped
+        root = os.path.commonpath(map(os.path.dirname, files))
+        return {os.path.relpath(file, root): os.path.getsize(file) for file in files}
     if not isinstance(source, FileSource):
         return None
     return {path: os.path.getsize(source.file(i)) for i, path in enumerate(source.paths)}

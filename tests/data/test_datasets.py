@@ -160,13 +160,6 @@ def test_a_tfds_dataset_without_labels(tmp_path, monkeypatch):
     assert len(load_source("made", "test", labelled=False)) == 6
 
 
-def test_what_does_not_fit_in_memory_is_refused(tmp_path, monkeypatch):
-    _write_tfds(tmp_path, (None, None, 3))
-    monkeypatch.setattr("simclr_keras.data.tfds._ENCODED_BYTES", 10)
-    with pytest.raises(InputError, match="Name a subset, or a directory"):
-        load_source("made", "all", data_dir=str(tmp_path))
-
-
 @pytest.mark.skipif(not _TFDS.exists(), reason=f"needs CIFAR-10 in {_TFDS}")
 def test_cifar10():
     source = load_source("cifar10", "test", data_dir=str(_TFDS))

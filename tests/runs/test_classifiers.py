@@ -323,7 +323,7 @@ def test_labels_by_index_count_within_the_training_split(
     labels = np.where(np.arange(24) % 3, np.arange(24) % 2, -1)
     whole = ArraySource(images, labels, ("cats", "dogs"))
     monkeypatch.setattr(
-        "simclr_keras.data.datasets.load_tfds", lambda name, split, _: (whole, split == "all")
+        "simclr_keras.data.datasets.load_tfds", lambda name, split, *_: (whole, split == "all")
     )
     monkeypatch.setattr("simclr_keras.data.datasets.tfds_has_test_part", lambda *_: False)
     run = untrained_run(tmp_path / "run", "made")
