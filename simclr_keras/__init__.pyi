@@ -43,7 +43,7 @@ from .runs.classifier_config import DistillConfig as DistillConfig
 from .runs.classifier_config import FineTuneConfig as FineTuneConfig
 from .runs.config import EvaluateConfig as EvaluateConfig
 from .runs.config import ExportConfig as ExportConfig
-from .runs.config import PretrainConfig as PretrainConfig
+from .runs.pretrain_config import PretrainConfig as PretrainConfig
 from .runs.config import QuickstartConfig as QuickstartConfig
 from .runs.config import ReportConfig as ReportConfig
 from .runs.distill import distill_run as distill_run

@@ -4,7 +4,8 @@ import os
 
 import typer
 
-from ..runs.config import PretrainConfig, QuickstartConfig, ReportConfig
+from ..runs.config import QuickstartConfig, ReportConfig
+from ..runs.pretrain_config import PretrainConfig
 from ..training.verify_config import VerifyConfig
 from .evaluate import print_accuracies
 from .options import command_of, print_json

@@ -17,9 +17,9 @@ from ..files import unfinished_folder, write_json
 from ..networks.saved_encoder import load_encoder, save_encoder
 from ..settings import without_idle_epochs
 from .classifier_config import ClassifierConfig
-from .config import PretrainConfig
 from .directory import RunDirectory
 from .labelled_data import data_sets
+from .pretrain_config import PretrainConfig
 
 KINDS = ("fine-tuned", "distilled")
 # May differ when a command is repeated: they do not change its result.

@@ -18,7 +18,7 @@ from ..networks.projection_head import ProjectionHead
 from ..networks.saved_encoder import load_encoder, load_projection_head, save_encoder
 from ..settings import without_idle_epochs
 from ..training.run_rows import read_history
-from .config import PretrainConfig
+from .pretrain_config import PretrainConfig
 from .setting_sources import RUN_KEYS
 
 _GENERATION = 3 if KERAS_3 else 2

@@ -20,9 +20,10 @@ from ..files import write_json
 from ..plots.figures import save_learning_curve
 from ..progress import progress_shown
 from ..seeds import seed_of_32_bits
-from .config import EvaluateConfig, PretrainConfig
+from .config import EvaluateConfig
 from .directory import RunDirectory
 from .evaluate_result import EncoderAccuracy, EvaluateResult
+from .pretrain_config import PretrainConfig
 from .results import check_results, record_result
 from .run_images import locate_images
 from .run_source import run_source

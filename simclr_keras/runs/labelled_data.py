@@ -9,8 +9,8 @@ from ..data.datasets import is_same_data
 from ..data.sources import ImageSource
 from ..errors import InputError
 from .classifier_config import ClassifierConfig, FineTuneConfig
-from .config import PretrainConfig
 from .directory import RunDirectory
+from .pretrain_config import PretrainConfig
 from .run_source import run_source
 
 

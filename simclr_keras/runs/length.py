@@ -1,8 +1,8 @@
 """`run_length`: the steps of a run, chosen by its settings, and raised by a later command."""
 
 from ..errors import InputError
-from .config import PretrainConfig
 from .directory import RunDirectory
+from .pretrain_config import PretrainConfig
 
 
 def run_length(

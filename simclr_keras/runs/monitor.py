@@ -21,7 +21,6 @@ from ..training.measurement import PART_NAMES, Measurement, comparison
 from ..training.run_rows import RunRows
 from ..training.schedules import WarmupCosine
 from ..training.simclr import SimCLR
-from .config import PretrainConfig
 from .directory import RunDirectory
 from .monitored_images import (
     MonitoredImages,
@@ -30,6 +29,7 @@ from .monitored_images import (
     local_views,
     work_share,
 )
+from .pretrain_config import PretrainConfig
 
 _LOGGER = logging.getLogger("simclr_keras")
 _NEIGHBOURS, _KNN_TEMPERATURE = 20, 0.1

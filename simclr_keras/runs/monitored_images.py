@@ -16,7 +16,7 @@ from ..data.sources import ImageSource
 from ..distribution.strategy import local_replicas
 from ..seeds import generator
 from ..training.measurement import Part
-from .config import PretrainConfig
+from .pretrain_config import PretrainConfig
 from .pretraining import build_augmenter, training_batches
 from .run_source import run_source
 

@@ -33,12 +33,12 @@ from ..training.measurement import Measurement
 from ..training.profile import ProfileSteps
 from ..training.run_rows import RunRows, read_history
 from ..training.signals import StopSignals
-from .config import PretrainConfig
 from .directory import RunDirectory, deciding_settings
 from .growing_views import GrowingViews
 from .initial_weights import load_initial_weights
 from .length import run_length
 from .monitor import first_and_last, run_monitor
+from .pretrain_config import PretrainConfig
 from .pretraining import (
     build_augmenter,
     build_model,

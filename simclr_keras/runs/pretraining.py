@@ -16,8 +16,8 @@ from ..training.schedules import WarmupCosine, WarmupCosineOfRun
 from ..training.simclr import SimCLR
 from ..views.augmenter import SimCLRAugmenter
 from ..views.cutting import CropCutter
-from .config import PretrainConfig
 from .initial_weights import InitialWeights, weights_for_keras
+from .pretrain_config import PretrainConfig
 
 _DEVICE_MARGIN = 8 / 7  # crops on the device are cut from 256 pixels for views of 224
 

@@ -16,12 +16,13 @@ from ..files import write_json
 from ..plots.views import draw_views
 from ..progress import progress_shown
 from ..seeds import seed_of_32_bits
-from .config import EvaluateConfig, ExportConfig, PretrainConfig, QuickstartConfig
+from .config import EvaluateConfig, ExportConfig, QuickstartConfig
 from .directory import RunDirectory
 from .evaluate import evaluate
 from .evaluate_result import EvaluateResult
 from .export import export
 from .pretrain import pretrain
+from .pretrain_config import PretrainConfig
 from .pretraining import build_augmenter
 from .run_source import run_source
 

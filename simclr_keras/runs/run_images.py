@@ -11,8 +11,8 @@ from ..data.parts import take_part
 from ..data.shard_source import ShardSource
 from ..data.sources import FileSource, ImageSource
 from ..errors import InputError
-from .config import PretrainConfig
 from .directory import RunDirectory
+from .pretrain_config import PretrainConfig
 from .run_source import find_listed, run_source
 
 _LOGGER = logging.getLogger("simclr_keras")

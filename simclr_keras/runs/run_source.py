@@ -9,8 +9,8 @@ from ..data.datasets import has_test_part, is_same_data, load_source
 from ..data.parts import FIFTH, choose_held_out, find_held_out, take_part
 from ..data.sources import ImageSource
 from ..errors import InputError
-from .config import PretrainConfig
 from .directory import RunDirectory
+from .pretrain_config import PretrainConfig
 
 _LOGGER = logging.getLogger("simclr_keras")
 _NAMED = 3  # how many files a message names

@@ -12,9 +12,9 @@ from collections.abc import Iterator
 from ..data.datasets import has_test_part, is_folder, is_same_data
 from ..data.folders import training_folder
 from ..data.sources import FileSource, ImageSource
-from .config import PretrainConfig
 from .directory import RunDirectory
 from .measured_images import seen_warning
+from .pretrain_config import PretrainConfig
 
 _LOGGER = logging.getLogger("simclr_keras")
 

@@ -13,8 +13,8 @@ from ..training.defaults import LEARNING_RATES
 from ..training.memory import activation_memory
 from ..training.schedules import WarmupCosine
 from ..training.simclr import SimCLR
-from .config import PretrainConfig
 from .initial_weights import InitialWeights
+from .pretrain_config import PretrainConfig
 
 _SLOW_DAYS = 2.0
 _FEW_STEPS = 200

@@ -6,8 +6,9 @@ import pathlib
 import keras
 
 from ..networks.official_checkpoints import load_official_checkpoint
-from .config import PretrainConfig, TrainedConfig
+from .config import TrainedConfig
 from .directory import RunDirectory
+from .pretrain_config import PretrainConfig
 
 
 @dataclasses.dataclass(frozen=True)

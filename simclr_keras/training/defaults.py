@@ -1,6 +1,7 @@
 """Defaults that depend on the optimizer, and their sources; a test pins each value.
 
-Defaults of single settings are on their fields: `runs/config.py`, `classifiers/settings.py`.
+Defaults of single settings are on their fields: `runs/pretrain_config.py`, `runs/config.py`,
+`classifiers/settings.py`.
 """
 
 import math

@@ -12,8 +12,8 @@ import simclr_keras
 from simclr_keras.classifiers import distill, fine_tune, settings
 from simclr_keras.cli.main import app, main
 from simclr_keras.runs.classifier_config import DistillConfig, FineTuneConfig
-from simclr_keras.runs.config import PretrainConfig
 from simclr_keras.runs.presets import AUGMENTATIONS, PRESETS
+from simclr_keras.runs.pretrain_config import PretrainConfig
 
 COMMANDS = {command.name: command for command in typer.main.get_command(app).commands.values()}
 

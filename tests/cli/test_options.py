@@ -9,8 +9,8 @@ from processes import ROOT
 
 from simclr_keras.cli.main import main
 from simclr_keras.runs import pretrain as pretrain_module
-from simclr_keras.runs.config import PretrainConfig
 from simclr_keras.runs.pretrain import PretrainResult
+from simclr_keras.runs.pretrain_config import PretrainConfig
 
 
 @pytest.fixture
