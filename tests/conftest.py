@@ -4,6 +4,10 @@ import gc
 import os
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+# Read when NumPy and scikit-learn are imported. Other tests run on the other cores: the threads of
+# a product of small matrices wait for one another, and a logistic regression takes 50 times as long.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import contextlib
 import ctypes
