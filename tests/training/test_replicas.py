@@ -334,10 +334,7 @@ def test_replicas_and_workers_train_networks_as_one(tmp_path, run_python, worker
     for where, environments in (("2", [{}]), ("4", [{}]), ("workers", worker_environments())):
         with concurrent.futures.ThreadPoolExecutor() as workers:
             arguments = (NETWORKS, where, json.dumps(CASES), str(tmp_path))
-            runs = [
-                workers.submit(run_python, *arguments, env=env, new=where == "workers")
-                for env in environments
-            ]
+            runs = [workers.submit(run_python, *arguments, env=env) for env in environments]
             for run in runs:
                 run.result()
     for network, optimizer, _ in CASES:
