@@ -7,6 +7,7 @@ import pathlib
 import subprocess
 import sys
 import tempfile
+import time
 
 ROOT = pathlib.Path(__file__).parent.parent
 
@@ -18,7 +19,7 @@ _IMPORTED.set_forkserver_preload(["tensorflow", "keras"])
 
 def _execute(script, arguments, cwd, env, outputs):
     for stream, file in zip((sys.stdout, sys.stderr), outputs):
-        with open(file, "wb") as written:
+        with open(file, "ab") as written:
             os.dup2(written.fileno(), stream.fileno())
     os.chdir(cwd)
     os.environ.update(env)
@@ -27,6 +28,50 @@ def _execute(script, arguments, cwd, env, outputs):
     sys.argv = ["-c", *arguments]
     sys.path[:0] = ["", str(ROOT)]
     exec(compile(script, "<script>", "exec"), {"__name__": "__main__"})
+
+
+class Script:
+    """A script that runs in its own process, a copy of one that has imported TensorFlow.
+
+    Args:
+        script: Python text.
+        arguments: Strings for `sys.argv[1:]`.
+        cwd: Folder to run in.
+        env: Environment variables beside those of this process.
+        together: Whether what is written to stderr counts as written to stdout.
+    """
+
+    def __init__(self, script: str, *arguments: str, cwd=ROOT, env=None, together=False):
+        self._folder = tempfile.TemporaryDirectory()
+        names = ("stdout", "stdout" if together else "stderr")
+        self._outputs = [os.path.join(self._folder.name, name) for name in names]
+        environment = {**os.environ, **(env or {})}
+        self._process = _IMPORTED.Process(
+            target=_execute, args=(script, arguments, cwd, environment, self._outputs)
+        )
+        self._process.start()
+
+    def await_line(self, text: str) -> None:
+        """Waits until a line of stdout with this text was written."""
+        while not any(text in line for line in self._written(0).splitlines()):
+            assert self._process.exitcode is None, self.finish()
+            time.sleep(0.02)
+
+    def send_signal(self, number: int) -> None:
+        os.kill(self._process.pid, number)
+
+    def finish(self, timeout=600) -> subprocess.CompletedProcess:
+        """What it returned and wrote; after so many seconds it is killed."""
+        self._process.join(timeout)
+        if self._process.exitcode is None:
+            self._process.kill()
+            raise subprocess.TimeoutExpired("a script", timeout)
+        written = [self._written(0), self._written(1)]
+        return subprocess.CompletedProcess("a script", self._process.exitcode, *written)
+
+    def _written(self, output: int) -> str:
+        file = pathlib.Path(self._outputs[output])
+        return file.read_text() if file.exists() else ""
 
 
 def run_script(
@@ -43,23 +88,16 @@ def run_script(
             what is imported, or whose variables TensorFlow reads while it is imported.
         timeout: Seconds after which the process is killed.
     """
-    command, env = [sys.executable, "-c", script, *arguments], {**os.environ, **(env or {})}
-    if new:
-        return subprocess.run(
-            command, cwd=cwd, env=env, capture_output=True, text=True, timeout=timeout
-        )
-    with tempfile.TemporaryDirectory() as folder:
-        outputs = [os.path.join(folder, name) for name in ("stdout", "stderr")]
-        process = _IMPORTED.Process(
-            target=_execute, args=(script, arguments, cwd, env, outputs)
-        )
-        process.start()
-        process.join(timeout)
-        if process.exitcode is None:
-            process.kill()
-            raise subprocess.TimeoutExpired(command, timeout)
-        out, err = (pathlib.Path(file).read_text() for file in outputs)
-    return subprocess.CompletedProcess(command, process.exitcode, out, err)
+    if not new:
+        return Script(script, *arguments, cwd=cwd, env=env).finish(timeout)
+    return subprocess.run(
+        [sys.executable, "-c", script, *arguments],
+        cwd=cwd,
+        env={**os.environ, **(env or {})},
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+    )
 
 
 def python(script: str, *arguments: str, **options) -> str:

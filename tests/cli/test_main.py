@@ -1,5 +1,6 @@
 import json
 import os
+import shutil
 import subprocess
 import sys
 
@@ -45,11 +46,11 @@ print(json.dumps([run(arguments) for arguments in json.loads(sys.argv[1])]))
 """
 
 
-# ResNet-18 with a quarter of its blocks.
+# ResNet-18 with one of its eight blocks.
 SHORT_NETWORK = """
 from simclr_keras.networks.resnet import BLOCK_GROUPS
 
-BLOCK_GROUPS[18] = ((1, 0, 0, 1), False)
+BLOCK_GROUPS[18] = ((0, 0, 0, 1), False)
 """
 
 
@@ -115,18 +116,24 @@ def test_from_a_folder_to_embeddings(image_folder, tmp_path, run_python):
         tmp_path / "saved_models" / "pets",
         tmp_path / "e.npz",
     )
+    broken = shutil.copytree(image_folder, tmp_path / "broken")
+    (broken / "cats" / "broken.png").write_bytes(b"no image")
     pretrain = ("pretrain", "--dataset", image_folder, "--run-dir", run, *SMALL)
-    first, again = _session(run_python, (*pretrain, "--json"), pretrain)
-    assert first.returncode == 0, first.stderr
-    assert json.loads(first.stdout.splitlines()[-1])["steps"] == 2
-    assert "is finished" in again.stdout
-    evaluated, exported, tuned, distilled = _session(
+    first, again, evaluated, exported, tuned, distilled, embedded, found, refused = _session(
         run_python,
+        (*pretrain, "--json"),
+        pretrain,
         ("evaluate", run, "--json"),
         ("export", run, "--output", model),
         ("fine-tune", run, "--labels-per-class", 2, "--steps", 1, "--json"),
         ("distill", run, "--steps", 1),
+        ("embed", model, broken, "--output", output),
+        ("search", output, "cats/00.png", "-k", "3", "--json"),
+        ("pretrain", "--dataset", broken, "--run-dir", tmp_path / "r2", *SMALL),
     )
+    assert first.returncode == 0, first.stderr
+    assert json.loads(first.stdout.splitlines()[-1])["steps"] == 2
+    assert "is finished" in again.stdout
     assert evaluated.returncode == 0, evaluated.stderr
     assert 0 <= json.loads(evaluated.stdout.splitlines()[-1])["knn_accuracy"] <= 1
     assert exported.returncode == 0, exported.stderr
@@ -136,13 +143,6 @@ def test_from_a_folder_to_embeddings(image_folder, tmp_path, run_python):
     assert "distilled/2-per-class-seed0: 9 images, 1 steps of 9" in distilled.stdout
     commands = [e["command"] for e in json.loads((run / "results.json").read_text())]
     assert [c.split()[1] for c in commands] == ["evaluate", "fine-tune", "distill"]
-    (image_folder / "cats" / "broken.png").write_bytes(b"no image")
-    embedded, found, refused = _session(
-        run_python,
-        ("embed", model, image_folder, "--output", output),
-        ("search", output, "cats/00.png", "-k", "3", "--json"),
-        ("pretrain", "--dataset", image_folder, "--run-dir", tmp_path / "r2", *SMALL),
-    )
     assert embedded.returncode == 3
     assert "unreadable: cats/broken.png (not a JPEG, PNG, GIF or BMP image)" in embedded.stderr
     assert np.load(output)["embeddings"].shape == (12, 64)
@@ -150,7 +150,7 @@ def test_from_a_folder_to_embeddings(image_folder, tmp_path, run_python):
     (row,) = json.loads(found.stdout.splitlines()[-1])["rows"]
     assert [m["path"] in found.stdout for m in row["matches"]] == [True] * 3
     assert (tmp_path / "e_neighbours.html").exists()
-    # The same folder now refuses to train, in one line, and leaves no run behind.
+    # A folder with such a file refuses to train, in one line, and leaves no run behind.
     assert "broken.png" in _one_line(refused.returncode, refused.stderr, 2)
     assert not (tmp_path / "r2").exists()
 

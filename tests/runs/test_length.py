@@ -69,9 +69,17 @@ def _rates(run):
     return {int(r.split(",")[0]): float(r.split(",")[2]) for r in rows[1:]}
 
 
+@pytest.fixture(scope="module")
+def long_rates(short_resnet, tmp_path_factory):
+    """The learning rates of a run of 12 steps, by step."""
+    run = tmp_path_factory.mktemp("runs") / "long"
+    pretrain(_config(run, steps=12))
+    return _rates(run)
+
+
 @pytest.mark.parametrize("finished", [True, False])
 def test_the_rest_of_a_raised_run_follows_the_longer_schedule(
-    tmp_path, interrupted_after, caplog, finished
+    tmp_path, interrupted_after, caplog, long_rates, finished
 ):
     run = tmp_path / "run"
     if finished:
@@ -84,8 +92,7 @@ def test_the_rest_of_a_raised_run_follows_the_longer_schedule(
         result = pretrain(_config(run, steps=12))
     assert (result.first_step, result.steps) == (4, 12)
     assert f"Raised from {4 if finished else 8} to 12 steps" in caplog.text
-    pretrain(_config(tmp_path / "long", steps=12))
-    rates, long = _rates(run), _rates(tmp_path / "long")
+    rates, long = _rates(run), long_rates
     assert [*rates] == [*long] == [2, 4, 6, 8, 10, 12]
     assert [rates[step] for step in (6, 8, 10, 12)] == [long[step] for step in (6, 8, 10, 12)]
     assert rates[4] < long[4]

@@ -9,11 +9,20 @@ import tensorflow as tf
 from conftest import SMALL_NETWORK
 
 from simclr_keras import load_source, pretrain
+from simclr_keras.networks.resnet import BLOCK_GROUPS
 from simclr_keras.runs.quickstart import pretrain_config
 
-pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("short_resnet")]
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("two_blocks")]
 # Without batch norm, whose outputs do not grow with the weights, a high rate is fatal.
 GROUP = {"normalization": "group", "temperature": 0.2}
+
+
+@pytest.fixture(scope="module")
+def two_blocks():
+    """As many blocks as it takes to see the runs apart."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(BLOCK_GROUPS, 18, ((1, 0, 0, 1), False))
+        yield
 
 
 def _run(path, **changes):

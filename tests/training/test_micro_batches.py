@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from conftest import TWO_DEVICES
-from mirrored import Mirrored
+from mirrored import CROPS, Mirrored
 
 from simclr_keras import NTXentLoss, SimCLR, SimCLRAugmenter, nt_xent_loss
 from simclr_keras.keras_versions import KERAS_3
@@ -35,7 +35,7 @@ def _model(encoder, micro_batch_size, optimizer=None, compile_arguments=None, **
     model = SimCLR(
         encoder,
         head,
-        arguments.pop("augmenter", None) or SimCLRAugmenter(16, blur=False),
+        arguments.pop("augmenter", None) or SimCLRAugmenter(16, **CROPS),
         probe=keras.layers.Dense(3),
         micro_batch_size=micro_batch_size,
         **arguments,
@@ -70,13 +70,19 @@ def _data(rng, count):
     return rng.integers(0, 256, (count, 16, 16, 3), "uint8"), rng.integers(-1, 3, count)
 
 
-@pytest.mark.optimized_graphs
-@pytest.mark.parametrize("compile_arguments", [{}, {"run_eagerly": True}, COMPILED], ids=str)
-def test_8_micro_batches_of_32_give_the_gradient_of_256(rng, compile_arguments):
-    images, labels = _data(rng, 256)
+@pytest.fixture(scope="module")
+def whole_batch():
+    """256 images, their labels, the weights before a step on all, its logs and the weights after."""
+    images, labels = _data(np.random.default_rng(0), 256)
     whole = _model(_encoder(), None)
     start = _networks(whole)
-    expected_logs, expected = _step(whole, images, labels)
+    return images, labels, start, *_step(whole, images, labels)
+
+
+@pytest.mark.optimized_graphs
+@pytest.mark.parametrize("compile_arguments", [{}, {"run_eagerly": True}, COMPILED], ids=str)
+def test_8_micro_batches_of_32_give_the_gradient_of_256(whole_batch, compile_arguments):
+    images, labels, start, expected_logs, expected = whole_batch
     logs, weights = _step(
         _model(_encoder(), 32, compile_arguments=compile_arguments), images, labels, start
     )
@@ -195,16 +201,20 @@ def test_both_passes_see_the_same_views_of_extra_layers(rng, layer, compile_argu
     if compile_arguments.get("jit_compile") and layer is _translation:
         pytest.skip("XLA has no kernel for it")
     images, labels = _data(rng, 16)
-    draw = SimCLRAugmenter(16, blur=False, extra_layers=[layer()])
+    draw = SimCLRAugmenter(16, **CROPS, extra_layers=[layer()])
     if compile_arguments.get("jit_compile"):  # the same state gives other numbers under XLA
         draw = tf.function(draw, jit_compile=True)
-    blocks = [draw(images[i : i + 4], seed=(0, 0), first_position=i) for i in range(0, 16, 4)]
+    # Places as tensors: compiled once, not for each.
+    blocks = [
+        draw(images[i : i + 4], seed=(0, 0), first_position=tf.constant(i))
+        for i in range(0, 16, 4)
+    ]
     drawn = _Drawn(16)
     drawn.drawn = tuple(np.concatenate(views) for views in zip(*blocks))
     whole = _model(_encoder(), None, augmenter=drawn, compile_arguments={"run_eagerly": True})
     start = _networks(whole)
     _, expected = _step(whole, images, labels)
-    augmenter = SimCLRAugmenter(16, blur=False, extra_layers=[layer()])
+    augmenter = SimCLRAugmenter(16, **CROPS, extra_layers=[layer()])
     model = _model(_encoder(), 4, augmenter=augmenter, compile_arguments=compile_arguments)
     _, weights = _step(model, images, labels, start)
     a, b = (
@@ -228,11 +238,11 @@ def _cutout():
 @pytest.mark.parametrize("layer", [_Noise, _cutout])
 def test_draws_that_cannot_be_repeated_are_refused(rng, layer, compile_arguments):
     images, labels = _data(rng, 8)
-    augmenter = SimCLRAugmenter(16, blur=False, extra_layers=[layer()])
+    augmenter = SimCLRAugmenter(16, **CROPS, extra_layers=[layer()])
     model = _model(_encoder(), 4, augmenter=augmenter, compile_arguments=compile_arguments)
     with pytest.raises(ValueError, match="random numbers that cannot be repeated.*Received"):
         _step(model, images, labels)
-    without = SimCLRAugmenter(16, blur=False, extra_layers=[layer()])
+    without = SimCLRAugmenter(16, **CROPS, extra_layers=[layer()])
     _step(_model(_encoder(), None, augmenter=without), images, labels)
 
 

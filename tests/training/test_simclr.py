@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import reference
 import tensorflow as tf
-from mirrored import Mirrored
+from mirrored import CROPS, Mirrored
 
 from simclr_keras import (
     LARS,
@@ -18,9 +18,6 @@ from simclr_keras import (
 )
 from simclr_keras.objective.multi_view import contrast_views
 from simclr_keras.objective.nt_xent import nt_xent_loss
-
-# Random crops and flips alone, which take a third of the time to compile.
-CROPS = {"color_jitter_strength": 0, "grayscale_probability": 0, "blur": False}
 
 
 def _model(encoder, **arguments):
