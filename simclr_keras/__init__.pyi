@@ -43,7 +43,6 @@ from .runs.classifier_config import DistillConfig as DistillConfig
 from .runs.classifier_config import FineTuneConfig as FineTuneConfig
 from .runs.config import EvaluateConfig as EvaluateConfig
 from .runs.config import ExportConfig as ExportConfig
-from .runs.pretrain_config import PretrainConfig as PretrainConfig
 from .runs.config import QuickstartConfig as QuickstartConfig
 from .runs.config import ReportConfig as ReportConfig
 from .runs.distill import distill_run as distill_run
@@ -51,6 +50,7 @@ from .runs.evaluate import evaluate as evaluate
 from .runs.export import export as export
 from .runs.fine_tune import fine_tune_run as fine_tune_run
 from .runs.pretrain import pretrain as pretrain
+from .runs.pretrain_config import PretrainConfig as PretrainConfig
 from .runs.quickstart import quickstart as quickstart
 from .runs.report import report as report
 from .runs.run_images import load_run_source as load_run_source

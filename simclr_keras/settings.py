@@ -5,6 +5,7 @@ field into a flag. Messages use the Python name of a setting, `batch_size`; see 
 """
 
 import dataclasses
+import re
 import types
 import typing
 from collections.abc import Callable
@@ -28,6 +29,8 @@ SHARE = Range("in (0, 1]", lambda x: 0 < x <= 1)
 SHARE_OR_NONE = Range("in [0, 1]", lambda x: 0 <= x <= 1)
 PART = Range("in [0, 1)", lambda x: 0 <= x < 1)
 SEED = Range("a 64-bit integer", is_seed)
+_MAY_HAVE_A_SCHEME = ("data_dir", "encoder", "student", "licence")  # TFDS, KerasHub, a link
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 
 
 def setting(
@@ -80,6 +83,8 @@ class Settings:
             value = getattr(self, field.name)
             check_choice(field.name, value, choices_of(hints[field.name]))
             check_range(field.name, value, field.metadata.get("within"))
+            if field.name not in _MAY_HAVE_A_SCHEME:
+                check_local(field.name, value)
 
 
 def choices_of(hint) -> tuple[str, ...]:
@@ -113,6 +118,19 @@ def check_choice(name: str, value, choices: tuple[str, ...]) -> None:
         raise InputError(
             f"`{name}` must be one of {', '.join(choices)}. Received: {name}={value!r}"
         )
+
+
+def check_local(name: str, value) -> None:
+    """Raises an `InputError` if a value, or one in a list, has a scheme such as `gs://`.
+
+    `pathlib` makes a local folder `gs:` of it.
+    """
+    for path in value if isinstance(value, (list, tuple)) else [value]:
+        if isinstance(path, str) and _SCHEME.match(path):
+            raise InputError(
+                f"`{name}` must be on this machine: other stores cannot be read or written yet. "
+                f"Copy the data here, or mount the store. Received: {name}={path!r}"
+            )
 
 
 def check_range(name: str, value, within: Range | None) -> None:

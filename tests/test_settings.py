@@ -4,6 +4,7 @@ from typing import Literal
 
 import pytest
 
+import simclr_keras as sk
 from simclr_keras.errors import InputError
 from simclr_keras.settings import PART, POSITIVE, SEED, SHARE, Settings, choices_of, setting
 
@@ -38,6 +39,31 @@ def test_others_are_refused(values, message):
     with pytest.raises(InputError) as refused:
         Example(**values)
     assert str(refused.value) == message
+
+
+@pytest.mark.parametrize(
+    "make, name",
+    [
+        (lambda url: sk.PretrainConfig(dataset=url, run_dir="run"), "dataset"),
+        (lambda url: sk.PretrainConfig(dataset="digits", run_dir=url), "run_dir"),
+        (lambda url: sk.EvaluateConfig(url), "run"),
+        (lambda url: sk.ExportConfig("run", output=url), "output"),
+        (lambda url: sk.EmbedConfig("model", ["a.jpg", url], output="e.npz"), "images"),
+    ],
+)
+@pytest.mark.parametrize("url", ["gs://bucket/x", "ram://x", "S3://bucket/x"])
+def test_other_stores_are_refused_and_no_folder_is_named_like_them(make, name, url):
+    with pytest.raises(sk.InputError, match=f"`{name}` must be on this machine.*{url}"):
+        make(url)
+
+
+def test_what_tfds_and_kerashub_read_themselves_may_be_elsewhere():
+    sk.PretrainConfig(
+        dataset="C:/images",
+        run_dir="a:b//c",
+        data_dir="gs://b/tfds",
+        encoder="keras_hub:hf://a/b",
+    )
 
 
 def test_choices_of_a_type():
