@@ -7,7 +7,9 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Literal
 
-PresetName = Literal["simclr-v1-imagenet", "simclr-v2-imagenet", "cifar10", "small-images"]
+PresetName = Literal[
+    "simclr-v1-imagenet", "simclr-v2-imagenet", "cifar10", "small-images", "small-cpu"
+]
 AugmentName = Literal["photos", "aerial", "medical-gray", "documents"]
 
 _V1 = "arXiv 2002.05709"
@@ -15,6 +17,7 @@ _V2 = "arXiv 2006.10029"
 _README = "release, tf2/README.md"
 _RUN = "release, tf2/run.py"
 _OURS = "README, CIFAR-10"
+_RECIPES = "benchmarks/recipes.md"
 _MOCO_V2 = "MoCo v2, arXiv 2003.04297"
 _AZIZI = "Azizi et al. 2021, arXiv 2101.05224"
 _MOCO_CXR = "MoCo-CXR, arXiv 2010.05352"
@@ -168,6 +171,30 @@ PRESETS = {
                 "learning_rate": (4e-3, _OURS),
                 "warmup_fraction": (0.05, _OURS),
                 "temperature": (0.2, _OURS),
+            },
+        ),
+        NamedSettings(
+            "small-cpu",
+            "Images of about 32 pixels on a processor: the most accuracy in the same minutes.",
+            "Two CPU cores and a quarter of an hour; `minutes` sets the time. A shallow network, four "
+            "views of each image and Muon: see benchmarks/recipes.md for what each is worth on "
+            "CIFAR-10. Half precision where the processor computes faster in it.",
+            {
+                "encoder": ("airbench", _RECIPES),
+                "width_multiplier": (0.5, _RECIPES),
+                "image_size": (32, _RECIPES),
+                "views": (4, _RECIPES),
+                "crop_area_min": (0.2, _OURS),
+                "color_jitter_strength": (0.5, _OURS),
+                "grayscale_probability": (0.1, _RECIPES),
+                "blur": (False, _OURS),
+                "batch_size": (128, _RECIPES),
+                "minutes": (15, _CHOICE),
+                "optimizer": ("muon", _RECIPES),
+                "learning_rate": (4e-3, _RECIPES),
+                "warmup_fraction": (0.05, _OURS),
+                "temperature": (0.2, _OURS),
+                "mixed_precision": ("auto", "chosen from what the processor can do"),
             },
         ),
     )

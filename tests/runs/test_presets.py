@@ -62,6 +62,7 @@ def test_every_preset_builds_and_its_run_continues(name, tmp_path):
         ("cifar10", {"batch_size": 256, "learning_rate_scaling": "sqrt"}, 16.0),
         ("cifar10", {"optimizer": "adamw"}, 1e-3),
         ("small-images", {}, 4e-3),
+        ("small-cpu", {}, 4e-3),
         (None, {"base_learning_rate": 0.2, "batch_size": 100}, 2.0),
         (None, {"base_learning_rate": 2e-4, "batch_size": 100, "optimizer": "adamw"}, 2e-3),
     ],
