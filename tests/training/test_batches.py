@@ -4,7 +4,6 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from mirrored import CROPS
 
 from simclr_keras import SimCLR, SimCLRAugmenter
 from simclr_keras.networks.projection_head import ProjectionHead
@@ -13,7 +12,7 @@ from simclr_keras.networks.projection_head import ProjectionHead
 @pytest.fixture
 def model(tiny_encoder):
     probe = keras.layers.Dense(2)
-    model = SimCLR(tiny_encoder, ProjectionHead(8), SimCLRAugmenter(16, **CROPS), probe=probe)
+    model = SimCLR(tiny_encoder, ProjectionHead(8), SimCLRAugmenter(16), probe=probe)
     model.compile("sgd")
     return model
 
