@@ -1,8 +1,10 @@
 """Loads folders of images: finds the files, classes, splits and unreadable images."""
 
+import collections
 import logging
 import os
 import pathlib
+import stat
 
 from ..errors import InputError
 from .sources import FileSource
@@ -83,24 +85,57 @@ def _splits(root: pathlib.Path) -> dict[str, pathlib.Path]:
 
 
 def find_images(root: pathlib.Path) -> list[str]:
-    """Sorted relative paths of the files with an image suffix; warns about others."""
-    found, others, seen = [], set(), set()
-    for folder, subfolders, names in os.walk(root, followlinks=True):
-        real = os.path.realpath(folder)
+    """Sorted relative paths of the files with an image suffix; warns about others.
+
+    Links to folders are followed last, so that a folder that is also linked to keeps its name.
+
+    Raises:
+        InputError: If a folder cannot be read.
+    """
+    found, others, special, seen = [], set(), set(), set()
+    folders, links = [""], collections.deque[str]()
+    while folders or links:
+        prefix = folders.pop() if folders else links.popleft()
+        real = os.path.realpath(root / prefix)
         if real in seen:  # a link to a parent folder would recurse forever
-            subfolders.clear()
             continue
         seen.add(real)
-        subfolders[:] = sorted(name for name in subfolders if name[0] != ".")
-        prefix = os.path.relpath(folder, root)
-        for name in names:
-            path = os.path.normpath(os.path.join(prefix, name))
-            if name[0] != "." and name.lower().endswith(IMAGE_SUFFIXES):
-                found.append(path)
-            elif name[0] != ".":
+        for entry in _entries(root / prefix):
+            path = os.path.join(prefix, entry.name)
+            if entry.is_dir():
+                (links if entry.is_symlink() else folders).append(path)
+            elif not entry.name.lower().endswith(IMAGE_SUFFIXES):
                 others.add(path)
+            elif is_special(entry):
+                special.add(path)
+            else:
+                found.append(path)
     _warn_of_others(root, others, "without a JPEG, PNG, GIF or BMP suffix")
+    _warn_of_others(root, special, "that are pipes, sockets or devices")
     return sorted(found, key=lambda path: path.split(os.sep))
+
+
+def is_special(file: os.DirEntry | pathlib.Path) -> bool:
+    """Whether a file is a pipe, a socket or a device: reading it could wait forever."""
+    if file.is_file():
+        return False
+    try:
+        mode = file.stat().st_mode
+    except OSError:  # there is none, or a link leads nowhere: reported when it is read
+        return False
+    return not stat.S_ISDIR(mode)
+
+
+def _entries(folder: pathlib.Path) -> list[os.DirEntry]:
+    """What is in a folder and not hidden."""
+    try:
+        with os.scandir(folder) as entries:
+            return [entry for entry in entries if entry.name[0] != "."]
+    except OSError as error:
+        raise InputError(
+            f"The folder {folder} cannot be read: {error.strerror}. Its images would be missing: "
+            "change its permissions, or move it away."
+        ) from error
 
 
 def _warn_of_others(root: pathlib.Path, names: set[str], why: str) -> None:

@@ -20,7 +20,7 @@ def holds_shards(folder: str | os.PathLike) -> bool:
     """Whether there are shards in a folder or in its sub-folders."""
     root = pathlib.Path(folder).expanduser()
     folders = [root, *(path for path in root.iterdir() if path.is_dir())]
-    return any(name.lower().endswith(_KINDS) for path in folders for name in os.listdir(path))
+    return any(name.lower().endswith(_KINDS) for path in folders for name in _names(path))
 
 
 def load_shard_folder(
@@ -59,6 +59,13 @@ def load_shard_folder(
         if source.has_labels:
             break
     return source, split == "all" or bool(held_out)
+
+
+def _names(folder: pathlib.Path) -> list[str]:
+    try:
+        return os.listdir(folder)
+    except OSError:  # said when its images are read
+        return []
 
 
 def shards_have_test_part(folder: str | os.PathLike) -> bool:

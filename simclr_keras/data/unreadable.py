@@ -1,6 +1,8 @@
 """Says why images cannot be read."""
 
 import logging
+import os
+import stat
 from collections.abc import Sequence
 
 import tensorflow as tf
@@ -40,6 +42,8 @@ def why_unreadable(file: str) -> str | None:
         The reason in a few words; `None` if it can be read.
     """
     try:
+        if not stat.S_ISREG(os.stat(file).st_mode):
+            return "no regular file"
         with open(file, "rb") as stream:
             content = stream.read()
     except OSError as error:

@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from ..data.datasets import load_source
-from ..data.folders import find_images
+from ..data.folders import find_images, is_special
 from ..data.images import resize_and_center_crop
 from ..data.parallel import map_examples, without_tuning
 from ..data.shard_folders import holds_shards
@@ -146,7 +146,7 @@ def _find(
     if not isinstance(images, (str, os.PathLike)):
         if len(images) == 1:  # the command line passes a folder as a list of one
             return _find(images[0], split, data_dir)
-        return _files([os.fspath(image) for image in images], "")
+        return _listed([os.fspath(image) for image in images])
     path = pathlib.Path(images).expanduser()
     if not path.exists() or (path.is_dir() and holds_shards(path)):
         # A dataset's name or shards; otherwise load_source says what is wrong.
@@ -175,11 +175,20 @@ def _find(
         return _files(files, str(path))
     if path.suffix == ".txt":
         lines = path.read_text().splitlines()
-        return _files([line for line in lines if line.strip()], "", listed_in=str(path))
-    return _files([path.name], str(path.parent))
+        return _listed([line for line in lines if line.strip()], listed_in=str(path))
+    return _listed([path.name], str(path.parent))
 
 
-def _files(files: list[str], root: str, listed_in: str = "the list"):
+def _listed(files: list[str], root: str = "", listed_in: str = "the list"):
+    special = next((name for name in files if is_special(pathlib.Path(root, name))), None)
+    if special:
+        raise InputError(
+            f"{special} is a pipe, a socket or a device. Expected JPEG, PNG, GIF or BMP files."
+        )
+    return _files(files, root, listed_in)
+
+
+def _files(files: list[str], root: str, listed_in: str = ""):
     if not files:
         raise InputError(f"There are no images in {listed_in}: it is empty. Add at least one.")
     # File systems allow names that are not valid UTF-8; text files do not.

@@ -6,6 +6,8 @@ import pytest
 from PIL import Image
 
 from simclr_keras.data.datasets import load_source
+from simclr_keras.data.unreadable import why_unreadable
+from simclr_keras.embeddings.embed import _find
 from simclr_keras.errors import InputError
 
 
@@ -179,6 +181,47 @@ def test_a_link_to_a_folder_above_ends(tmp_path):
     _write(tmp_path, "a/1.png")
     (tmp_path / "a" / "up").symlink_to(tmp_path)
     assert _load(tmp_path).paths == ("a/1.png",)
+
+
+def test_a_folder_that_is_linked_to_keeps_its_name(tmp_path):
+    _write(tmp_path, "cat/1.png", "cat/2.png", "dog/1.png")
+    (tmp_path / "best").symlink_to(tmp_path / "cat")
+    source = _load(tmp_path)
+    assert source.class_names == ("cat", "dog")
+    assert source.labels.tolist() == [0, 0, 1]
+
+
+def test_pipes_are_never_opened(tmp_path, caplog):
+    _write(tmp_path, "cat/1.png", "cat/2.png")
+    os.mkfifo(tmp_path / "cat" / "pipe.png")
+    os.mkfifo(tmp_path / "target")
+    (tmp_path / "cat" / "link.jpg").symlink_to(tmp_path / "target")
+    assert _load(tmp_path).paths == ("cat/1.png", "cat/2.png")
+    assert (
+        "2 item(s) that are pipes, sockets or devices: cat/link.jpg, cat/pipe.png"
+        in caplog.text
+    )
+    for name in ("pipe.png", "link.jpg"):
+        with pytest.raises(InputError, match=f"{name} is a pipe, a socket or a device"):
+            _find([str(tmp_path / "cat" / name)], None, None)
+    assert why_unreadable(str(tmp_path / "cat" / "pipe.png")) == "no regular file"
+
+
+def test_a_folder_that_cannot_be_read_is_not_left_out(tmp_path, monkeypatch):
+    _write(tmp_path, "cat/1.png", "dog/1.png")
+
+    def refusing(function):  # permissions do not stop the superuser
+        def refused(folder):
+            if str(folder).endswith("dog"):
+                raise PermissionError(13, "Permission denied")
+            return function(folder)
+
+        return refused
+
+    for name in ("scandir", "listdir"):
+        monkeypatch.setattr(os, name, refusing(getattr(os, name)))
+    with pytest.raises(InputError, match="dog cannot be read: Permission denied. Its images"):
+        _load(tmp_path)
 
 
 def test_linked_folders_and_odd_names(tmp_path):
