@@ -5,6 +5,9 @@ field into a flag. Messages use the Python name of a setting, `batch_size`; see 
 """
 
 import dataclasses
+import math
+import os
+import pathlib
 import re
 import types
 import typing
@@ -28,6 +31,8 @@ AT_LEAST_2 = Range("at least 2", lambda x: x >= 2)
 SHARE = Range("in (0, 1]", lambda x: 0 < x <= 1)
 SHARE_OR_NONE = Range("in [0, 1]", lambda x: 0 <= x <= 1)
 PART = Range("in [0, 1)", lambda x: 0 <= x < 1)
+IMAGE_SIZE = Range("in 1 to 16,384", lambda x: 1 <= x <= 16_384)
+WIDTH = Range("in 0.008 to 64", lambda x: 1 / 128 <= x <= 64)  # 1 to 4096 filters in the stem
 SEED = Range("a 64-bit integer", is_seed)
 _MAY_HAVE_A_SCHEME = ("data_dir", "encoder", "student", "licence")  # TFDS, KerasHub, a link
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
@@ -83,8 +88,10 @@ class Settings:
             value = getattr(self, field.name)
             check_choice(field.name, value, choices_of(hints[field.name]))
             check_range(field.name, value, field.metadata.get("within"))
-            if field.name not in _MAY_HAVE_A_SCHEME:
-                check_local(field.name, value)
+            for part in value if isinstance(value, (list, tuple)) else [value]:
+                check_value(field.name, part)
+                if field.name not in _MAY_HAVE_A_SCHEME:
+                    check_local(field.name, part)
 
 
 def choices_of(hint) -> tuple[str, ...]:
@@ -120,17 +127,53 @@ def check_choice(name: str, value, choices: tuple[str, ...]) -> None:
         )
 
 
-def check_local(name: str, value) -> None:
-    """Raises an `InputError` if a value, or one in a list, has a scheme such as `gs://`.
+def check_value(name: str, value) -> None:
+    """Raises an `InputError` for numbers and texts that no setting can have.
 
-    `pathlib` makes a local folder `gs:` of it.
+    Integers of more than 64 bits, numbers that are not finite, and texts that are empty or hold a NUL.
     """
-    for path in value if isinstance(value, (list, tuple)) else [value]:
-        if isinstance(path, str) and _SCHEME.match(path):
-            raise InputError(
-                f"`{name}` must be on this machine: other stores cannot be read or written yet. "
-                f"Copy the data here, or mount the store. Received: {name}={path!r}"
-            )
+    expected = None
+    if isinstance(value, int):
+        expected = None if -(2**63) <= value < 2**63 else "have at most 64 bits"
+    elif isinstance(value, float):
+        expected = None if math.isfinite(value) else "be finite"
+    elif isinstance(value, (str, os.PathLike)):
+        text = os.fspath(value)
+        expected = (
+            None if text and "\0" not in text else "be a text that is not empty, without NUL"
+        )
+    if expected:
+        raise InputError(f"`{name}` must {expected}. Received: {name}={value!r}")
+
+
+def check_local(name: str, value) -> None:
+    """Raises an `InputError` if a text has a scheme such as `gs://`, or names an unknown user.
+
+    `pathlib` makes a local folder `gs:` of the one, and fails for the other.
+    """
+    if not isinstance(value, str):
+        return
+    if _SCHEME.match(value):
+        raise InputError(
+            f"`{name}` must be on this machine: other stores cannot be read or written yet. "
+            f"Copy the data here, or mount the store. Received: {name}={value!r}"
+        )
+    user = value.split(os.sep)[0]
+    if user.startswith("~") and os.path.expanduser(user) == user:
+        raise InputError(
+            f"`{name}` begins with the home folder of a user that does not exist. "
+            f"Received: {name}={value!r}"
+        )
+
+
+def check_folder_name(name: str, value: str | None) -> None:
+    """Raises an `InputError` if a value is neither `None` nor the name of a folder."""
+    if value is not None and (
+        pathlib.PurePath(value).name != value or value == ".." or len(os.fsencode(value)) > 200
+    ):
+        raise InputError(
+            f"`{name}` must be the name of a folder, of up to 200 bytes. Received: {name}={value!r}"
+        )
 
 
 def check_range(name: str, value, within: Range | None) -> None:

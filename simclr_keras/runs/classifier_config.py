@@ -13,6 +13,8 @@ from ..settings import (
     POSITIVE,
     SHARE,
     SHARE_OR_NONE,
+    WIDTH,
+    check_folder_name,
     setting,
 )
 
@@ -38,10 +40,7 @@ class ClassifierConfig(TrainingSettings):
 
     def __post_init__(self):
         super().__post_init__()
-        if self.name is not None and pathlib.PurePath(self.name).name != self.name:
-            raise InputError(
-                f"`name` must be the name of a folder. Received: name={self.name!r}"
-            )
+        check_folder_name("name", self.name)
 
     def training(self, pretraining) -> dict:
         """The fields of `TrainingSettings`; crops and flip default to those of pretraining."""
@@ -142,9 +141,7 @@ class DistillConfig(ClassifierConfig):
         "Initial student: pretrained (the run's encoder), teacher (a copy of it), or an encoder "
         "name (random weights).",
     )
-    student_width: float = setting(
-        1.0, "Width multiplier of a SimCLR ResNet student.", POSITIVE
-    )
+    student_width: float = setting(1.0, "Width multiplier of a SimCLR ResNet student.", WIDTH)
     temperature: float | None = setting(
         None,
         "Temperature of both predictions. Default: 0.1, or 1.0 if `student` is an encoder name.",
@@ -157,6 +154,7 @@ class DistillConfig(ClassifierConfig):
 
     def __post_init__(self):
         super().__post_init__()
+        check_folder_name("teacher", self.teacher)
         if self.student_width != 1.0 and not self.student.startswith("simclr_resnet"):
             raise InputError(
                 "`student_width` applies only to a SimCLR ResNet. Choose one, for example with "

@@ -7,6 +7,7 @@ from typing import Literal
 from ..errors import InputError
 from ..settings import (
     AT_LEAST_1,
+    IMAGE_SIZE,
     Settings,
     WeightsDtype,
     setting,
@@ -29,7 +30,7 @@ class TrainedConfig(Settings):
     image_size: int | None = setting(
         None,
         "Image size for `official`. Default: 224, or 32 with a small-image stem.",
-        AT_LEAST_1,
+        IMAGE_SIZE,
     )
 
     def __post_init__(self):

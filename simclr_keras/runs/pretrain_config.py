@@ -10,12 +10,14 @@ from ..distribution.cluster import StrategyName
 from ..errors import InputError
 from ..settings import (
     AT_LEAST_1,
+    IMAGE_SIZE,
     NOT_NEGATIVE,
     PART,
     POSITIVE,
     SEED,
     SHARE,
     SHARE_OR_NONE,
+    WIDTH,
     MixedPrecisionOrAuto,
     Normalization,
     Range,
@@ -102,17 +104,25 @@ class PretrainConfig(SourcedSettings):
         "original release.",
     )
     width_multiplier: float = setting(
-        1.0, "Multiplies the filters of a SimCLR ResNet or of airbench.", POSITIVE
+        1.0, "Multiplies the filters of a SimCLR ResNet or of airbench.", WIDTH
     )
     small_image_stem: bool = setting(False, "SimCLR ResNet stem for images of about 32 px.")
     selective_kernel: bool = setting(False, "SimCLR v2's selective kernels and ResNet-D.")
-    projection_dim: int = setting(128, "Dimension of the projections.")
-    projection_layers: int = setting(2, "Layers of the projection head (3 in SimCLR v2).")
+    projection_dim: int = setting(
+        128,
+        "Dimension of the projections.",
+        Range("in 1 to 65,536", lambda x: 1 <= x <= 65_536),
+    )
+    projection_layers: int = setting(
+        2,
+        "Layers of the projection head (3 in SimCLR v2).",
+        Range("in 0 to 16", lambda x: 0 <= x <= 16),
+    )
     normalization: Normalization = setting(
         "batch", "batch; or group or frozen, which make micro-batches exact."
     )
     image_size: int = setting(
-        224, "Height and width of the views in pixels.", AT_LEAST_1, panel="Views"
+        224, "Height and width of the views in pixels.", IMAGE_SIZE, panel="Views"
     )
     image_size_schedule: str | None = setting(
         None, "Sizes of the views and shares of the run, such as 16@0,24@0.4,32@0.8."
@@ -120,7 +130,7 @@ class PretrainConfig(SourcedSettings):
     views: int = setting(
         2,
         "Views of each image.",
-        Range("at least 2: the views attract each other", lambda x: x >= 2),
+        Range("in 2 to 64: the views attract each other", lambda x: 2 <= x <= 64),
     )
     color_jitter_strength: float = setting(
         1.0, "Colour jitter strength, the paper's s; 0.5 for CIFAR-10.", NOT_NEGATIVE
@@ -160,7 +170,9 @@ class PretrainConfig(SourcedSettings):
         None, "Number of steps, instead of `epochs`. Can be raised later.", AT_LEAST_1
     )
     minutes: float | None = setting(
-        None, "Time for the run, instead of `epochs`: chooses the number of steps.", POSITIVE
+        None,
+        "Time for the run, instead of `epochs`: chooses the number of steps.",
+        Range("positive and at most 525,600, a year", lambda x: 0 < x <= 525_600),
     )
     optimizer: OptimizerName = setting("lars", "Optimizer.")
     learning_rate: float | None = setting(

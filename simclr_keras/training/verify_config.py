@@ -4,7 +4,18 @@ import dataclasses
 from typing import Literal
 
 from ..errors import InputError
-from ..settings import AT_LEAST_1, AT_LEAST_2, NOT_NEGATIVE, POSITIVE, SEED, Settings, setting
+from ..settings import (
+    AT_LEAST_1,
+    AT_LEAST_2,
+    IMAGE_SIZE,
+    NOT_NEGATIVE,
+    POSITIVE,
+    SEED,
+    WIDTH,
+    Range,
+    Settings,
+    setting,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,14 +40,15 @@ class VerifyConfig(Settings):
         panel="Network",
     )
     image_size: int = setting(
-        32, "Height and width of the images, for encoders that take any size.", AT_LEAST_1
+        32, "Height and width of the images, for encoders that take any size.", IMAGE_SIZE
     )
-    width_multiplier: float = setting(
-        1.0, "Factor on the filters of a SimCLR ResNet.", POSITIVE
-    )
+    width_multiplier: float = setting(1.0, "Factor on the filters of a SimCLR ResNet.", WIDTH)
     small_image_stem: bool = setting(False, "SimCLR ResNet stem for images of about 32 px.")
     replicas: int = setting(
-        2, "Replicas (logical devices) to compare with one.", AT_LEAST_2, panel="Training"
+        2,
+        "Replicas (logical devices) to compare with one.",
+        Range("in 2 to 64", lambda x: 2 <= x <= 64),
+        panel="Training",
     )
     batch_size: int | None = setting(
         None, "Images per step over all replicas. Default: 8 per replica.", AT_LEAST_2
