@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from ..data.decoding import decode_image
+from ..data.folders import is_special
 from ..data.images import resize_and_center_crop
 from ..errors import InputError
 from ..evaluation.nearest import nearest
@@ -193,6 +194,7 @@ class _Pictures:
         self.is_of_files = bool(info.root or images)
         self.root = images or info.root
         self.known: dict[str, bytes | None] = {}
+        self._warned = False
 
     def of(self, name: str, is_file: bool = False) -> bytes | None:
         """The JPEG of an embedded image (or of an image file); `None` if it cannot be read."""
@@ -200,12 +202,30 @@ class _Pictures:
             return None
         path = name if is_file else os.path.join(self.root, name)
         if path not in self.known:
+            self.known[path] = None
+            if not is_file and not self._is_inside(path):
+                return None
             try:
                 image = decode_image(tf.io.read_file(os.fsencode(path)), _SIDE)
                 self.known[path] = thumbnail(resize_and_center_crop(image, _SIDE))
             except tf.errors.OpError:
-                self.known[path] = None
+                pass
         return self.known[path]
+
+    def _is_inside(self, path: str) -> bool:
+        """Whether the file of a name is an ordinary one in the folder: names come from a file."""
+        root = os.path.abspath(self.root)
+        if os.path.commonpath([root, os.path.abspath(path)]) == root:
+            return not is_special(pathlib.Path(path))
+        if not self._warned:
+            self._warned = True
+            _LOGGER.warning(
+                "No pictures of images outside %s, such as %s: name the folder that they may come "
+                "from with `images`.",
+                root,
+                path,
+            )
+        return False
 
 
 def _beside(embeddings: str | os.PathLike, what: str) -> pathlib.Path:

@@ -52,7 +52,11 @@ def _wrong(name: str, hint) -> list:
         if name not in NEGATIVE_IS_FINE:
             wrong.append(-2)
         if float in kinds:
-            wrong = [float(x) for x in wrong if abs(x) < 10**9] + [math.nan, math.inf, -math.inf]
+            wrong = [float(x) for x in wrong if abs(x) < 10**9] + [
+                math.nan,
+                math.inf,
+                -math.inf,
+            ]
         return wrong
     return ["", "a\0b"] if str in kinds else []
 
@@ -68,7 +72,9 @@ CASES = [
 
 def test_the_cases_are_of_all_commands():
     assert {command for command, _, _ in (case.values for case in CASES)} == set(COMMANDS)
-    commands = {command.name or command.callback.__name__ for command in app.registered_commands}
+    commands = {
+        command.name or command.callback.__name__ for command in app.registered_commands
+    }
     assert set(COMMANDS) <= {name.replace("_", "-") for name in commands}
     assert len(CASES) > 250
 

@@ -1,3 +1,4 @@
+import os
 import shutil
 
 import numpy as np
@@ -69,6 +70,24 @@ def test_pictures_that_are_gone_are_left_out(embeddings, image_folder, tmp_path)
     assert open(page).read().count("no picture") == 3
     page = find_neighbours(embeddings, ["cats/00.png"], 2, images=tmp_path / "moved")["page"]
     assert open(page).read().count("<img") == 3
+
+
+def test_names_in_a_file_do_not_lead_outside_its_folder(image_folder, tmp_path, caplog):
+    outside = tmp_path / "private.png"
+    shutil.copy(image_folder / "dogs" / "05.png", outside)
+    os.mkfifo(image_folder / "dogs" / "pipe.png")
+    names = ["cats/00.png", "../private.png", str(outside), "dogs/pipe.png"]
+    vectors = np.eye(4, dtype="float32") + 1
+    np.savez(tmp_path / "e.npz", paths=names, embeddings=vectors, root=str(image_folder))
+    result = find_neighbours(tmp_path / "e.npz", ["cats/00.png"], 3)
+    assert len(result["rows"][0]["matches"]) == 3
+    page = tmp_path / "e_neighbours.html"
+    assert page.read_text().count("<img") == 1
+    (warning,) = caplog.messages
+    assert f"outside {image_folder}" in warning and "`images`" in warning
+    find_neighbours(tmp_path / "e.npz", ["cats/00.png"], 3, images=str(tmp_path))
+    find_neighbours(tmp_path / "e.npz", [names[2]], 1, images=str(tmp_path))
+    assert page.read_text().count("<img") == 1  # the one that was asked for by its name
 
 
 def test_what_cannot_be_searched_is_said(embeddings, tmp_path):
