@@ -1,3 +1,6 @@
+import os
+import time
+
 import pytest
 
 from simclr_keras.files import unfinished_folder, whole_file, write_json
@@ -40,3 +43,29 @@ def test_a_folder_that_is_not_renamed_goes(tmp_path):
             folder.mkdir()
             raise KeyError
     assert [p.name for p in parent.iterdir()] == ["1"]
+
+
+def test_what_was_left_long_ago_goes(tmp_path):
+    def left(name, days):
+        path = tmp_path / name
+        if name.endswith(".json"):
+            path.write_text("{")
+        else:
+            (path / "variables").mkdir(parents=True)
+        long_ago = time.time() - days * 24 * 60 * 60
+        os.utime(path, (long_ago, long_ago))
+
+    left(".unfinished-old", 2)
+    left(".unfinished-new", 0.5)  # another process may be writing it
+    left(".config.unfinished-old.json", 2)
+    left(".config.unfinished-new.json", 0.5)
+    left(".other.unfinished-old.json", 2)
+    write_json(tmp_path / "config.json", {})
+    with unfinished_folder(tmp_path):
+        pass
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        ".config.unfinished-new.json",
+        ".other.unfinished-old.json",
+        ".unfinished-new",
+        "config.json",
+    ]

@@ -13,7 +13,7 @@ from ..classifiers.labels import LabelList, write_labels
 from ..classifiers.training import TrainedClassifier
 from ..data.datasets import is_same_data
 from ..errors import InputError
-from ..files import unfinished_folder, write_json
+from ..files import is_unfinished, unfinished_folder, write_json
 from ..networks.saved_encoder import load_encoder, save_encoder
 from ..settings import without_idle_epochs
 from .classifier_config import ClassifierConfig
@@ -136,7 +136,12 @@ def find_classifier(
         InputError: If no classifier matches, or more than one does.
     """
     directory.read_config()
-    files = [f for kind in kinds for f in directory.path.glob(f"{kind}/*/classifier.keras")]
+    files = [
+        file
+        for kind in kinds
+        for file in directory.path.glob(f"{kind}/*/classifier.keras")
+        if not is_unfinished(file.parent)
+    ]
     known = {f"{f.parent.parent.name}/{f.parent.name}": f.parent for f in sorted(files)}
     found = [x for x in known if name in (None, x, known[x].name)]
     if len(found) == 1:

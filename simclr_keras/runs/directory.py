@@ -12,7 +12,7 @@ from ..data.datasets import is_folder, is_same_data
 from ..data.parts import write_held_out
 from ..data.sources import ImageSource
 from ..errors import InputError, RunFailure
-from ..files import write_json
+from ..files import is_unfinished, write_json
 from ..keras_versions import KERAS_3
 from ..networks.projection_head import ProjectionHead
 from ..networks.saved_encoder import load_encoder, load_projection_head, save_encoder
@@ -92,8 +92,11 @@ class RunDirectory:
             )
 
     def _holds_something_else(self) -> bool:
-        # A run that was killed while it began has its list only.
-        return any(path != self.held_out_file for path in self.path.iterdir())
+        # A run that was killed while it began has its list only, or half of its settings.
+        return any(
+            path != self.held_out_file and not is_unfinished(path)
+            for path in self.path.iterdir()
+        )
 
     def _may_hold_the_images(self, dataset: str) -> bool:
         """Whether a name refers to the run's folder, or to one whose files are still to compare."""

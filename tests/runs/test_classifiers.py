@@ -169,6 +169,16 @@ def test_commands_on_two_replicas_train_as_on_one(tmp_path, untrained_run, run_p
         assert losses[0] == pytest.approx(losses[1], rel=1e-4) and len(losses[0]) == 2
 
 
+def test_what_a_killed_process_left_is_no_classifier(tmp_path, untrained_run):
+    directory = RunDirectory(untrained_run(tmp_path / "run"))
+    for name in (".unfinished-123", "whole"):
+        (directory.path / "fine-tuned" / name).mkdir(parents=True)
+        (directory.path / "fine-tuned" / name / "classifier.keras").touch()
+    assert find_classifier(directory, None).path.name == "whole"
+    with pytest.raises(InputError, match="no classifier .unfinished-123"):
+        find_classifier(directory, ".unfinished-123")
+
+
 def test_a_crash_while_saving_leaves_no_classifier(run, monkeypatch):
     def crash(model, file):
         raise OSError("disk full")

@@ -109,6 +109,15 @@ def test_a_run_that_lost_its_checkpoints_does_not_begin_again(tmp_path):
     assert directory.history_file.read_text() == history and not directory.is_finished
 
 
+def test_a_run_that_was_killed_while_it_began_begins(tmp_path):
+    (tmp_path / ".config.unfinished-123.json").write_text('{"dataset": "dig')
+    (tmp_path / "held_out.csv").write_text("index\n")
+    RunDirectory(tmp_path).check(_config(tmp_path))
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(InputError, match="exists but is not a run"):
+        RunDirectory(tmp_path).check(_config(tmp_path))
+
+
 def test_the_probe_leaves_out_images_beside_the_class_folders(image_folder, tmp_path):
     for file in sorted(image_folder.glob("dogs/*.png"))[1:]:
         file.rename(image_folder / file.name)  # 6 cats, 1 dog, 5 without a label
