@@ -19,6 +19,7 @@ from ..networks.saved_encoder import load_encoder, load_projection_head, save_en
 from ..settings import without_idle_epochs
 from ..training.run_rows import read_history
 from .pretrain_config import PretrainConfig
+from .run_lock import LOCK_FILE
 from .setting_sources import RUN_KEYS
 
 _GENERATION = 3 if KERAS_3 else 2
@@ -93,9 +94,9 @@ class RunDirectory:
 
     def _holds_something_else(self) -> bool:
         # A run that was killed while it began has its list only, or half of its settings.
+        known = {self.held_out_file.name, LOCK_FILE}
         return any(
-            path != self.held_out_file and not is_unfinished(path)
-            for path in self.path.iterdir()
+            path.name not in known and not is_unfinished(path) for path in self.path.iterdir()
         )
 
     def _may_hold_the_images(self, dataset: str) -> bool:

@@ -48,6 +48,7 @@ from .pretraining import (
     training_batches,
 )
 from .run_images import check_images, image_sizes
+from .run_lock import RunLock
 from .run_source import training_parts
 from .summary import short_advice, slow_advice, start_summary
 
@@ -119,7 +120,17 @@ def pretrain(config: PretrainConfig) -> PretrainResult:
     budget = Budget(config.minutes or 0.0)  # from the start of this function on
     directory = RunDirectory(config.run_dir)
     directory.check(config)
+    with RunLock(directory.path) as lock:
+        return _pretrain(config, budget, directory, lock)
+
+
+def _pretrain(
+    config: PretrainConfig, budget: Budget, directory: RunDirectory, lock: RunLock
+) -> PretrainResult:
     strategy = choose_strategy(config.strategy)  # with several workers: before any other op
+    chief = is_chief(strategy)  # the others write nothing into the run directory
+    if chief and directory.is_begun:
+        lock.hold()
     source, held_out = training_parts(config, directory)
     sizes = image_sizes(source)
     check_images(directory, sizes, config.dataset)
@@ -127,7 +138,6 @@ def pretrain(config: PretrainConfig) -> PretrainResult:
     steps_per_epoch = len(source) // config.batch_size
     total_steps = run_length(config, directory, steps_per_epoch)
     begun_steps = directory.read_total_steps(steps_per_epoch)
-    chief = is_chief(strategy)  # the others write nothing into the run directory
     if total_steps is not None and total_steps == begun_steps and directory.is_finished:
         if chief:
             directory.begin(config)  # remembers where the images are now
@@ -214,6 +224,7 @@ def pretrain(config: PretrainConfig) -> PretrainResult:
             )
         interval = interval_of(total_steps)
         if chief:
+            lock.hold()
             chosen = {"total_steps": total_steps, "interval": interval}
             directory.begin(config, sizes, held_out, **chosen, precision=computed_in)
         callbacks = [

@@ -19,6 +19,7 @@ from simclr_keras.runs.evaluate import evaluate
 from simclr_keras.runs.fine_tune import fine_tune_run
 from simclr_keras.runs.length import run_length
 from simclr_keras.runs.pretraining import build_augmenter, training_batches
+from simclr_keras.runs.run_lock import RunLock
 from simclr_keras.runs.run_source import training_source
 from simclr_keras.training.callbacks import SaveCheckpoints
 
@@ -109,9 +110,19 @@ def test_a_run_that_lost_its_checkpoints_does_not_begin_again(tmp_path):
     assert directory.history_file.read_text() == history and not directory.is_finished
 
 
+def test_a_second_process_is_told_so(tmp_path):
+    config = _config(tmp_path / "run")
+    RunDirectory(config.run_dir).begin(config)
+    with RunLock(config.run_dir) as lock:
+        lock.hold()
+        with pytest.raises(RunFailure, match="Another process is training in .*run. Wait"):
+            pretrain(config)
+
+
 def test_a_run_that_was_killed_while_it_began_begins(tmp_path):
     (tmp_path / ".config.unfinished-123.json").write_text('{"dataset": "dig')
     (tmp_path / "held_out.csv").write_text("index\n")
+    (tmp_path / ".run.lock").touch()
     RunDirectory(tmp_path).check(_config(tmp_path))
     (tmp_path / "notes.txt").write_text("mine")
     with pytest.raises(InputError, match="exists but is not a run"):
