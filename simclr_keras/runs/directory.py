@@ -1,7 +1,6 @@
 """`RunDirectory`: the files of a run, each written atomically."""
 
 import dataclasses
-import json
 import os
 import pathlib
 import typing
@@ -16,16 +15,16 @@ from ..files import is_unfinished, write_json
 from ..keras_versions import KERAS_3
 from ..networks.projection_head import ProjectionHead
 from ..networks.saved_encoder import load_encoder, load_projection_head, save_encoder
-from ..settings import without_idle_epochs
 from ..training.run_rows import read_history
 from .pretrain_config import PretrainConfig
 from .run_lock import LOCK_FILE
-from .setting_sources import RUN_KEYS
+from .setting_sources import parse_settings, read_settings
 
 _GENERATION = 3 if KERAS_3 else 2
 # May differ when a run is continued: they do not change its result.
 _FREE_SETTINGS = ("run_dir", "data_dir", "strategy", "sources", "profile")
 _LENGTHS = ("epochs", "steps", "minutes")  # may be raised; see `run_length`
+_RESTORE = "Restore the file from a copy, or choose another `run_dir` to begin again."
 
 
 class RunDirectory:
@@ -194,7 +193,7 @@ class RunDirectory:
         """The settings of the run.
 
         Raises:
-            InputError: If there is no run here.
+            InputError: If there is no run here, or its settings were damaged.
             RunFailure: If the other Keras generation wrote it.
         """
         settings = self._read()
@@ -205,9 +204,7 @@ class RunDirectory:
                 f"{keras.__version__}: a run directory works only with the Keras generation that "
                 "wrote it. Use the environment that wrote it; exported SavedModels work in both."
             )
-        known = without_idle_epochs(settings)
-        extras = set(RUN_KEYS) - {"sources"}
-        return PretrainConfig(**{name: known[name] for name in known if name not in extras})
+        return self._checked(_config_in, settings.get("sources", {}))
 
     def read_folder(self) -> str | None:
         """The folder of the run's images when it was last trained; `None` for other data."""
@@ -222,7 +219,21 @@ class RunDirectory:
                 f"There is no run in {self.path} (no config.json). Begin one with: "
                 f"simclr-keras pretrain --dataset DATA --run-dir {self.path}"
             )
-        return json.loads(self.config_file.read_text())
+        settings = self._checked(parse_settings)
+        if not isinstance(settings, dict) or "keras_generation" not in settings:
+            raise InputError(
+                f"{self.config_file} does not hold the settings of a run. {_RESTORE}"
+            )
+        return settings
+
+    def _checked(self, read: typing.Callable, *arguments):
+        """What a function reads from `config.json`; its errors say what to do."""
+        try:
+            return read(str(self.config_file), *arguments)
+        except InputError as error:
+            raise InputError(
+                f"The settings in {self.config_file} are damaged: {error}. {_RESTORE}"
+            ) from None
 
     def save_networks(self, encoder: keras.Model, projection_head: ProjectionHead) -> None:
         """Writes `projection_head.keras`, then `encoder.keras`, which marks the run finished."""
@@ -262,6 +273,18 @@ class RunDirectory:
                 "and writes both."
             )
         return load_projection_head(self.projection_head_file)
+
+
+def _config_in(file: str, sources: dict[str, str]) -> PretrainConfig:
+    settings = read_settings(file, PretrainConfig)
+    required = [f.name for f in dataclasses.fields(PretrainConfig) if _is_required(f)]
+    if missing := [name for name in required if name not in settings]:
+        raise InputError(f"{file} lacks {' and '.join(missing)}")
+    return PretrainConfig(**settings, sources=sources)
+
+
+def _is_required(field: dataclasses.Field) -> bool:
+    return field.default is field.default_factory is dataclasses.MISSING
 
 
 def deciding_settings(config: PretrainConfig) -> dict:

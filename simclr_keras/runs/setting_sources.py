@@ -193,7 +193,7 @@ def read_settings(path: str, config_class: type) -> dict[str, typing.Any]:
     Raises:
         InputError: If the file cannot be read, names something else, or a value has another type.
     """
-    content = _parse(pathlib.Path(path))
+    content = parse_settings(path)
     if not isinstance(content, dict):
         raise InputError(
             f"{path} must hold names of settings and their values. Received: {content!r:.80}"
@@ -218,12 +218,18 @@ def read_settings(path: str, config_class: type) -> dict[str, typing.Any]:
     return settings
 
 
-def _parse(path: pathlib.Path):
-    suffix = path.suffix.lower()
+def parse_settings(path: str):
+    """What a `.json`, `.yaml` or `.yml` file holds.
+
+    Raises:
+        InputError: If the file cannot be read.
+    """
+    file = pathlib.Path(path)
+    suffix = file.suffix.lower()
     if suffix not in (".json", ".yaml", ".yml"):
         raise InputError(f"`config` must be a .json or .yaml file. Received: config={path}")
     try:
-        text = path.read_text(encoding="utf-8")
+        text = file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(
             f"The file of `config` cannot be read: {error}. Received: config={path}"

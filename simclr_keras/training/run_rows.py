@@ -6,6 +6,7 @@ import pathlib
 
 import tensorflow as tf
 
+from ..errors import RunFailure
 from ..files import whole_file
 
 
@@ -62,8 +63,19 @@ def read_history(path: str | pathlib.Path) -> list[dict[str, str]]:
     path = pathlib.Path(path)
     if not path.exists():
         return []
-    with path.open(newline="") as file:
-        return list(csv.DictReader(file))
+    with path.open(newline="", errors="replace") as file:
+        rows = list(csv.DictReader(file))
+    if rows and "step" not in rows[0]:
+        raise RunFailure(
+            f"{path} does not hold the numbers of a run: it has no column `step`. Move it away, or "
+            "restore it from a copy."
+        )
+    return [row for row in rows if _is_whole(row)]
+
+
+def _is_whole(row: dict) -> bool:
+    """Whether a row has all its columns: one that was cut off is written again or left out."""
+    return None not in row and None not in row.values() and row["step"].isdecimal()
 
 
 def _write_rows(path: pathlib.Path, rows: list[dict], append: bool = False) -> None:

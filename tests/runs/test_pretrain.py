@@ -110,6 +110,37 @@ def test_a_run_that_lost_its_checkpoints_does_not_begin_again(tmp_path):
     assert directory.history_file.read_text() == history and not directory.is_finished
 
 
+@pytest.mark.parametrize(
+    "damage, message",
+    [
+        (lambda text: text[:40], "is not valid JSON"),
+        (lambda text: "", "is not valid JSON"),
+        (lambda text: "[1, 2]", "does not hold the settings of a run"),
+        (lambda text: '{"steps": 3}', "does not hold the settings of a run"),
+        (
+            lambda text: text.replace('"steps"', '"stepps"'),
+            "unknown setting, stepps. Did you mean",
+        ),
+        (
+            lambda text: text.replace('"steps": 5', '"steps": "5"'),
+            "steps must be a whole number",
+        ),
+        (lambda text: text.replace('"steps": 5', '"steps": -5'), "`steps` must be at least 1"),
+        (lambda text: text.replace('"dataset": "digits",', ""), "lacks dataset"),
+    ],
+)
+def test_damaged_settings_are_said_on_one_line(tmp_path, damage, message):
+    config = _config(tmp_path / "run")
+    directory = RunDirectory(config.run_dir)
+    directory.begin(config)
+    directory.config_file.write_text(damage(directory.config_file.read_text()))
+    for command in (lambda: pretrain(config), lambda: evaluate(EvaluateConfig(config.run_dir))):
+        with pytest.raises(InputError, match=message) as caught:
+            command()
+        assert "Restore the file from a copy" in str(caught.value)
+        assert "\n" not in str(caught.value) and "config.json" in str(caught.value)
+
+
 def test_a_second_process_is_told_so(tmp_path):
     config = _config(tmp_path / "run")
     RunDirectory(config.run_dir).begin(config)
