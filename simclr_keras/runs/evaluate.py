@@ -92,7 +92,7 @@ def evaluate(config: EvaluateConfig) -> EvaluateResult:
         )
     else:  # a checkpoint of the original release has no run settings: use the defaults
         dataset = config.dataset
-        run = PretrainConfig(dataset=dataset, run_dir="")
+        run = PretrainConfig(dataset=dataset, run_dir="none")
     eval_dataset = config.eval_dataset or dataset
     hold_out = is_same_data(dataset, eval_dataset)
     train, test = (
