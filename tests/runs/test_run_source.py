@@ -47,7 +47,7 @@ def test_what_a_run_left_out_later_commands_leave_out_too(run, image_folder, cap
 
 def test_the_seed_and_the_folder_of_the_run_are_taken(image_folder, monkeypatch):
     def test_paths(**settings):
-        settings = {"dataset": str(image_folder), "run_dir": "", **settings}
+        settings = {"dataset": str(image_folder), "run_dir": "run", **settings}
         return run_source(PretrainConfig(**settings), "test").paths
 
     assert test_paths(seed=1) == test_paths(seed=1) != test_paths(seed=2)
