@@ -371,7 +371,10 @@ def test_labels_by_index_count_within_the_training_split(
             dict(label_fraction=2.0),
             r"`label_fraction` must be in \(0, 1\]. Received: label_fraction=2.0",
         ),
-        (dict(name="a/b"), "`name` must be the name of a folder, of up to 200 bytes. Received: name='a/b'"),
+        (
+            dict(name="a/b"),
+            "`name` must be the name of a folder, of up to 200 bytes. Received: name='a/b'",
+        ),
         (
             dict(labels_per_class=0),
             "`labels_per_class` must be at least 1. Received: labels_per_class=0",
