@@ -55,7 +55,9 @@ def test_the_seed_and_the_folder_of_the_run_are_taken(image_folder, monkeypatch)
     monkeypatch.setattr(
         "simclr_keras.runs.run_source.load_source", lambda *a, **k: asked.append((a, k))
     )
-    run = PretrainConfig(dataset="cifar10", run_dir="run", data_dir="/data", skip_unreadable=True)
+    run = PretrainConfig(
+        dataset="cifar10", run_dir="run", data_dir="/data", skip_unreadable=True
+    )
     run_source(run, "train")
     run_source(run, "test", "cifar100", "/other", hold_out=False, labelled=False)
     common = dict(seed=0, skip_unreadable=True)
