@@ -20,6 +20,8 @@ import statistics
 import subprocess
 import sys
 
+from micro_batches import megabytes
+
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 # table -> rows: (row, settings of `measure`)
 TABLES = {
@@ -28,11 +30,6 @@ TABLES = {
     "replicas": [(count, {"replicas": count}) for count in (1, 2, 4)],
 }
 _WARM = 2
-
-
-def megabytes(kind: str) -> float:
-    with open("/proc/self/status") as status:
-        return next(int(line.split()[1]) for line in status if line.startswith(kind)) / 1024
 
 
 def measure(steps: int, views: int = 2, size: int = 32, batch: int = 256, replicas: int = 1):

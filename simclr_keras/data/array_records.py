@@ -12,7 +12,7 @@ import numpy as np
 from ..errors import InputError
 from .example_bytes import find_image
 from .shard_index import Shard
-from .unreadable import looks_complete, why_undecodable
+from .unreadable import why_damaged
 
 _AT_A_TIME = 64  # records
 
@@ -38,7 +38,7 @@ def index_array_records(
         try:
             start, end, labels[number] = find_image(record, image_key, label_key)
             image = record[start:end]
-            reason = None if looks_complete(image) else why_undecodable(image)
+            reason = why_damaged(image)
         except ValueError as error:
             reason = f"not a tf.train.Example of an image: {error}"
         if reason:

@@ -19,7 +19,7 @@ import numpy as np
 from ..errors import InputError
 from .shard_index import Shard
 from .shard_source import FileReader
-from .unreadable import looks_complete, why_undecodable
+from .unreadable import why_damaged
 
 _AT_A_TIME = 64  # rows
 _GROUP_BYTES = 256 * 2**20  # the largest row group that is read for one image
@@ -131,7 +131,7 @@ def index_parquet(file: str, columns: Columns) -> Shard:
                     if image is None:
                         reason: str | None = "no bytes"
                     else:
-                        reason = None if looks_complete(image) else why_undecodable(image)
+                        reason = why_damaged(image)
                     if reason:
                         damage[row] = f"row {row} ({reason})"
                     else:

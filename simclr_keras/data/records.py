@@ -16,7 +16,7 @@ import tensorflow as tf
 from ..errors import InputError
 from .example_bytes import find_image
 from .shard_index import Shard
-from .unreadable import looks_complete, why_undecodable
+from .unreadable import why_damaged
 
 _HEADER, _FOOTER = 12, 4
 _COMPRESSED = (b"\x1f\x8b", b"\x78\x01", b"\x78\x5e", b"\x78\x9c", b"\x78\xda")  # gzip, zlib
@@ -64,7 +64,7 @@ def index_records(
                         add(reason=f"not a tf.train.Example of an image: {error}")
                     else:
                         content = record[start:end]
-                        reason = None if looks_complete(content) else why_undecodable(content)
+                        reason = why_damaged(content)
                         length = -1 if reason else end - start
                         add(place + _HEADER + start, length, label, reason)
                     place += _HEADER + len(record) + _FOOTER

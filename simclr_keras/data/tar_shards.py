@@ -8,10 +8,10 @@ import tarfile
 import numpy as np
 
 from ..errors import InputError
+from .folders import IMAGE_SUFFIXES
 from .shard_index import Shard
 from .unreadable import looks_complete, why_undecodable
 
-_IMAGES = ("jpg", "jpeg", "png", "gif", "bmp")
 _LABEL_KEYS = ("label", "cls")  # of a .json member
 
 
@@ -62,7 +62,7 @@ def index_tar(file: str) -> Shard:
                         labels[first:] = array.array("q", [label] * (len(labels) - first))
                         example, first, label = os.path.join(folder, key), len(offsets), -1
                     suffix = suffix.lower().rpartition(".")[2]
-                    if suffix in _IMAGES:
+                    if f".{suffix}" in IMAGE_SUFFIXES:
                         cut_off = place + member.size > size
                         reason = "cut off" if cut_off else _why(stream, place, member.size)
                         add(place, member.size, name, reason)

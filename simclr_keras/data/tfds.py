@@ -11,7 +11,7 @@ from ..errors import InputError, did_you_mean
 from .parallel import map_examples, without_tuning
 from .sources import ArraySource, EncodedSource, ImageSource
 from .tfds_shards import load_shards
-from .unreadable import looks_complete, why_undecodable
+from .unreadable import why_damaged
 
 _ARRAY_BYTES = 4 * 2**30  # up to this size, images of one shape are kept decoded
 _ENCODED_BYTES = 8 * 2**30
@@ -140,7 +140,7 @@ def _read(builder, name: str, split: str, skip_unreadable: bool) -> ImageSource:
         images, labels = _read_all(builder, split, image_key, label_key, as_array)
     except tf.errors.OpError:
         return from_shards()  # names what is damaged, or skips it
-    if not as_array and any(why_undecodable(x) for x in images if not looks_complete(x)):
+    if not as_array and any(map(why_damaged, images)):
         return from_shards()
     kind: Callable[..., ImageSource] = ArraySource if as_array else EncodedSource
     return kind(images, labels, class_names, name=name)

@@ -51,6 +51,18 @@ def why_unreadable(file: str) -> str | None:
     return why_undecodable(content) if content else "empty file"
 
 
+def why_damaged(content: bytes) -> str | None:
+    """Says why an encoded image is damaged; decodes only one that does not look complete.
+
+    Args:
+        content: Its bytes.
+
+    Returns:
+        The reason in a few words; `None` if it looks complete or can be decoded.
+    """
+    return None if looks_complete(content) else why_undecodable(content)
+
+
 def why_undecodable(content: bytes) -> str | None:
     """Says why an encoded image cannot be decoded, by decoding it in full.
 
