@@ -12,6 +12,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import contextlib
 import ctypes
 import json
+import logging
 import pathlib
 import socket
 import sys
@@ -104,6 +105,15 @@ def set_seeds(request, monkeypatch):
         tf.random.set_seed(zlib.crc32(request.node.nodeid.encode()))
     yield
     keras.mixed_precision.set_global_policy("float32")
+
+
+@pytest.fixture(autouse=True)
+def restore_log_level():
+    """Commands show their log; what a later test finds in its own must not depend on the order."""
+    logger = logging.getLogger("simclr_keras")
+    level = logger.level
+    yield
+    logger.setLevel(level)
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -77,6 +77,7 @@ def _remove(files):
 def test_other_files_are_indexed_again(files, change, caplog):
     _index(files)
     change(files)
+    caplog.clear()
     with caplog.at_level(logging.INFO):
         assert _index(files)[1] == [0, 1, 2] and _index(files)[1] == []
     (line,) = caplog.messages
