@@ -1,6 +1,5 @@
 """A page of pictures: one self-contained HTML file."""
 
-import base64
 import html
 import os
 import pathlib
@@ -8,17 +7,16 @@ from collections.abc import Iterable, Sequence
 
 import tensorflow as tf
 
-from ..files import whole_file
+from ..html_page import data_uri, html_page
 
 _STYLE = """
-:root { color-scheme: light dark; }
-body { font: 14px/1.4 system-ui, sans-serif; margin: 2rem; }
 section { display: flex; flex-wrap: wrap; gap: .75rem; margin: 0 0 1.5rem;
-  padding-bottom: 1.5rem; border-bottom: 1px solid #8884; }
+  padding-bottom: 1.5rem; border-bottom: 1px solid var(--line); }
 figure { margin: 0; width: 128px; }
-figure.query { padding-right: .75rem; border-right: 3px solid #d60; }
-img, .none { display: block; width: 128px; height: 128px; border-radius: 4px; background: #8883; }
-.none { display: grid; place-items: center; color: #888; }
+figure.query { padding-right: .75rem; border-right: 3px solid var(--accent); }
+figure img, .none { display: block; width: 128px; height: 128px; border-radius: 4px;
+  background: var(--line); }
+.none { display: grid; place-items: center; color: var(--muted); }
 figcaption { overflow-wrap: anywhere; font-size: 12px; margin-top: .25rem; }
 b { font-variant-numeric: tabular-nums; }
 """
@@ -55,16 +53,11 @@ def write_page(
     Returns:
         The path.
     """
-    with whole_file(path) as unfinished, unfinished.open("w", encoding="utf-8") as page:
-        heading = html.escape(title)
-        page.write(
-            f'<!doctype html>\n<html lang="en"><meta charset="utf-8"><title>{heading}</title>'
-            f"\n<style>{_STYLE}</style>\n<h1>{heading}</h1>\n<p>{html.escape(note)}</p>\n"
-        )
+    with html_page(path, title, _STYLE) as page:
+        page.write(f"<p>{html.escape(note)}</p>\n")
         for row in rows:
             figures = [_figure(*entry, place == 0) for place, entry in enumerate(row)]
             page.write(f"<section>\n{''.join(figures)}</section>\n")
-        page.write("</html>\n")
     return pathlib.Path(path)
 
 
@@ -72,8 +65,7 @@ def _figure(name: str, number: str, picture: bytes | None, is_query: bool) -> st
     name = html.escape(name)
     shown = '<div class="none">no picture</div>'
     if picture is not None:
-        data = base64.b64encode(picture).decode()
-        shown = f'<img alt="{name}" src="data:image/jpeg;base64,{data}">'
+        shown = f'<img alt="{name}" src="{data_uri(picture)}">'
     kind = ' class="query"' if is_query else ""
     number = f"<b>{html.escape(number)}</b> " if number else ""
     return f"<figure{kind}>{shown}<figcaption>{number}{name}</figcaption></figure>\n"

@@ -36,7 +36,7 @@ def test_the_page_holds_its_pictures(tmp_path):
         pixels.shape == (16, 16, 3) and pixels[..., 0].min() > 240 > 20 > pixels[..., 1].max()
     )
     assert "0.987" in page.text and "no picture" in page.text and "A & B" in page.text
-    assert "http" not in path.read_text()  # nothing beside it is needed
+    assert "://" not in path.read_text()  # nothing beside it is needed
     assert [p.name for p in path.parent.iterdir()] == ["p.html"]
 
 
