@@ -15,6 +15,7 @@ LEAST_PATIENCE, MOST_PATIENCE = 50, 200  # steps before slow progress counts
 _REPEATED = 0.1  # share of images
 _ALIKE = 0.95  # contrastive accuracy before the first step
 _COLLAPSED_RANK, _COLLAPSED_UNIFORMITY = 1.1, -1e-3
+_LOW_RANK, _LOST_RANK = 2.0, 2 / 3  # of few directions, fewer than this share of those before
 _TOLD_APART = 0.1  # contrastive accuracy above guessing that shows learning
 _STILL, _MOVED, _MOVED_BY = 0.03, 1.25, 0.02  # loss and accuracy since the first interval
 _FLAT = 1e-3  # of the loss
@@ -206,7 +207,8 @@ def _collapsed_features(rows, run) -> Finding | None:
     step, now = rows[-1].step, rows[-1].measurement
     if now is None or step <= run.warmup_steps:
         return None
-    if now.effective_rank >= _COLLAPSED_RANK and now.uniformity <= _COLLAPSED_UNIFORMITY:
+    collapsed = now.effective_rank < _COLLAPSED_RANK or now.uniformity > _COLLAPSED_UNIFORMITY
+    if not (collapsed or (run.is_late(step) and _has_lost_rank(rows))):
         return None
     return Finding(
         "collapsed_features",
@@ -217,6 +219,14 @@ def _collapsed_features(rows, run) -> Finding | None:
         f"(now up to {run.learning_rate:.3g}) or a longer warm-up (`warmup_fraction`).",
         1 / now.effective_rank,
     )
+
+
+def _has_lost_rank(rows) -> bool:
+    """Whether fewer directions are left than random weights give, and hardly more than one."""
+    before, now = rows[0].measurement, rows[-1].measurement
+    if before is None or before.step or now.effective_rank >= _LOW_RANK:
+        return False
+    return now.effective_rank < _LOST_RANK * before.effective_rank
 
 
 def _temperature_too_low(rows, run) -> Finding | None:

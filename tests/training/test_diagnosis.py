@@ -163,6 +163,21 @@ def test_features_collapse_after_the_warm_up(changes):
     assert finding.kind == "collapsed_features" and "`learning_rate`" in finding.text
 
 
+def test_features_that_never_come_back_have_collapsed():
+    """Digits with 100 and 1,000 times the rate: between full collapse and what random weights give."""
+    before = _measured(0, None, None, effective_rank=3.24)
+    low = {"loss": 4.8, "accuracy": 0.01, "effective_rank": 1.82, "uniformity": -0.027}
+    early, late = _measured(150, **low), _measured(200, **low)
+    assert diagnose([before, early], RUN) == []  # a dip that many runs recover from
+    assert [f.kind for f in diagnose([before, early, late], RUN)] == ["collapsed_features"]
+    # Features of few directions, as before: the digits of a run whose rate is too low.
+    few = _measured(0, None, None, effective_rank=2.5)
+    assert diagnose([few, early, late], RUN) == []
+    assert diagnose([before, _measured(200, **{**low, "effective_rank": 2.1})], RUN) == []
+    unknown = dataclasses.replace(before, step=50, measurement=None)
+    assert diagnose([unknown, late], RUN) == []
+
+
 def test_repeated_images_are_reported_once():
     diagnosis = Diagnosis(dataclasses.replace(RUN, repeated=0.5))
     warned = [diagnosis.add(_measured(step, 4.6 - step / 1000)) for step in range(0, 1000, 50)]
