@@ -67,6 +67,14 @@ class FineTuneConfig(ClassifierConfig):
         Chen et al. 2020, https://arxiv.org/abs/2006.10029, Section 3.
     """
 
+    run: str = setting(
+        dataclasses.MISSING,
+        "A run directory; or, with `run_dir`, a trained model such as an export.",
+        argument="RUN",
+    )
+    run_dir: str | None = setting(
+        None, "Run directory to make if RUN is a trained model.", panel="Run"
+    )
     label_fraction: float | None = setting(
         None, "Share of each class whose labels are used.", SHARE, panel="Data"
     )
@@ -74,9 +82,10 @@ class FineTuneConfig(ClassifierConfig):
     labels: str | None = setting(
         None, "CSV file of the labels to use: path,label or index,label."
     )
-    head_layers: int = setting(
-        1,
-        "Layers of the projection head to keep below the classifier; 0: none.",
+    head_layers: int | None = setting(
+        None,
+        "Layers of the projection head to keep below the classifier; 0: none. Default: 1, or 0 if "
+        "the head was not trained.",
         NOT_NEGATIVE,
         panel="Network",
     )

@@ -16,20 +16,24 @@ from ..settings import (
 
 @dataclasses.dataclass(frozen=True)
 class TrainedConfig(Settings):
-    """Selects a trained encoder: a run's, or one of the original release.
+    """Selects a trained encoder: a run's, an exported one, or one of the original release.
 
     Raises:
         InputError: If not exactly one of `run` and `official` is given, or `image_size` is given
-            with `run`.
+            with a run or an export.
     """
 
-    run: str | None = setting(None, "A run directory (or use `official`).", argument="RUN")
+    run: str | None = setting(
+        None,
+        "A run directory, an export or a .keras file (or use `official`).",
+        argument="RUN",
+    )
     official: str | None = setting(
         None, "A checkpoint of the original SimCLR release, instead of a run."
     )
     image_size: int | None = setting(
         None,
-        "Image size for `official`. Default: 224, or 32 with a small-image stem.",
+        "Image size for `official` (default: 224, or 32 with a small-image stem) or a .keras file.",
         IMAGE_SIZE,
     )
 
@@ -40,10 +44,11 @@ class TrainedConfig(Settings):
                 "Name either a run directory or, with `official`, a checkpoint of the original "
                 f"release. Received: run={self.run}, official={self.official}"
             )
-        if self.run is not None and self.image_size is not None:
+        is_file = str(self.run).endswith(".keras")
+        if self.run is not None and self.image_size is not None and not is_file:
             raise InputError(
-                "`image_size` applies only to `official`: a run stores its own image size. "
-                f"Received: image_size={self.image_size}, run={self.run}"
+                "`image_size` applies only to `official` and .keras files: runs and exports store "
+                f"theirs. Received: image_size={self.image_size}, run={self.run}"
             )
 
 

@@ -153,7 +153,7 @@ class RunDirectory:
         if not self.is_begun:
             return None
         kept = self._read().get("total_steps")  # an earlier version did not keep it
-        return kept or self.read_config().total_steps(steps_per_epoch)
+        return self.read_config().total_steps(steps_per_epoch) if kept is None else kept
 
     def read_chosen(self, name: str) -> typing.Any:
         """What the run chose when it began; `None` if there is no run, or it did not choose."""
@@ -235,10 +235,13 @@ class RunDirectory:
                 f"The settings in {self.config_file} are damaged: {error}. {_RESTORE}"
             ) from None
 
-    def save_networks(self, encoder: keras.Model, projection_head: ProjectionHead) -> None:
+    def save_networks(
+        self, encoder: keras.Model, projection_head: ProjectionHead | None
+    ) -> None:
         """Writes `projection_head.keras`, then `encoder.keras`, which marks the run finished."""
-        head = projection_head.as_model(encoder.output_shape[-1])
-        save_encoder(head, self.projection_head_file)
+        if projection_head is not None:
+            head = projection_head.as_model(encoder.output_shape[-1])
+            save_encoder(head, self.projection_head_file)
         save_encoder(encoder, self.encoder_file)
 
     def load_encoder(self) -> keras.Model:
@@ -267,9 +270,10 @@ class RunDirectory:
         self.read_config()
         if not self.projection_head_file.exists():
             raise InputError(
-                f"The run in {self.path} has no projection_head.keras: it is not finished, or an "
-                "earlier version of this package finished it. Remove its encoder.keras, if there "
-                "is one, and repeat its pretrain command: it continues from the last checkpoint "
+                f"The run in {self.path} has no projection_head.keras. If it holds trained weights "
+                "that came without one, set `head_layers=0`. Otherwise it is not finished, or an "
+                "earlier version of this package finished it: remove its encoder.keras, if there "
+                "is one, and repeat its pretrain command; it continues from the last checkpoint "
                 "and writes both."
             )
         return load_projection_head(self.projection_head_file)

@@ -87,10 +87,10 @@ def evaluate(config: EvaluateConfig) -> EvaluateResult:
         dataset = other or run.dataset
     elif config.dataset is None:
         raise InputError(
-            "`official` needs a labelled dataset to evaluate on: name one with `dataset`. "
-            f"Received: official={config.official}"
+            "Without a run, a labelled dataset to evaluate on is needed: name one with `dataset`. "
+            f"Received: {config.official or config.run}"
         )
-    else:  # a checkpoint of the original release has no run settings: use the defaults
+    else:  # exports and checkpoints have no run settings: use the defaults
         dataset = config.dataset
         run = PretrainConfig(dataset=dataset, run_dir="none")
     eval_dataset = config.eval_dataset or dataset

@@ -24,6 +24,7 @@ from .labelled_data import (
 )
 from .results import check_results, record_result
 from .run_images import locate_images
+from .run_of_model import run_of_model
 from .seen import seen_fields
 
 _LOGGER = logging.getLogger("simclr_keras")
@@ -32,6 +33,8 @@ _LOGGER = logging.getLogger("simclr_keras")
 @progress_shown()
 def fine_tune_run(config: FineTuneConfig) -> FineTuneResult:
     """Fine-tunes the encoder of a finished run into `RUN/fine-tuned/NAME/`.
+
+    From a trained model, such as an export, `run_dir` is made first: a run of no step.
 
     The folder holds `classifier.keras`, `classes.json`, `labels.csv` (the labels used),
     `history.csv`, `settings.json` and `result.json`; either all are written or none. The
@@ -60,12 +63,17 @@ def fine_tune_run(config: FineTuneConfig) -> FineTuneResult:
     Reference:
         Chen et al. 2020, https://arxiv.org/abs/2006.10029, Section 3.
     """
+    config = run_of_model(config)
     directory = RunDirectory(config.run)
     strategy = choose_local_strategy(config.strategy)
     encoder = directory.load_encoder()
     pretraining, dataset = locate_images(directory, config.dataset)
-    config = dataclasses.replace(config, dataset=dataset)
-    head = directory.load_projection_head() if config.head_layers else None
+    head_layers = config.head_layers
+    if head_layers is None:
+        has_head = pretraining.steps != 0 or directory.projection_head_file.exists()
+        head_layers = int(has_head)
+    config = dataclasses.replace(config, dataset=dataset, head_layers=head_layers)
+    head = directory.load_projection_head() if head_layers else None
     saved = SavedClassifier(directory.path / config.folder)
     finished = saved.finished_result(config, pretraining)
     if finished is not None:
@@ -82,7 +90,7 @@ def fine_tune_run(config: FineTuneConfig) -> FineTuneResult:
             encoder,
             source.subset(chosen.indices).with_labels(chosen.labels, chosen.class_names),
             projection_head=head,
-            head_layers=config.head_layers,
+            head_layers=head_layers,
             validation_fraction=config.validation_fraction,
             image_size=pretraining.image_size,
             checkpoints_in=saved.checkpoints,
@@ -99,7 +107,7 @@ def fine_tune_run(config: FineTuneConfig) -> FineTuneResult:
         label_fraction=config.label_fraction,
         labels_per_class=config.labels_per_class,
         from_scratch=config.from_scratch,
-        head_layers=config.head_layers,
+        head_layers=head_layers,
         seed=config.seed,
         **tuned.summary(),
         **measure(tuned.classifier, test, pretraining.image_size),

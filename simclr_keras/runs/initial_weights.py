@@ -35,7 +35,7 @@ _OF_NETWORKS = (
     "image_size",
 )
 _ARCHIVES = (".tar", ".tar.gz", ".tgz")
-_Kind: typing.TypeAlias = typing.Literal["run", "export", "official", "keras"]
+ModelKind: typing.TypeAlias = typing.Literal["run", "export", "official", "keras"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -102,7 +102,7 @@ def network_settings(weights: str | None) -> dict[str, object]:
         InputError: If an export or a checkpoint cannot be read, or is of a classifier.
         RunFailure: If the other Keras generation wrote the run.
     """
-    kind = _kind(weights)
+    kind = kind_of(weights)
     if weights is None or kind is None:
         return {}
     if kind == "run":
@@ -145,7 +145,7 @@ def load_initial_weights(weights: str | None) -> InitialWeights | None:
         InputError: If there is nothing at that path, or it cannot be read.
         RunFailure: If the other Keras generation wrote it.
     """
-    kind = _kind(weights)
+    kind = kind_of(weights)
     if weights is None or kind is None and weights_for_keras(weights):
         return None
     if kind is None or not os.path.exists(weights):
@@ -193,10 +193,10 @@ def weights_for_keras(weights: str | None) -> str | None:
     if weights is None or weights == "imagenet":
         return weights
     is_there = any(map(os.path.exists, (weights, f"{weights}.index")))  # a checkpoint's prefix
-    return weights if is_there and _kind(weights) is None else None
+    return weights if is_there and kind_of(weights) is None else None
 
 
-def _kind(weights: str | None) -> _Kind | None:
+def kind_of(weights: str | None) -> ModelKind | None:
     """What there is at a path; `None` for a plain weights file, `imagenet` or nothing."""
     if weights is None:
         return None

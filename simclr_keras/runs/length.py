@@ -33,7 +33,7 @@ def run_length(
             f"The run in {directory.path} has {begun} steps, chosen when it began. Give it more "
             f"with `steps`, or choose another `run_dir`. Received: minutes={config.minutes:g}"
         )
-    if config.minutes or not (config.steps or config.epochs):
+    if config.minutes or config.steps is config.epochs is None:
         return begun
     asked = config.total_steps(steps_per_epoch)
     if asked < begun:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 import keras
 
 from ..data.datasets import check_batch
+from ..data.sources import ImageSource
 from ..distribution.strategy import check_divides, choose_strategy, is_chief
 from ..distribution.workers import check_agreement, largest_of_workers, leave_together
 from ..networks.choose_precision import choose_precision
@@ -134,6 +135,11 @@ def _pretrain(
     source, held_out = training_parts(config, directory)
     sizes = image_sizes(source)
     check_images(directory, sizes, config.dataset)
+    if config.steps == 0 and not directory.is_begun:
+        if chief:
+            lock.hold()
+            _keep_weights(config, directory, source, held_out)
+        return PretrainResult(config.run_dir, 0, 0, None)
     check_batch(config.batch_size, source)
     steps_per_epoch = len(source) // config.batch_size
     total_steps = run_length(config, directory, steps_per_epoch)
@@ -282,6 +288,26 @@ def _pretrain(
         first_step,
         logs["loss"] if logs else None,
         **(monitor.summary if monitor else {}),
+    )
+
+
+def _keep_weights(
+    config: PretrainConfig,
+    directory: RunDirectory,
+    source: ImageSource,
+    held_out: ImageSource | None,
+) -> None:
+    """Makes a run of no step, so that the commands on runs can use networks as they are."""
+    initial = load_initial_weights(config.weights)
+    model = build_model(config, source, initial)
+    encoder, head = networks_for_inference(config, model, source)
+    directory.begin(config, image_sizes(source), held_out, total_steps=0)
+    has_head = initial is not None and initial.fit_projection_head(head)
+    directory.save_networks(encoder, head if has_head else None)
+    _LOGGER.info(
+        "A run of the weights of %s, without training%s.",
+        initial.origin if initial else config.weights,
+        "" if has_head else " and without a projection head",
     )
 
 

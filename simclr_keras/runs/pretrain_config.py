@@ -167,7 +167,9 @@ class PretrainConfig(SourcedSettings):
         None, f"Passes over the data. Default: {DEFAULT_EPOCHS}.", AT_LEAST_1
     )
     steps: int | None = setting(
-        None, "Number of steps, instead of `epochs`. Can be raised later.", AT_LEAST_1
+        None,
+        "Number of steps, instead of `epochs`. Can be raised later. 0: keep `weights` as they are.",
+        NOT_NEGATIVE,
     )
     minutes: float | None = setting(
         None,
@@ -228,6 +230,11 @@ class PretrainConfig(SourcedSettings):
                 "`normalization=frozen` uses the moving averages of trained weights. Name the weights "
                 "with `weights`, or use `normalization=group`. Received: weights=None"
             )
+        if self.steps == 0 and not self.weights:
+            raise InputError(
+                "A run of 0 steps keeps trained weights as they are: name them with `weights`. "
+                "Received: steps=0, weights=None"
+            )
         if self.image_size_schedule is not None:
             SizeSchedule.parse(self.image_size_schedule, self.image_size)
         if self.optimizer == "lamb" and self.weight_decay:
@@ -253,4 +260,6 @@ class PretrainConfig(SourcedSettings):
 
     def total_steps(self, steps_per_epoch: int) -> int:
         """The steps of the whole run: `steps`, or those of `epochs` (100 if neither is given)."""
-        return self.steps or (self.epochs or DEFAULT_EPOCHS) * steps_per_epoch
+        if self.steps is not None:
+            return self.steps
+        return (self.epochs or DEFAULT_EPOCHS) * steps_per_epoch

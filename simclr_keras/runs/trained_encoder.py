@@ -1,13 +1,20 @@
-"""`trained_encoder`: loads a run's or the original release's encoder to evaluate or export."""
+"""`trained_encoder`: loads the encoder of a run, a file or the original release."""
 
 import dataclasses
 import pathlib
+import typing
 
 import keras
 
+from ..errors import InputError
+from ..networks.encoders import build_encoder
 from ..networks.official_checkpoints import load_official_checkpoint
+from ..networks.saved_encoder import load_encoder
+from ..serving.layer import ExportedEncoder
+from ..serving.versions import read_metadata
 from .config import TrainedConfig
 from .directory import RunDirectory
+from .initial_weights import kind_of, load_initial_weights, network_settings
 from .pretrain_config import PretrainConfig
 
 
@@ -31,7 +38,7 @@ class TrainedEncoder:
 
 
 def trained_encoder(config: TrainedConfig) -> TrainedEncoder:
-    """Loads the encoder of a finished run or of a checkpoint of the original release.
+    """Loads the encoder of a finished run, an export, a .keras file or an original checkpoint.
 
     Args:
         config: Which encoder to load.
@@ -40,7 +47,7 @@ def trained_encoder(config: TrainedConfig) -> TrainedEncoder:
         The encoder with its image size and origin.
 
     Raises:
-        InputError: If there is no such run or checkpoint.
+        InputError: If there is no such run, model or checkpoint.
     """
     if config.official is not None:
         encoder = load_official_checkpoint(config.official).encoder
@@ -53,7 +60,54 @@ def trained_encoder(config: TrainedConfig) -> TrainedEncoder:
                 "official_checkpoint": pathlib.Path(config.official).name,
             },
         )
-    directory = RunDirectory(config.run)  # type: ignore[arg-type]  # not None: `TrainedConfig`
+    path = str(config.run)
+    kind = kind_of(path)
+    if kind == "export":
+        return _exported(path)
+    if kind == "keras":
+        return _in_file(path, config.image_size)
+    directory = RunDirectory(path)
     encoder, pretraining = directory.load_encoder(), directory.read_config()
     origin = {"encoder": pretraining.encoder, "training_run": dataclasses.asdict(pretraining)}
     return TrainedEncoder(encoder, pretraining.image_size, origin, directory, pretraining)
+
+
+def _exported(path: str) -> TrainedEncoder:
+    """The encoder of an export: the network itself if its architecture is known, or a layer."""
+    metadata = read_metadata(path)
+    size, channels = metadata["image_size"], metadata["channels"]
+    encoder = _network_of(path, size, channels)
+    if encoder is None:
+        images = keras.Input((size, size, channels))
+        encoder = keras.Model(images, ExportedEncoder(path)(images), name=metadata["encoder"])
+    return TrainedEncoder(encoder, size, _origin(path, encoder))
+
+
+def _network_of(path: str, size: int, channels: int) -> keras.Model | None:
+    """The network of an export with its weights; `None` if only the export knows it."""
+    settings: dict[str, typing.Any] = network_settings(path)
+    weights = load_initial_weights(path)
+    options = ("width_multiplier", "small_image_stem", "selective_kernel")
+    known = {name: settings[name] for name in options if name in settings}
+    try:
+        encoder = build_encoder(settings.get("encoder", ""), size, channels=channels, **known)
+    except InputError:
+        return None
+    if weights is None or not weights.fit_encoder(encoder):
+        return None
+    weights.copy_to_encoder(encoder)
+    return encoder
+
+
+def _in_file(path: str, image_size: int | None) -> TrainedEncoder:
+    encoder = load_encoder(path)
+    size = image_size or encoder.input_shape[1]
+    if size is None:
+        raise InputError(
+            f"The encoder in {path} takes images of any size: set the one to use with `image_size`."
+        )
+    return TrainedEncoder(encoder, size, _origin(path, encoder))
+
+
+def _origin(path: str, encoder: keras.Model) -> dict:
+    return {"encoder": encoder.name, "model": pathlib.Path(path).name}

@@ -44,7 +44,7 @@ def test_evaluation_of_an_official_checkpoint(official, image_folder, tmp_path, 
     assert results.train_images + results.test_images == 12
     assert 0 <= results.knn_accuracy <= 1 and 0 <= results.linear_accuracy <= 1
     assert sorted(tmp_path.rglob("*")) == before  # there is no run to write to
-    with pytest.raises(InputError, match="`official` needs a labelled dataset"):
+    with pytest.raises(InputError, match="a labelled dataset to evaluate on is needed"):
         evaluate(EvaluateConfig(official=official))
 
 
@@ -52,7 +52,9 @@ def test_either_a_run_or_an_official_checkpoint(tmp_path):
     for both in ((None, None), (tmp_path, tmp_path)):
         with pytest.raises(InputError, match=r"Name either .* Received: run=.*official="):
             TrainedConfig(*both)
-    with pytest.raises(InputError, match="`image_size` applies only to `official`"):
+    with pytest.raises(
+        InputError, match="`image_size` applies only to `official` and .keras files"
+    ):
         TrainedConfig(tmp_path, image_size=32)
 
 
