@@ -10,7 +10,7 @@ from ..serving.export import export_classifier, export_encoder
 from .classifiers import find_classifier
 from .config import ExportConfig
 from .directory import RunDirectory
-from .trained_encoder import trained_encoder
+from .trained_encoder import published_settings, trained_encoder
 
 _LOGGER = logging.getLogger("simclr_keras")
 
@@ -91,7 +91,7 @@ def _export_classifier(config: ExportConfig, common: dict) -> pathlib.Path:
         image_size=pretraining.image_size,
         metadata={
             "encoder": pretraining.encoder,
-            "training_run": dataclasses.asdict(pretraining),
+            "training_run": published_settings(pretraining),
             "classifier": f"{saved.path.parent.name}/{saved.name}",
             "classifier_settings": saved.read_settings(),
         },

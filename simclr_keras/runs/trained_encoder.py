@@ -1,6 +1,7 @@
 """`trained_encoder`: loads the encoder of a run, a file or the original release."""
 
 import dataclasses
+import os
 import pathlib
 import typing
 
@@ -68,8 +69,20 @@ def trained_encoder(config: TrainedConfig) -> TrainedEncoder:
         return _in_file(path, config.image_size)
     directory = RunDirectory(path)
     encoder, pretraining = directory.load_encoder(), directory.read_config()
-    origin = {"encoder": pretraining.encoder, "training_run": dataclasses.asdict(pretraining)}
+    origin = {"encoder": pretraining.encoder, "training_run": published_settings(pretraining)}
     return TrainedEncoder(encoder, pretraining.image_size, origin, directory, pretraining)
+
+
+def published_settings(config: PretrainConfig) -> dict:
+    """The settings of a run for a model that others get: without the folders of this machine."""
+    settings = dataclasses.asdict(config)
+    for name in ("run_dir", "data_dir", "sources"):
+        del settings[name]
+    for name in ("dataset", "weights", "encoder"):
+        value = settings[name]
+        if value and (os.path.isabs(value) or os.path.exists(value)):
+            settings[name] = pathlib.Path(value).name
+    return settings
 
 
 def _exported(path: str) -> TrainedEncoder:

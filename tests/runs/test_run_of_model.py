@@ -1,6 +1,7 @@
 """What starts from an export as it would from the run that it was made of."""
 
 import dataclasses
+import json
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ import pytest
 import simclr_keras as sk
 from simclr_keras.errors import InputError
 from simclr_keras.runs.directory import RunDirectory
-from simclr_keras.runs.trained_encoder import trained_encoder
+from simclr_keras.runs.trained_encoder import published_settings, trained_encoder
 
 TRAINING = {"labels_per_class": 2, "steps": 2, "batch_size": 8}
 
@@ -37,6 +38,18 @@ def test_an_export_is_evaluated_as_its_run_is(run, model):
         sk.evaluate(sk.EvaluateConfig(str(model)))
     with pytest.raises(InputError, match="images of any size: .* `image_size`"):
         sk.evaluate(sk.EvaluateConfig(str(run / "encoder.keras"), dataset="digits"))
+
+
+def test_an_export_tells_nothing_of_the_machine(run, tmp_path):
+    config = RunDirectory(run).read_config()
+    (tmp_path / "photos").mkdir()
+    config = dataclasses.replace(
+        config, dataset=str(tmp_path / "photos"), data_dir=str(tmp_path), weights="imagenet"
+    )
+    settings = published_settings(config)
+    assert str(tmp_path) not in json.dumps(settings) and str(run) not in json.dumps(settings)
+    assert (settings["dataset"], settings["weights"]) == ("photos", "imagenet")
+    assert settings["crop_area_min"] == config.crop_area_min
 
 
 def test_a_network_that_only_its_export_knows(tiny_encoder, tmp_path):
