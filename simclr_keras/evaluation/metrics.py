@@ -40,46 +40,44 @@ def classification_metrics(
 ) -> dict[str, typing.Any]:
     """Top-1, top-5 and per-class accuracy of a classifier, with 95 % intervals.
 
-        With n_c test examples of class c, h_c of them correct, and M examples in total:
+    With n_c test examples of class c, h_c of them correct, and M examples in total:
 
-            top_1 = sum_c h_c / M,    mean_per_class = mean_c (h_c / n_c)
+        top_1 = sum_c h_c / M,    mean_per_class = mean_c (h_c / n_c)
 
-        The intervals are Wilson's, whose width is positive even if every example is correct. The
-        mean over C classes is a weighted accuracy. Its effective sample size is
-        C^2 / sum_c (1 / n_c) if all classes are equally hard (Kish) and smaller if small classes
-        vary more; its interval is Wilson's for that size. Both intervals cover chance in the choice
-        of test images, not in training.
+    The intervals are Wilson's, whose width is positive even if every example is correct. The
+    mean over C classes is a weighted accuracy. Its effective sample size is
+    C^2 / sum_c (1 / n_c) if all classes are equally hard (Kish) and smaller if small classes
+    vary more; its interval is Wilson's for that size. Both intervals cover chance in the choice
+    of test images, not in training.
 
-        Args:
-            scores: floating `(M, C)`: logits, probabilities or votes.
-            labels: Integers `(M,)`, 0 or more; a label without a column is a miss.
-            classes: Integers `(C,)`, sorted: the label of each column. Defaults to 0..C-1.
-            class_names: The name of each label. Defaults to the labels themselves.
+    Args:
+        scores: floating `(M, C)`: logits, probabilities or votes.
+        labels: Integers `(M,)`, 0 or more; a label without a column is a miss.
+        classes: Integers `(C,)`, sorted: the label of each column. Defaults to 0..C-1.
+        class_names: The name of each label. Defaults to the labels themselves.
 
-        Returns:
-            `top_1`, `top_1_interval` (low, high), `top_5` (with 6 or more columns; with five it
-            would always be 1), `mean_per_class`, `mean_per_class_interval`, and `per_class`, which
-            maps the name of each class with test examples to its `accuracy` and number of `images`.
+    Returns:
+        `top_1`, `top_1_interval` (low, high), `top_5` (with 6 or more columns; with five it
+        would always be 1), `mean_per_class`, `mean_per_class_interval`, and `per_class`, which
+        maps the name of each class with test examples to its `accuracy` and number of `images`.
 
-        Raises:
-            ValueError: If there are no test examples, a label is missing or shapes do not match.
+    Raises:
+        ValueError: If there are no test examples, a label is missing or shapes do not match.
 
-        Example:
-            >>> import typing
+    Example:
+        >>> import numpy as np
+        >>> import simclr_keras as sk
+        >>> scores = np.array([[0.9, 0.1], [0.6, 0.4], [0.2, 0.8], [0.3, 0.7]])
+        >>> metrics = sk.classification_metrics(scores, [0, 1, 1, 1], class_names=("cat", "dog"))
+        >>> metrics["top_1"], [round(end, 4) for end in metrics["top_1_interval"]]
+        (0.75, [0.3006, 0.9544])
+        >>> metrics["per_class"]["cat"]
+        {'accuracy': 1.0, 'images': 1}
 
-    import numpy as np
-            >>> import simclr_keras as sk
-            >>> scores = np.array([[0.9, 0.1], [0.6, 0.4], [0.2, 0.8], [0.3, 0.7]])
-            >>> metrics = sk.classification_metrics(scores, [0, 1, 1, 1], class_names=("cat", "dog"))
-            >>> metrics["top_1"], [round(end, 4) for end in metrics["top_1_interval"]]
-            (0.75, [0.3006, 0.9544])
-            >>> metrics["per_class"]["cat"]
-            {'accuracy': 1.0, 'images': 1}
-
-        Reference:
-            Wilson 1927, "Probable Inference, the Law of Succession, and Statistical Inference";
-            Kish 1965, "Survey Sampling"; Chen et al. 2020, https://arxiv.org/abs/2002.05709,
-            Section 2.3.
+    Reference:
+        Wilson 1927, "Probable Inference, the Law of Succession, and Statistical Inference";
+        Kish 1965, "Survey Sampling"; Chen et al. 2020, https://arxiv.org/abs/2002.05709,
+        Section 2.3.
     """
     scores, labels = np.asarray(scores), np.asarray(labels)
     if scores.ndim != 2 or labels.shape != scores.shape[:1]:
