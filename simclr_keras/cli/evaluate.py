@@ -5,6 +5,7 @@ import typer
 from ..runs.config import EvaluateConfig
 from ..runs.evaluate_result import EncoderAccuracy, EvaluateResult
 from .options import command_of, print_json
+from .verdict import KINDS, print_verdict
 
 _CLASSES_SHOWN = 20
 _NAME_WIDTH = 24
@@ -21,6 +22,7 @@ def evaluate(config: EvaluateConfig, as_json: bool):
     _print_classes(results)
     if config.learning_curve:
         _print_learning_curve(results)
+    print_verdict(results)
     print_json(as_json, results.to_dict())
 
 
@@ -31,12 +33,14 @@ def print_accuracies(results: EvaluateResult) -> None:
         f"{results.dataset}, {results.classes} classes, frozen features; accuracy and its "
         "95 % interval:"
     )
-    for encoder, row in _encoders(results).items():
+    encoders = _encoders(results)
+    width = max(16, *map(len, encoders))
+    for encoder, row in encoders.items():
         for number, (name, found) in enumerate(_measurements(row).items()):
             low, high = found["top_1_interval"]
             top_5 = f"   top-5 {100 * found['top_5']:.1f} %" if "top_5" in found else ""
             typer.echo(
-                f"  {encoder if number == 0 else '':<16} {name:<13} {100 * found['top_1']:5.1f} %"
+                f"  {encoder if number == 0 else '':<{width}} {name:<13} {100 * found['top_1']:5.1f} %"
                 f" ({100 * low:.1f} to {100 * high:.1f}){top_5}"
             )
     if results.warning:
@@ -47,14 +51,14 @@ def print_accuracies(results: EvaluateResult) -> None:
 
 
 def _encoders(results: EvaluateResult) -> dict[str, EncoderAccuracy]:
-    rows = {"SimCLR": results, "random weights": results.random_encoder}
-    return {name: row for name, row in rows.items() if row}
+    others = {other.title: other.measured for other in results.comparisons or []}
+    return {"SimCLR": results, **others}
 
 
 def _measurements(row: EncoderAccuracy) -> dict[str, dict]:
-    names = {"lbfgs": "linear", "sgd": "linear (SGD)"}
+    names = {"lbfgs": KINDS["linear"], "sgd": KINDS["linear_sgd"]}
     linear = {names[protocol]: found for protocol, found in row.linear.items()}
-    return {"kNN": row.knn, **linear}
+    return {KINDS["knn"]: row.knn, **linear}
 
 
 def _print_neighbours(results: EvaluateResult) -> None:

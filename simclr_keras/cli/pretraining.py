@@ -9,6 +9,7 @@ from ..runs.pretrain_config import PretrainConfig
 from ..training.verify_config import VerifyConfig
 from .evaluate import print_accuracies
 from .options import command_of, print_json
+from .verdict import print_verdict
 
 _VARIABLES_SHOWN = 10
 
@@ -33,6 +34,7 @@ def quickstart(config: QuickstartConfig, as_json: bool):
             f"  {row['labels_per_class']} per class: {100 * gain['mean']:+.1f} points "
             f"({100 * gain['low']:+.1f} to {100 * gain['high']:+.1f})"
         )
+    print_verdict(results)
     typer.echo(f"\nExported model: {results.export}")
     typer.echo(f"Pairs of views: {results.picture}")
     print_json(as_json, results.to_dict())

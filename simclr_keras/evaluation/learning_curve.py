@@ -9,7 +9,6 @@ from ..seeds import generator
 from .linear_probe import check_labels
 
 _PENALTIES = np.logspace(-4, 4, 9)  # in units of the mean squared norm of the centred features
-_MOST_LABELS = 20_000  # in total; with more, use linear evaluation
 
 
 def fit_ridge_classifier(features: np.ndarray, labels: np.ndarray):
@@ -49,6 +48,7 @@ def learning_curve(
     labels_per_class: Sequence[int] | None = None,
     draws: int = 5,
     seed: int = 0,
+    most_labels: int = 20_000,
 ) -> list[dict[str, typing.Any]]:
     """Test accuracy for growing numbers of labels, to see how many are enough.
 
@@ -63,9 +63,11 @@ def learning_curve(
         test_features: floating `(M, D)`.
         test_labels: Integers `(M,)`.
         labels_per_class: Numbers of labels, each at least 1. Defaults to 1, 2, 5, 10, 20, 50,
-            ... up to the size of the largest class, but at most 20,000 labels in total.
+            ... up to the size of the largest class.
         draws: Draws for each number, at least 1; a single one if all labels are used.
         seed: Determines the draws.
+        most_labels: Most labels in total that `labels_per_class` goes up to by default; with more,
+            use linear evaluation.
 
     Returns:
         A row for each number: `labels_per_class`, the total number of `labels`, and the
@@ -93,7 +95,7 @@ def learning_curve(
         raise ValueError(f"`draws` must be at least 1. Received: draws={draws}")
     images = np.bincount(train_labels[train_labels >= 0])
     if labels_per_class is None:
-        labels_per_class = _numbers_of_labels(images)
+        labels_per_class = _numbers_of_labels(images, most_labels)
     elif not len(labels_per_class) or min(labels_per_class) < 1:
         raise ValueError(
             f"`labels_per_class` must be at least 1. Received: {list(labels_per_class)}"
@@ -119,12 +121,12 @@ def learning_curve(
     return rows
 
 
-def _numbers_of_labels(images: np.ndarray) -> list[int]:
-    """1, 2, 5, ... and the size of the largest class, up to `_MOST_LABELS` labels in total."""
+def _numbers_of_labels(images: np.ndarray, most_labels: int) -> list[int]:
+    """1, 2, 5, ... and the size of the largest class, up to so many labels in total."""
     series = (digit * 10**power for power in range(9) for digit in (1, 2, 5))
     largest = int(images.max(initial=1))
     numbers = [n for n in series if n < largest] + [largest]
-    return [n for n in numbers if np.minimum(images, n).sum() <= _MOST_LABELS] or [1]
+    return [n for n in numbers if np.minimum(images, n).sum() <= most_labels] or [1]
 
 
 def _ranks(labels: np.ndarray, draw: np.random.Generator) -> np.ndarray:

@@ -197,6 +197,11 @@ def _applications() -> dict:
     return found
 
 
+def is_application(name: str) -> bool:
+    """Whether keras.applications has a network of this name, and with it ImageNet weights."""
+    return name.lower() in _applications()
+
+
 def _parameters(function) -> tuple[str, ...]:
     try:
         return tuple(inspect.signature(function).parameters)

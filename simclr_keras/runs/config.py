@@ -10,6 +10,8 @@ from ..settings import (
     IMAGE_SIZE,
     Settings,
     WeightsDtype,
+    check_local,
+    check_value,
     setting,
 )
 
@@ -79,7 +81,13 @@ class EvaluateConfig(TrainedConfig):
     batch_size: int = setting(
         256, "Images per forward pass, and per step of the SGD protocol.", AT_LEAST_1
     )
-    compare_random: bool = setting(False, "Also evaluate the encoder with random weights.")
+    compare: list[str] | str | None = setting(
+        None,
+        "Also measure other encoders on the same images and labels, and say what this one gains: "
+        "random, pixels, imagenet, official:PATH, run:PATH or the path of a model; several with "
+        "commas.",
+    )
+    compare_random: bool = setting(False, "Earlier name of `compare=random`.")
     protocol: Literal["lbfgs", "sgd", "both"] = setting(
         "lbfgs", "Linear evaluation: lbfgs on features, sgd on random crops, or both."
     )
@@ -97,6 +105,20 @@ class EvaluateConfig(TrainedConfig):
                 "`epochs` applies only to the SGD protocol; L-BFGS runs until it converges. Leave "
                 f"it out, or choose `protocol=sgd` or `protocol=both`. Received: epochs={self.epochs}"
             )
+        for name in self.comparisons:
+            check_value("compare", name)
+            check_local("compare", name.partition(":")[2] if _has_prefix(name) else name)
+
+    @property
+    def comparisons(self) -> list[str]:
+        """The names in `compare`, each once."""
+        given = [self.compare] if isinstance(self.compare, str) else self.compare or []
+        names = [name.strip() for text in given for name in text.split(",")]
+        return list(dict.fromkeys([*(["random"] if self.compare_random else []), *names]))
+
+
+def _has_prefix(name: str) -> bool:
+    return name.startswith(("official:", "run:"))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -12,6 +12,7 @@ from ..data.datasets import evaluation_dataset
 from ..data.images import to_unit_range
 from ..evaluation.features import extract_features
 from ..evaluation.linear_probe import LinearProbe
+from ..evaluation.paired import mean_difference
 from ..files import write_json
 from ..plots.views import draw_views
 from ..progress import progress_shown
@@ -89,7 +90,7 @@ def quickstart(config: QuickstartConfig) -> QuickstartResult:
     pretraining = pretrain_config(run_dir)
     pretrain(pretraining)
     directory = RunDirectory(run_dir)
-    measured = evaluate(EvaluateConfig(run_dir, compare_random=True))
+    measured = evaluate(EvaluateConfig(run_dir, compare=["random", "pixels"]))
     few_labels = compare_few_labels(directory)
     write_json(directory.evaluation_file, {**measured.to_dict(), "few_labels": few_labels})
     augmenter, source = build_augmenter(pretraining), run_source(pretraining, "train")
@@ -155,16 +156,9 @@ def compare_few_labels(directory: RunDirectory) -> list[dict]:
                     kind: {"mean": float(a.mean()), "deviation": float(a.std(ddof=1))}
                     for kind, a in accuracies.items()
                 },
-                "gain_over_pixels": _mean_interval(accuracies["simclr"] - accuracies["pixels"]),
+                "gain_over_pixels": mean_difference(
+                    accuracies["simclr"] - accuracies["pixels"]
+                ).to_dict(),
             }
         )
     return rows
-
-
-def _mean_interval(differences: np.ndarray) -> dict:
-    """The mean of paired differences with its 95 % interval (Student's t)."""
-    from scipy import stats
-
-    mean = float(differences.mean())
-    margin = float(stats.t.ppf(0.975, len(differences) - 1) * stats.sem(differences))
-    return {"mean": mean, "low": mean - margin, "high": mean + margin}

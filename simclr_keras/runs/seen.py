@@ -37,7 +37,7 @@ def seen_fields(
     """
     if directory is None or test is None:
         return {"test_images_seen": None, "seen_in_pretraining": None}
-    count = _count_seen(directory, run, test, name) if pretrained else 0
+    count = count_seen(directory, run, test, name) if pretrained else 0
     warning = seen_warning(count, len(test))
     if warning:
         _LOGGER.warning(warning)
@@ -47,12 +47,18 @@ def seen_fields(
     }
 
 
-def _count_seen(
+def count_seen(
     directory: RunDirectory, run: PretrainConfig, test: ImageSource, name: str
 ) -> int | None:
     """How many test images the run's weights were trained on; `None` if that is not known.
 
     Weights that the run started from count too: the largest number of any run in the line.
+
+    Args:
+        directory: The run.
+        run: Its settings, with the place of its images as `dataset`.
+        test: The test images.
+        name: The data that they are from.
     """
     held_out = _held_out(directory)
     counts = [
@@ -73,9 +79,14 @@ def _line(
     if not before.is_begun:
         yield None, run
         return
-    settings = before.read_config()
-    place = before.read_folder() or settings.dataset
-    yield from _line(before, dataclasses.replace(settings, dataset=place))
+    yield from _line(before, placed_settings(before))
+
+
+def placed_settings(directory: RunDirectory) -> PretrainConfig:
+    """The settings of a run, with the place where its images were as `dataset`."""
+    settings = directory.read_config()
+    place = directory.read_folder() or settings.dataset
+    return dataclasses.replace(settings, dataset=place)
 
 
 def _held_out(directory: RunDirectory) -> str | None:

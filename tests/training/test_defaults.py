@@ -51,7 +51,7 @@ DEFAULTS = {
     ),
     EvaluateConfig: dict(
         **TRAINED, dataset=None, eval_dataset=None, data_dir=None, batch_size=256,
-        compare_random=False, protocol="lbfgs", epochs=None, learning_curve=False,
+        compare=None, compare_random=False, protocol="lbfgs", epochs=None, learning_curve=False,
     ),
     ExportConfig: dict(
         **TRAINED, output=NONE, classifier=None, version=None, l2_normalise=False,

@@ -1,0 +1,105 @@
+"""Prints what `evaluate` found when it compared encoders."""
+
+import typer
+
+from ..evaluation.paired import Difference
+from ..runs.evaluate_result import EvaluateResult, Verdict
+
+KINDS = {"knn": "kNN", "linear": "linear", "linear_sgd": "linear (SGD)"}
+_NAME_WIDTH = 24
+_MOST_SHOWN = 3  # comparisons in the table of labels
+
+
+def print_verdict(results: EvaluateResult) -> None:
+    """Prints the gains over other encoders, the labels they save, and the sentence at the end."""
+    verdict = results.verdict
+    if verdict is None:
+        return
+    typer.echo(f"\n{_compared_on(results, verdict)}")
+    for name, reason in verdict.not_compared.items():
+        typer.echo(f"  not compared with {name}: {reason}")
+    if results.comparisons:
+        _print_gains(results, verdict)
+        _print_labels(results, verdict)
+    typer.echo("")
+    for line in _evidence(verdict):
+        typer.echo(line)
+    typer.echo(f"\n{verdict.sentence}")
+
+
+def _compared_on(results: EvaluateResult, verdict: Verdict) -> str:
+    if not verdict.near_duplicates:
+        return (
+            f"Compared on all {results.test_images} test images: none looks like a training image "
+            f"({verdict.rule})."
+        )
+    return (
+        f"Compared on {results.test_images - verdict.near_duplicates} of {results.test_images} test "
+        f"images: {verdict.near_duplicates} look like a training image, {verdict.equal_images} of "
+        f"them with the same pixels, and are left out ({verdict.rule})."
+    )
+
+
+def _print_gains(results: EvaluateResult, verdict: Verdict) -> None:
+    typer.echo(
+        f"  {'':<{_NAME_WIDTH}}" + "".join(f"{KINDS[k]:>32}" for k in verdict.accuracies)
+    )
+    cells = "".join(f"{100 * a:30.1f} %" for a in verdict.accuracies.values())
+    typer.echo(f"  {'SimCLR':<{_NAME_WIDTH}}{cells}")
+    for other in results.comparisons or []:
+        cells = "".join(
+            f"{100 * accuracy:6.1f} %, gain {_points(other.gains[kind]):>18}".rjust(32)
+            for kind, accuracy in other.accuracies.items()
+        )
+        typer.echo(f"  {_short(other.title):<{_NAME_WIDTH}}{cells}")
+        if other.test_images_seen:
+            typer.echo(f"    (pretrained on {other.test_images_seen} of the test images)")
+
+
+def _print_labels(results: EvaluateResult, verdict: Verdict) -> None:
+    others = (results.comparisons or [])[:_MOST_SHOWN]
+    typer.echo(
+        "\nBy labels per class: ridge regression on frozen features, mean top-1 % over the same "
+        "draws of labels, and the gain:"
+    )
+    titles = "".join(f"{_short(other.title):>28}" for other in others)
+    typer.echo(f"  {'labels':>6}{'SimCLR':>8}{titles}")
+    for place, row in enumerate(verdict.label_curve):
+        cells = ""
+        for other in others:
+            theirs = other.label_curve[place]
+            gain = f" {_points(theirs['gain'])}" if "gain" in theirs else ""
+            cells += f"{100 * theirs['mean']:.1f}{gain}".rjust(28)
+        typer.echo(f"  {row['labels_per_class']:>6}{100 * row['mean']:8.1f}{cells}")
+
+
+def _evidence(verdict: Verdict) -> list[str]:
+    """What the sentence is based on, a line each."""
+    found = verdict.evidence
+    if found is None:
+        return []
+    slopes = {
+        "A doubling of the labels adds": (
+            found.more_labels,
+            "too few labels to draw several times",
+        ),
+        "A doubling of the steps added, by the kNN in monitor.csv over the last half of the run,": (
+            found.more_pretraining,
+            "not known: it takes four measurements there",
+        ),
+    }
+    return [
+        f"{name} {_points(slope) + ' points' if slope else reason}."
+        for name, (slope, reason) in slopes.items()
+    ]
+
+
+def _points(difference: Difference) -> str:
+    """A difference of accuracies and its interval, in points."""
+    mean, low, high = (100 * x for x in (difference.mean, difference.low, difference.high))
+    return f"{mean:+.1f} ({low:+.1f} to {high:+.1f})"
+
+
+def _short(title: str) -> str:
+    """The end of a long title: that of a path says most."""
+    return title if len(title) < _NAME_WIDTH else f"...{title[4 - _NAME_WIDTH :]}"
