@@ -41,17 +41,15 @@ def _compared_on(results: EvaluateResult, verdict: Verdict) -> str:
 
 
 def _print_gains(results: EvaluateResult, verdict: Verdict) -> None:
-    typer.echo(
-        f"  {'':<{_NAME_WIDTH}}" + "".join(f"{KINDS[k]:>32}" for k in verdict.accuracies)
-    )
-    cells = "".join(f"{100 * a:30.1f} %" for a in verdict.accuracies.values())
-    typer.echo(f"  {'SimCLR':<{_NAME_WIDTH}}{cells}")
+    def line(name: str, cells: list[tuple[str, str]]) -> None:
+        texts = "".join(f"{accuracy:>14}{gain:>26}" for accuracy, gain in cells)
+        typer.echo(f"  {_short(name):<{_NAME_WIDTH}}{texts}".rstrip())
+
+    line("top-1 %", [(KINDS[kind], "gain of SimCLR") for kind in verdict.accuracies])
+    line("SimCLR", [(f"{100 * a:.1f}", "") for a in verdict.accuracies.values()])
     for other in results.comparisons or []:
-        cells = "".join(
-            f"{100 * accuracy:6.1f} %, gain {_points(other.gains[kind]):>18}".rjust(32)
-            for kind, accuracy in other.accuracies.items()
-        )
-        typer.echo(f"  {_short(other.title):<{_NAME_WIDTH}}{cells}")
+        accuracies = other.accuracies.items()
+        line(other.title, [(f"{100 * a:.1f}", _points(other.gains[k])) for k, a in accuracies])
         if other.test_images_seen:
             typer.echo(f"    (pretrained on {other.test_images_seen} of the test images)")
 
@@ -60,17 +58,18 @@ def _print_labels(results: EvaluateResult, verdict: Verdict) -> None:
     others = (results.comparisons or [])[:_MOST_SHOWN]
     typer.echo(
         "\nBy labels per class: ridge regression on frozen features, mean top-1 % over the same "
-        "draws of labels, and the gain:"
+        "draws of labels, and the gain of SimCLR:"
     )
-    titles = "".join(f"{_short(other.title):>28}" for other in others)
-    typer.echo(f"  {'labels':>6}{'SimCLR':>8}{titles}")
+    titles = "".join(f"{_short(other.title):>34}" for other in others)
+    typer.echo(f"  {'labels':>8}{'SimCLR':>8}{titles}")
     for place, row in enumerate(verdict.label_curve):
         cells = ""
         for other in others:
             theirs = other.label_curve[place]
-            gain = f" {_points(theirs['gain'])}" if "gain" in theirs else ""
-            cells += f"{100 * theirs['mean']:.1f}{gain}".rjust(28)
-        typer.echo(f"  {row['labels_per_class']:>6}{100 * row['mean']:8.1f}{cells}")
+            gain = _points(theirs["gain"]) if "gain" in theirs else ""
+            cells += f"{100 * theirs['mean']:8.1f}{gain:>26}"
+        line = f"  {row['labels_per_class']:>8,}{100 * row['mean']:8.1f}{cells}"
+        typer.echo(line.rstrip())
 
 
 def _evidence(verdict: Verdict) -> list[str]:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import logging
+from collections.abc import Sequence
 
 import keras
 import numpy as np
@@ -29,7 +30,9 @@ _TEMPERATURES = {"teacher": 0.1, "pretrained": 0.1}
 
 
 @progress_shown()
-def distill_run(config: DistillConfig) -> DistillResult:
+def distill_run(
+    config: DistillConfig, callbacks: Sequence[keras.callbacks.Callback] = ()
+) -> DistillResult:
     """Distils a fine-tuned classifier of a run into `RUN/distilled/NAME/`.
 
     The student learns from the teacher's predictions on all training images; labels are used
@@ -38,6 +41,7 @@ def distill_run(config: DistillConfig) -> DistillResult:
 
     Args:
         config: The settings.
+        callbacks: Further Keras callbacks, as of `distill`.
 
     Returns:
         A `DistillResult`.
@@ -93,6 +97,7 @@ def distill_run(config: DistillConfig) -> DistillResult:
             temperature=temperature,
             label_weight=config.label_weight,
             image_size=pretraining.image_size,
+            callbacks=callbacks,
             checkpoints_in=saved.checkpoints,
             **config.training(pretraining),
         )

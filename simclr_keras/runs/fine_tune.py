@@ -2,6 +2,7 @@
 
 import dataclasses
 import logging
+from collections.abc import Sequence
 
 import keras
 
@@ -31,7 +32,9 @@ _LOGGER = logging.getLogger("simclr_keras")
 
 
 @progress_shown()
-def fine_tune_run(config: FineTuneConfig) -> FineTuneResult:
+def fine_tune_run(
+    config: FineTuneConfig, callbacks: Sequence[keras.callbacks.Callback] = ()
+) -> FineTuneResult:
     """Fine-tunes the encoder of a finished run into `RUN/fine-tuned/NAME/`.
 
     From a trained model, such as an export, `run_dir` is made first: a run of no step.
@@ -44,6 +47,7 @@ def fine_tune_run(config: FineTuneConfig) -> FineTuneResult:
 
     Args:
         config: The settings.
+        callbacks: Further Keras callbacks, as of `fine_tune`.
 
     Returns:
         A `FineTuneResult`.
@@ -93,6 +97,7 @@ def fine_tune_run(config: FineTuneConfig) -> FineTuneResult:
             head_layers=head_layers,
             validation_fraction=config.validation_fraction,
             image_size=pretraining.image_size,
+            callbacks=callbacks,
             checkpoints_in=saved.checkpoints,
             **config.training(pretraining),
         )

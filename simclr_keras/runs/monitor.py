@@ -61,7 +61,19 @@ class Monitor(keras.callbacks.Callback):
         self._images, self._rows, self._history = images, rows, history
         self._diagnosis = diagnosis
         self._encode: Callable | None = None
+        self._features: np.ndarray | None = None
         self.measurements: list[Measurement] = []
+
+    @property
+    def images(self) -> MonitoredImages | None:
+        """What is measured; `None` if nothing is."""
+        return self._images
+
+    def features(self, model: SimCLR) -> np.ndarray:
+        """The features `(P, D)` of `images` as they were measured last, or of the model now."""
+        if self._features is None and self._images is not None:
+            self._features, _ = encoding(model)(self._images.pixels)
+        return typing.cast(np.ndarray, self._features)
 
     @property
     def summary(self) -> dict[str, typing.Any]:
@@ -102,12 +114,17 @@ class Monitor(keras.callbacks.Callback):
     def _note(self, logs: dict | None) -> None:
         measurement, step = None, self.model.steps_made
         if self._images is not None:
-            self._encode = self._encode or encoding(self.model)
-            measurement = measure(self._images, self.model, self._encode)
+            measurement = measure(self._images, self.model, self._encoded)
             self.measurements.append(measurement)
             self._rows.append(step, measurement.numbers, prefix=f"{measurement.part}_")
         for finding in self._diagnosis.add(Measured.of(step, logs, measurement)):
             _LOGGER.warning("Step %d: %s", step, finding.text)
+
+    def _encoded(self, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Features and projections, of which the features are kept."""
+        self._encode = self._encode or encoding(self.model)
+        self._features, projections = self._encode(pixels)
+        return self._features, projections
 
 
 def first_and_last(measurements: list[Measurement]) -> dict[str, typing.Any]:

@@ -170,7 +170,6 @@ def load_monitored(
     )
     if sizes is None:
         return None
-    at_once = (config.micro_batch_size or config.batch_size) // strategy.num_replicas_in_sync
     pairs = measured.subset(chosen[: sizes.pairs])
     queries, neighbours = labelled[: sizes.queries], neighbours[: sizes.neighbours]
     plain = [
@@ -180,7 +179,7 @@ def load_monitored(
     return MonitoredImages(
         "training_images" if held_out is None else "held_out",
         sizes,
-        np.concatenate([*_views(pairs, config, at_once), *plain]),
+        np.concatenate([*views_at(_STEP, pairs, config, strategy), *plain]),
         labels[queries],
         source.labels[neighbours],
         _repeated(np.concatenate(plain) if sizes.queries else _plain(pairs, config)),
@@ -196,17 +195,31 @@ def _labels_as_in(source: ImageSource, other: ImageSource) -> np.ndarray:
     return np.array([*numbers, -1])[other.labels]  # the last one for -1
 
 
-def _views(pairs: ImageSource, config: PretrainConfig, at_once: int) -> list[np.ndarray]:
-    """uint8 `(M, S, S, C)` of the first and of the second views, as in training."""
-    count = len(pairs)
+def views_at(
+    step: int, images: ImageSource, config: PretrainConfig, strategy: tf.distribute.Strategy
+) -> list[np.ndarray]:
+    """The first and the second views that the run would draw of images at a step.
+
+    Args:
+        step: The step; -1 for views that training never has.
+        images: M images.
+        config: The run's settings.
+        strategy: Its strategy.
+
+    Returns:
+        uint8 `(M, S, S, C)`, twice.
+    """
+    count = len(images)
     one_step = dataclasses.replace(config, batch_size=count, probe=False, views=2)
     augmenter = build_augmenter(one_step)
-    (images,) = training_batches(one_step, pairs, augmenter, 0, 1)
+    first_step = max(step, 0)
+    (batch,) = training_batches(one_step, images, augmenter, first_step, first_step + 1)
     # In batches of the size that a replica trains on: what is compiled for one serves both.
+    at_once = (config.micro_batch_size or config.batch_size) // strategy.num_replicas_in_sync
     views = [
         augmenter(
-            tf.gather(images, np.arange(first, first + at_once) % count),
-            seed=(config.seed, _STEP),
+            tf.gather(batch, np.arange(first, first + at_once) % count),
+            seed=(config.seed, step),
             first_position=first,
         )
         for first in range(0, count, at_once)

@@ -5,9 +5,10 @@ import functools
 import logging
 import tempfile
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import keras
+import numpy as np
 
 from ..data.datasets import check_batch
 from ..data.sources import ImageSource
@@ -31,6 +32,7 @@ from ..training.diagnosis import Finding
 from ..training.length import Length
 from ..training.loop import fit_first_steps, fit_in_intervals
 from ..training.measurement import Measurement
+from ..training.own_callbacks import OwnCallbacks
 from ..training.profile import ProfileSteps
 from ..training.run_rows import RunRows, read_history
 from ..training.signals import StopSignals
@@ -39,6 +41,7 @@ from .growing_views import GrowingViews
 from .initial_weights import load_initial_weights
 from .length import run_length
 from .monitor import first_and_last, run_monitor
+from .monitored_images import views_at
 from .pretrain_config import PretrainConfig
 from .pretraining import (
     build_augmenter,
@@ -52,6 +55,7 @@ from .run_images import check_images, image_sizes
 from .run_lock import RunLock
 from .run_source import training_parts
 from .summary import short_advice, slow_advice, start_summary
+from .tensorboard_pictures import VIEWS_SHOWN, TensorBoardPictures
 
 _LOGGER = logging.getLogger("simclr_keras")
 _INTERVALS_OF_BUDGET = 10  # at least
@@ -83,7 +87,9 @@ class PretrainResult(Result):
 
 
 @progress_shown()
-def pretrain(config: PretrainConfig) -> PretrainResult:
+def pretrain(
+    config: PretrainConfig, callbacks: Sequence[keras.callbacks.Callback] = ()
+) -> PretrainResult:
     """Pretrains an encoder without labels into a run directory; continues an unfinished run.
 
     A continued run ends with the same weights as an uninterrupted one: data order and views are
@@ -95,6 +101,10 @@ def pretrain(config: PretrainConfig) -> PretrainResult:
 
     Args:
         config: The settings.
+        callbacks: Keras callbacks, such as loggers, which cannot change the run's result unless
+            they change the model. What Keras calls an epoch is an interval of the run, and the logs
+            of `on_epoch_end` also hold `step` and what was measured; a resumed run goes on counting.
+            With several workers only the one that writes the run's files calls them.
 
     Returns:
         A `PretrainResult`; the encoder is in `RUN/encoder.keras`, the projection head in
@@ -122,11 +132,15 @@ def pretrain(config: PretrainConfig) -> PretrainResult:
     directory = RunDirectory(config.run_dir)
     directory.check(config)
     with RunLock(directory.path) as lock:
-        return _pretrain(config, budget, directory, lock)
+        return _pretrain(config, budget, directory, lock, OwnCallbacks(callbacks))
 
 
 def _pretrain(
-    config: PretrainConfig, budget: Budget, directory: RunDirectory, lock: RunLock
+    config: PretrainConfig,
+    budget: Budget,
+    directory: RunDirectory,
+    lock: RunLock,
+    own_callbacks: OwnCallbacks,
 ) -> PretrainResult:
     strategy = choose_strategy(config.strategy)  # with several workers: before any other op
     chief = is_chief(strategy)  # the others write nothing into the run directory
@@ -239,7 +253,7 @@ def _pretrain(
                 "bfloat16."
             ),
         ]
-        monitor = None
+        monitor = pictures = None
         if chief:
             history = RunRows(directory.history_file, directory.tensorboard)
             monitor = run_monitor(
@@ -251,9 +265,19 @@ def _pretrain(
                 schedule,
                 interval,
             )
+            shown = source.subset(np.arange(min(VIEWS_SHOWN, len(source))))
+            pictures = TensorBoardPictures(
+                directory.tensorboard / "pictures",
+                monitor,
+                functools.partial(views_at, images=shown, config=config, strategy=strategy),
+                total_steps,
+                source.class_names,
+            )
             callbacks += [
                 RunHistory(history, config.batch_size, steps_per_epoch, schedule),
                 monitor,
+                pictures,
+                own_callbacks,
             ]
         length = Length(total_steps, config.sizes)
         if keeps_to_budget:
@@ -275,12 +299,14 @@ def _pretrain(
             lambda first: growing_views.begin(first, interval, length),
             advise=slow_advice,
         )
-        total_steps = length.steps
-        if monitor:
+        total_steps = model.steps_made  # a callback may have ended the run
+        if monitor and pictures:
             monitor.conclude()
+            pictures.conclude(model)
         networks = networks_for_inference(config, model, source)  # variables of all workers
         if chief:
             directory.save_networks(*networks)
+            own_callbacks.conclude()
         leave_together(strategy, chief)
     return PretrainResult(
         config.run_dir,

@@ -44,7 +44,8 @@ def fit_in_intervals(
         length: Steps of the whole run. A callback that changes them in `on_epoch_end` must set
             `model.stop_training` too.
         interval: Steps between calls of the callbacks' `on_epoch_end`.
-        callbacks: Keras callbacks; one may set `model.stop_training`.
+        callbacks: Keras callbacks; one may set `model.stop_training`. The number of an epoch is that
+            of the interval in the whole run.
         title: What is trained, for people.
         begin: Called with the first step of each `fit`; returns the step at which it must end at the
             latest, a multiple of the interval, because something then changes; or `None`.
@@ -73,7 +74,9 @@ def fit_in_intervals(
 
             # `fit` would shard by file or element; these batches are global and split by rows.
             batches = distribute_rows(strategy, batch_size, rows_of)
-            history = _fit(model, source, batches, count, steps, [*callbacks, *progress])
+            done = first // interval
+            epochs = range(done, done + count)
+            history = _fit(model, source, batches, epochs, steps, [*callbacks, *progress])
             logs = {name: values[-1] for name, values in history.items()}
             if model.stop_training and length.steps == planned:
                 break
@@ -98,7 +101,7 @@ def fit_first_steps(
     strategy = model.distribute_strategy
     batches = distribute_rows(strategy, batch_size, rows_of)
     with _shown(strategy, "Timing a few steps", batch_size, None) as progress:
-        _fit(model, source, batches, 1, _MANY_STEPS, [*callbacks, *progress])
+        _fit(model, source, batches, range(1), _MANY_STEPS, [*callbacks, *progress])
 
 
 @contextlib.contextmanager
@@ -111,12 +114,13 @@ def _shown(strategy, *arguments, **options) -> Iterator[list[ShowProgress]]:
         yield [progress]
 
 
-def _fit(model, source, batches, epochs: int, steps: int, callbacks: list) -> dict[str, list]:
+def _fit(model, source, batches, epochs: range, steps: int, callbacks: list) -> dict[str, list]:
     """Calls `fit`; errors of TensorFlow that a person can do something about say what."""
     try:
         return model.fit(
             batches,
-            epochs=epochs,
+            initial_epoch=epochs.start,
+            epochs=epochs.stop,
             steps_per_epoch=steps,
             callbacks=callbacks,
             verbose=0,

@@ -197,7 +197,7 @@ def test_what_is_printed(result, capsys):
     )
     gain = result.comparisons[1].gains["knn"]
     low, high = 100 * gain.low, 100 * gain.high
-    assert f"gain {100 * gain.mean:+.1f} ({low:+.1f} to {high:+.1f})" in text
+    assert f"{100 * gain.mean:+.1f} ({low:+.1f} to {high:+.1f})" in text
     assert "by the kNN in monitor.csv over the last half of the run, not known" in text
 
 

@@ -16,6 +16,9 @@ from simclr_keras import (
     ProjectionHead,
     SimCLR,
     SimCLRAugmenter,
+    evaluation_dataset,
+    extract_features,
+    load_source,
     pretrain,
 )
 from simclr_keras.objective.nt_xent import collapsed_loss
@@ -85,17 +88,77 @@ def test_measuring_changes_nothing(whole, tmp_path, monkeypatch):
         np.testing.assert_array_equal(with_monitor, without)
 
 
+class Recorder(keras.callbacks.Callback):
+    """Notes what a logger is told, and disturbs whatever it can reach."""
+
+    def __init__(self):
+        super().__init__()
+        self.calls, self.logs = [], []
+
+    def on_train_begin(self, logs=None):
+        self.calls.append("begin")
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.calls.append(epoch)
+        self.logs.append(dict(logs))
+        logs.clear()
+        np.random.random()
+        tf.random.uniform([])
+
+    def on_train_end(self, logs=None):
+        self.calls.append("end")
+
+
 @pytest.mark.parametrize("step", [10, 20])
-def test_a_resumed_run_ends_with_the_same_file(whole, tmp_path, interrupted_after, step):
-    config = _config(tmp_path / "run")
+def test_a_resumed_run_ends_with_the_same_files(whole, tmp_path, interrupted_after, step):
+    """With callbacks, which are told of one run, not of its parts."""
+    config, recorder = _config(tmp_path / "run"), Recorder()
     with interrupted_after(step // 10):
-        pretrain(config)
+        pretrain(config, [recorder])
+    assert recorder.calls == ["begin", *range(step // 10)]
     monitor = tmp_path / "run" / "monitor.csv"
     with monitor.open("a") as file:  # a crash between row and checkpoint
         file.write(monitor.read_text().splitlines()[-1].replace(f"{step},", f"{step + 10},", 1))
         file.write("\n")
-    pretrain(config)
+    resumed = Recorder()
+    result = pretrain(config, [resumed])
+    assert resumed.calls == ["begin", *range(step // 10, 3), "end"]
+    logs = [*recorder.logs, *resumed.logs]
+    assert [row["step"] for row in logs] == [10, 20, 24]
+    assert logs[-1]["held_out_knn_accuracy"] == result.last_measurement.knn_accuracy
     assert monitor.read_bytes() == (whole[0] / "monitor.csv").read_bytes()
+    for name in ("loss", "contrastive_accuracy"):
+        rows = [read_history(path / "history.csv") for path in (whole[0], tmp_path / "run")]
+        columns = [[row[name] for row in each] for each in rows]
+        assert columns[0] == columns[1] and len(columns[0]) == 3
+        assert [row[name] for row in logs] == [float(value) for value in columns[0]]
+    for one, other in zip(_weights(whole[0]), _weights(tmp_path / "run"), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_what_tensorboard_shows_of_a_run(whole):
+    folder = whole[0] / "tensorboard" / "pictures"
+    (file,) = folder.glob("events*")
+    shown = [
+        (event.step, value.tag)
+        for event in tf.compat.v1.train.summary_iterator(str(file))
+        for value in event.summary.value
+    ]
+    assert {step for step, _ in shown} == {0}  # a run of 24 steps is not worth a second time
+    assert {"views", "features"} <= {tag for _, tag in shown} and len(shown) > 6
+    features = np.loadtxt(folder / "features.tsv", delimiter="\t")
+    table = [line.split("\t") for line in (folder / "metadata.tsv").read_text().splitlines()]
+    assert table[0] == ["label", "part"] and len(table) == len(features) + 1
+    assert {part for _, part in table[1:]} == {"held out", "training"}
+    assert {label for label, _ in table[1:]} <= set("0123456789")
+    # Of the encoder as it was saved: the first row is that of the first held-out image.
+    encoder = RunDirectory(whole[0]).load_encoder()
+    test, _ = extract_features(
+        encoder, evaluation_dataset(load_source("digits", "test"), 8, 360)
+    )
+    near = np.abs(test - features[0]).max(axis=1)
+    assert near.min() < 1e-3 and (near < 1e-3).sum() == 1
+    assert load_source("digits", "test").labels[near.argmin()] == int(table[1][0])
 
 
 def test_the_log_shows_few_numbers_and_compares_with_the_start(tmp_path, caplog):
