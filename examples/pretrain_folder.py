@@ -35,7 +35,7 @@ print(sk.pretrain(config))
 
 # 3. How good are the frozen features? Needs class folders.
 try:
-    result = sk.evaluate(sk.EvaluateConfig(arguments.run_dir, compare_random=True))
+    result = sk.evaluate(sk.EvaluateConfig(arguments.run_dir, compare="random"))
     print(f"kNN {result.knn_accuracy:.3f}, linear {result.linear_accuracy:.3f}")
 except sk.InputError as error:
     print(error)

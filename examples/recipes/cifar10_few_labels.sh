@@ -17,7 +17,7 @@ simclr-keras pretrain --dataset cifar10 --encoder simclr_resnet18 --width-multip
   --color-jitter-strength 0.5 --no-blur --projection-layers 3 \
   --optimizer adamw --learning-rate 4e-3 --warmup-fraction 0.05 --steps 3000 --run-dir "$run"
 
-simclr-keras evaluate "$run" --compare-random
+simclr-keras evaluate "$run" --compare random
 
 # No validation part: every method uses all labels of a draw and keeps its last weights.
 python "$(dirname "$0")/../label_efficiency.py" "$run" \

@@ -14,7 +14,7 @@ simclr-keras pretrain --dataset "$photos" --encoder simclr_resnet18 --width-mult
   --image-size 64 --batch-size 128 --temperature 0.2 --projection-layers 3 \
   --optimizer adamw --learning-rate 2e-3 --steps 1000 --run-dir "$run"
 
-simclr-keras evaluate "$run" --compare-random --learning-curve
+simclr-keras evaluate "$run" --compare random --learning-curve
 
 python "$(dirname "$0")/../label_efficiency.py" "$run" \
   --per-class 5 20 140 --draws 3 --steps 200 --batch-size 32 --validation-fraction 0

@@ -1,6 +1,5 @@
 """`load_comparison`: the other encoders that `evaluate` compares with."""
 
-import dataclasses
 import logging
 import typing
 
@@ -12,7 +11,6 @@ from ..networks.encoders import build_encoder, is_application
 from ..networks.saved_encoder import load_encoder
 from ..seeds import seed_of_32_bits
 from ..serving.layer import ExportedEncoder
-from ..serving.versions import read_metadata
 from .config import TrainedConfig
 from .initial_weights import kind_of
 from .pretrain_config import PretrainConfig
@@ -65,10 +63,7 @@ def _load(
     name: str, trained: TrainedEncoder, run: PretrainConfig, channels: int
 ) -> TrainedEncoder:
     if name == "random":
-        keras.utils.set_random_seed(seed_of_32_bits(run.seed))
-        return dataclasses.replace(
-            trained, encoder=keras.models.clone_model(trained.encoder), directory=None
-        )
+        return _random(trained, run)
     if name == "pixels":
         side = min(trained.image_size, _PIXELS)
         images = keras.Input((side, side, channels))
@@ -81,6 +76,14 @@ def _load(
     if prefix == "run":
         return trained_encoder(TrainedConfig(run=path))
     return _saved(name, trained.image_size)
+
+
+def _random(trained: TrainedEncoder, run: PretrainConfig) -> TrainedEncoder:
+    if any(isinstance(layer, ExportedEncoder) for layer in trained.encoder.layers):
+        raise _Unavailable("the architecture of this export is not known, only its weights")
+    keras.utils.set_random_seed(seed_of_32_bits(run.seed))
+    encoder = keras.models.clone_model(trained.encoder)
+    return TrainedEncoder(encoder, trained.image_size, {})
 
 
 def _imagenet(run: PretrainConfig, image_size: int, channels: int) -> TrainedEncoder:
@@ -98,18 +101,12 @@ def _imagenet(run: PretrainConfig, image_size: int, channels: int) -> TrainedEnc
 
 def _saved(path: str, image_size: int) -> TrainedEncoder:
     kind = kind_of(path)
-    if kind == "run":
-        return trained_encoder(TrainedConfig(run=path))
-    if kind == "official":
-        return trained_encoder(TrainedConfig(official=path))
     if kind == "keras":
         encoder = load_encoder(path)
         return TrainedEncoder(encoder, encoder.input_shape[1] or image_size, {})
-    if kind == "export":
-        metadata = read_metadata(path)
-        size = metadata["image_size"]
-        images = keras.Input((size, size, metadata["channels"]))
-        return TrainedEncoder(keras.Model(images, ExportedEncoder(path)(images)), size, {})
+    if kind is not None:
+        where = "official" if kind == "official" else "run"
+        return trained_encoder(TrainedConfig(**{where: path}))
     raise InputError(
         "`compare` takes random, pixels, imagenet, official:PATH, run:PATH, or the path of a run, an "
         "export, a .keras file or a checkpoint of the original release. There is nothing at that "

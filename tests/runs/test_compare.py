@@ -1,9 +1,11 @@
 """`evaluate --compare`: other encoders on the same images and labels, and the verdict."""
 
+import dataclasses
 import json
 import logging
 import shutil
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -161,6 +163,17 @@ def test_a_test_part_of_training_images_leaves_nothing_to_compare_on(run, folder
     verdict = sk.evaluate(config).verdict
     assert verdict.near_duplicates == verdict.equal_images == 36 and verdict.evidence is None
     assert "no test image without a near-duplicate" in verdict.sentence
+
+
+def test_an_export_of_unknown_architecture_has_no_random_weights(run, tmp_path):
+    trained = trained_encoder(TrainedConfig(str(run)))
+    path = sk.export_encoder(trained.encoder, tmp_path / "model", image_size=16)
+    images = keras.Input((16, 16, 3))
+    only_exported = dataclasses.replace(
+        trained, encoder=keras.Model(images, sk.ExportedEncoder(path)(images))
+    )
+    found, missing = load_comparisons(["random"], only_exported, trained.config, channels=3)
+    assert not found and "architecture of this export is not known" in missing["random"]
 
 
 def test_imagenet_takes_the_network_of_the_run(monkeypatch):
