@@ -85,11 +85,11 @@ def copies_among(images: ImageSource, others: ImageSource, image_size: int) -> C
                     best[place] = pair
             start += len(other_digests)
             show(start)
-    places = sorted(best)
+    found_places = sorted(best)
     return Copies(
-        np.array(places, np.int64),
-        np.array([best[place][2] for place in places], np.int64),
-        np.array([best[place][0] for place in places], bool),
+        np.array(found_places, np.int64),
+        np.array([best[place][2] for place in found_places], np.int64),
+        np.array([best[place][0] for place in found_places], bool),
     )
 
 

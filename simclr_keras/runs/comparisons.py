@@ -104,9 +104,10 @@ def _saved(path: str, image_size: int) -> TrainedEncoder:
     if kind == "keras":
         encoder = load_encoder(path)
         return TrainedEncoder(encoder, encoder.input_shape[1] or image_size, {})
+    if kind == "official":
+        return trained_encoder(TrainedConfig(official=path))
     if kind is not None:
-        where = "official" if kind == "official" else "run"
-        return trained_encoder(TrainedConfig(**{where: path}))
+        return trained_encoder(TrainedConfig(run=path))
     raise InputError(
         "`compare` takes random, pixels, imagenet, official:PATH, run:PATH, or the path of a run, an "
         "export, a .keras file or a checkpoint of the original release. There is nothing at that "

@@ -3,7 +3,7 @@
 import math
 import os
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -16,7 +16,7 @@ def write_projector(
     folder: str | os.PathLike,
     features: np.ndarray,
     images: np.ndarray,
-    columns: dict[str, Sequence[str]],
+    columns: Mapping[str, Sequence[str]],
 ) -> pathlib.Path:
     """Writes `features.tsv`, `metadata.tsv`, `sprite.png` and `projector_config.pbtxt`.
 
