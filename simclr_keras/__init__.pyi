@@ -13,9 +13,13 @@ from .data.sources import ImageSource as ImageSource
 from .distribution.strategy import choose_strategy as choose_strategy
 from .distribution.strategy import distribute_rows as distribute_rows
 from .embeddings.config import EmbedConfig as EmbedConfig
+from .embeddings.config import MapConfig as MapConfig
 from .embeddings.config import SearchConfig as SearchConfig
+from .embeddings.config import SelectConfig as SelectConfig
 from .embeddings.embed import embed as embed
 from .embeddings.find import search as search
+from .embeddings.map import map_embeddings as map_embeddings
+from .embeddings.select import select as select
 from .errors import InputError as InputError
 from .errors import RunFailure as RunFailure
 from .evaluation.features import extract_features as extract_features

@@ -18,7 +18,8 @@ from ..progress import StandardErrorHandler
 from .classifiers import distill, fine_tune
 from .evaluate import evaluate
 from .flags import with_flags
-from .models import embed, export, search
+from .models import export
+from .embeddings import embed, map_embeddings, search, select
 from .native_log import hide_native_log
 from .options import NAMES, CommandInterrupted
 from .pretraining import pretrain, quickstart, report, verify_replicas
@@ -68,6 +69,8 @@ for _name, _command in {
     "export": export,
     "embed": embed,
     "search": search,
+    "map": map_embeddings,
+    "select": select,
     "verify-replicas": verify_replicas,
 }.items():
     app.command(_name)(_command)

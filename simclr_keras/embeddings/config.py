@@ -1,4 +1,4 @@
-"""The settings of `embed` and `search`, and the only copy of their defaults."""
+"""The settings of the commands on embeddings, and the only copy of their defaults."""
 
 import dataclasses
 import os
@@ -6,7 +6,9 @@ from dataclasses import MISSING
 from typing import Literal
 
 from ..errors import InputError
-from ..settings import AT_LEAST_1, Range, Settings, setting
+from ..settings import AT_LEAST_1, NOT_NEGATIVE, SEED, Range, Settings, setting
+
+_COSINE = Range("in (-1, 1]", lambda x: -1 < x <= 1)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,11 +76,7 @@ class SearchConfig(Settings):
     duplicates: bool = setting(
         False, "Find pairs of near-duplicates, instead of neighbours of queries."
     )
-    threshold: float = setting(
-        0.98,
-        "Minimum cosine similarity of near-duplicates.",
-        Range("in (-1, 1]", lambda x: -1 < x <= 1),
-    )
+    threshold: float = setting(0.98, "Minimum cosine similarity of near-duplicates.", _COSINE)
     model: str | os.PathLike[str] | None = setting(
         None, "Model for new queries. Default: the one named in the embeddings file."
     )
@@ -97,3 +95,87 @@ class SearchConfig(Settings):
                 "Name images to search for, or pass `duplicates`, but not both. Received: "
                 f"queries={self.queries}, duplicates={self.duplicates}"
             )
+
+
+@dataclasses.dataclass(frozen=True)
+class MapConfig(Settings):
+    """What the page of `map_embeddings` shows.
+
+    Raises:
+        InputError: If a value is outside its range.
+
+    Example:
+        >>> import simclr_keras as sk
+        >>> sk.MapConfig("photos.npz", clusters=12).projection
+        'tsne'
+
+    Reference:
+        See `map_embeddings`.
+    """
+
+    embeddings: str | os.PathLike[str] = setting(
+        MISSING, "A file that embed wrote.", argument="EMBEDDINGS"
+    )
+    output: str | os.PathLike[str] | None = setting(
+        None, "HTML page to write. Default: beside the embeddings."
+    )
+    images: str | os.PathLike[str] | None = setting(
+        None,
+        "Folder of the images shown on the page. Default: the one named in the embeddings file.",
+    )
+    pictures: int = setting(
+        2000,
+        "Most images whose pictures are in the page, about 2.5 kB each; of more, outliers, "
+        "near-duplicates and a sample spread over the map.",
+        NOT_NEGATIVE,
+    )
+    projection: Literal["tsne", "umap", "pca"] = setting(
+        "tsne", "What places images on the map; umap needs umap-learn."
+    )
+    clusters: int | None = setting(
+        None,
+        "Number of clusters. Default: the one of 4 to 40 with the best silhouette.",
+        AT_LEAST_1,
+    )
+    neighbours: int = setting(
+        10,
+        "Nearest neighbours of each image; outliers are far from the last of them.",
+        AT_LEAST_1,
+        short="-k",
+    )
+    threshold: float = setting(0.98, "Minimum cosine similarity of near-duplicates.", _COSINE)
+    seed: int = setting(0, "Decides samples, clusters and places on the map.", SEED)
+
+
+@dataclasses.dataclass(frozen=True)
+class SelectConfig(Settings):
+    """Which images `select` chooses from, and how many.
+
+    Raises:
+        InputError: If a value is outside its range.
+
+    Example:
+        >>> import simclr_keras as sk
+        >>> sk.SelectConfig("photos.npz", output="to_label.csv").count
+        100
+
+    Reference:
+        See `select`.
+    """
+
+    embeddings: str | os.PathLike[str] = setting(
+        MISSING, "A file that embed wrote.", argument="EMBEDDINGS"
+    )
+    output: str | os.PathLike[str] = setting(
+        MISSING, "CSV file to write: path,label (or index,label), with empty labels."
+    )
+    count: int = setting(100, "Images to choose.", AT_LEAST_1)
+    labels: str | os.PathLike[str] | None = setting(
+        None,
+        "CSV file of images that have a label, as fine-tune takes it: none of them is chosen, and "
+        "images like them come last.",
+    )
+    leave_out: str | os.PathLike[str] | None = setting(
+        None, "CSV file of images never to choose, such as a run's held_out.csv."
+    )
+    seed: int = setting(0, "Decides the first centres of the clusters.", SEED)

@@ -7,11 +7,7 @@ import pathlib
 import tempfile
 
 import numpy as np
-import tensorflow as tf
 
-from ..data.decoding import decode_image
-from ..data.folders import is_special
-from ..data.images import resize_and_center_crop
 from ..errors import InputError
 from ..evaluation.nearest import nearest
 from ..result import Result
@@ -19,10 +15,10 @@ from .config import EmbedConfig, SearchConfig
 from .duplicates import near_duplicates
 from .embed import embed
 from .file import EmbeddingsInfo, read_blocks, read_info, read_rows, read_vectors
-from .page import thumbnail, write_page
+from .page import write_page
+from .pictures import Pictures
 
 _LOGGER = logging.getLogger("simclr_keras")
-_SIDE = 128  # height and width of a picture in pixels
 _PAGE_PAIRS = 200  # most similar pairs shown on a page
 _MOST_PAIRS = 100_000
 
@@ -106,7 +102,7 @@ def _neighbours(config: SearchConfig) -> SearchResult:
     vectors = _query_vectors(config, info, known)
     places, cosines = nearest(vectors, read_blocks(embeddings), config.neighbours + 1)
     rows: list[SearchRow] = []
-    pictures = _Pictures(info, config.images)
+    pictures = Pictures(info, config.images)
     for query, itself, found, similar in zip(queries, known, places, cosines):
         matches = [(p, c) for p, c in zip(found, similar) if p != itself][: config.neighbours]
         rows.append(SearchRow(query, [Match(info.paths[p], float(c)) for p, c in matches]))
@@ -115,8 +111,8 @@ def _neighbours(config: SearchConfig) -> SearchResult:
         "Nearest neighbours",
         (
             [
-                (row.query, "", pictures.of(row.query, itself is None)),
-                *((m.path, f"{m.cosine:.4f}", pictures.of(m.path)) for m in row.matches),
+                (row.query, "", pictures.thumbnail(row.query, itself is None)),
+                *((m.path, f"{m.cosine:.4f}", pictures.thumbnail(m.path)) for m in row.matches),
             ]
             for row, itself in zip(rows, known)
         ),
@@ -138,13 +134,17 @@ def _duplicates(config: SearchConfig) -> SearchResult:
         SearchRow(info.paths[a], [Match(info.paths[b], float(cosine))])
         for (a, b), cosine in zip(pairs, cosines)
     ]
-    pictures = _Pictures(info, config.images)
+    pictures = Pictures(info, config.images)
     page = write_page(
         config.page or _beside(embeddings, "duplicates"),
         "Near-duplicates",
         (
             [
-                (name, f"{row.matches[0].cosine:.4f}" if place else "", pictures.of(name))
+                (
+                    name,
+                    f"{row.matches[0].cosine:.4f}" if place else "",
+                    pictures.thumbnail(name),
+                )
                 for place, name in enumerate((row.query, row.matches[0].path))
             ]
             for row in rows[:_PAGE_PAIRS]
@@ -185,47 +185,6 @@ def _query_vectors(config: SearchConfig, info: EmbeddingsInfo, known) -> np.ndar
             for row, vector in zip(new, result.embeddings):
                 vectors[row] = vector
     return np.stack(vectors)
-
-
-class _Pictures:
-    """Pictures of embedded images, each decoded once."""
-
-    def __init__(self, info: EmbeddingsInfo, images: str | os.PathLike[str] | None):
-        self.is_of_files = bool(info.root or images)
-        self.root = images or info.root
-        self.known: dict[str, bytes | None] = {}
-        self._warned = False
-
-    def of(self, name: str, is_file: bool = False) -> bytes | None:
-        """The JPEG of an embedded image (or of an image file); `None` if it cannot be read."""
-        if not (is_file or self.is_of_files):
-            return None
-        path = name if is_file else os.path.join(self.root, name)
-        if path not in self.known:
-            self.known[path] = None
-            if not is_file and not self._is_inside(path):
-                return None
-            try:
-                image = decode_image(tf.io.read_file(os.fsencode(path)), _SIDE)
-                self.known[path] = thumbnail(resize_and_center_crop(image, _SIDE))
-            except tf.errors.OpError:
-                pass
-        return self.known[path]
-
-    def _is_inside(self, path: str) -> bool:
-        """Whether the file of a name is an ordinary one in the folder: names come from a file."""
-        root = os.path.abspath(self.root)
-        if os.path.commonpath([root, os.path.abspath(path)]) == root:
-            return not is_special(pathlib.Path(path))
-        if not self._warned:
-            self._warned = True
-            _LOGGER.warning(
-                "No pictures of images outside %s, such as %s: name the folder that they may come "
-                "from with `images`.",
-                root,
-                path,
-            )
-        return False
 
 
 def _beside(embeddings: str | os.PathLike, what: str) -> pathlib.Path:

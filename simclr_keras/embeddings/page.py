@@ -5,8 +5,6 @@ import os
 import pathlib
 from collections.abc import Iterable, Sequence
 
-import tensorflow as tf
-
 from ..html_page import data_uri, html_page
 
 _STYLE = """
@@ -20,19 +18,6 @@ figure img, .none { display: block; width: 128px; height: 128px; border-radius: 
 figcaption { overflow-wrap: anywhere; font-size: 12px; margin-top: .25rem; }
 b { font-variant-numeric: tabular-nums; }
 """
-
-
-def thumbnail(image: tf.Tensor) -> bytes:
-    """Encodes a picture for the page.
-
-    Args:
-        image: float `(S, S, C)` in [0, 1]; unless C is 3, only the first channel is shown.
-
-    Returns:
-        A JPEG.
-    """
-    image = image if image.shape[-1] == 3 else image[..., :1]
-    return tf.io.encode_jpeg(tf.image.convert_image_dtype(image, tf.uint8)).numpy()
 
 
 def write_page(

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from simclr_keras.embeddings.page import thumbnail, write_page
+from simclr_keras.embeddings.page import write_page
+from simclr_keras.embeddings.pictures import encode_picture
 
 
 class _Images(html.parser.HTMLParser):
@@ -22,7 +23,7 @@ class _Images(html.parser.HTMLParser):
 
 
 def test_the_page_holds_its_pictures(tmp_path):
-    red = thumbnail(tf.constant(np.full((16, 16, 3), (1.0, 0, 0), "float32")))
+    red = encode_picture(tf.constant(np.full((16, 16, 3), (1.0, 0, 0), "float32")))
     rows = [[("<b>&.png", "", red), ("other.png", "0.987", None)], []]
     path = write_page(tmp_path / "deep" / "p.html", "A & B", rows, "two")
     page = _Images()
@@ -41,7 +42,7 @@ def test_the_page_holds_its_pictures(tmp_path):
 
 
 def test_gray_is_shown_as_gray():
-    shown = tf.io.decode_jpeg(thumbnail(tf.fill([8, 8, 1], 0.5)))
+    shown = tf.io.decode_jpeg(encode_picture(tf.fill([8, 8, 1], 0.5)))
     assert shown.shape == (8, 8, 1) and abs(int(shown[0, 0, 0]) - 128) <= 2
 
 
