@@ -188,7 +188,8 @@ def _rows(path: pathlib.Path, key: str):
         row = dict(zip(header, (cell.strip() for cell in cells)))
         if not row["label"]:
             raise InputError(
-                f"{path}, row {rows.line_num}: the label is missing. Received: {key}={row[key]}"
+                f"{path}, row {rows.line_num}: the label is missing: fill it in, or remove the row. "
+                f"Received: {key}={row[key]}"
             )
         yield rows.line_num, row[key], row["label"]
 

@@ -16,10 +16,10 @@ from .. import __version__
 from ..errors import InputError, Interrupted, RunFailure
 from ..progress import StandardErrorHandler
 from .classifiers import distill, fine_tune
+from .embeddings import embed, map_embeddings, search, select
 from .evaluate import evaluate
 from .flags import with_flags
 from .models import export
-from .embeddings import embed, map_embeddings, search, select
 from .native_log import hide_native_log
 from .options import NAMES, CommandInterrupted
 from .pretraining import pretrain, quickstart, report, verify_replicas

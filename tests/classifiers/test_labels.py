@@ -117,7 +117,10 @@ def test_images_without_class_folders_get_the_classes_of_the_list(tmp_path):
             "row 4: row 2 already gives this image the label cats. Received: path=cats/a.png, ",
         ),
         ("path,label\ndogs/c, d.png,dogs\n", "row 2: expected path,label, with quotes"),
-        ("path,label\ncats/a.png,\n", "row 2: the label is missing. Received: path=cats/a"),
+        (
+            "path,label\ncats/a.png,\n",
+            "row 2: the label is missing: fill it in, or remove the row. Received: path=cats/a",
+        ),
     ],
 )
 def test_a_wrong_row_is_named(tmp_path, text, message):

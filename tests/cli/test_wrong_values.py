@@ -21,6 +21,8 @@ COMMANDS = {
     "export": (sk.ExportConfig, {"run": "run", "output": "model"}),
     "embed": (sk.EmbedConfig, {"model": "model", "images": "images", "output": "e.npz"}),
     "search": (sk.SearchConfig, {"embeddings": "e.npz", "queries": ["a.jpg"]}),
+    "map": (sk.MapConfig, {"embeddings": "e.npz"}),
+    "select": (sk.SelectConfig, {"embeddings": "e.npz", "output": "l.csv"}),
     "report": (sk.ReportConfig, {"run": "run"}),
     "quickstart": (sk.QuickstartConfig, {}),
     "verify-replicas": (sk.VerifyConfig, {}),
@@ -30,7 +32,7 @@ ZERO_IS_FINE = {
     *("seed", "hold_out", "head_layers", "projection_layers", "validation_fraction"),
     *("color_jitter_strength", "saturation_jitter", "hue_jitter", "grayscale_probability"),
     *("solarize_probability", "weight_decay", "warmup_fraction", "label_weight", "threshold"),
-    *("l2", "tolerance"),
+    *("l2", "tolerance", "pictures"),
 }
 NEGATIVE_IS_FINE = {"seed"}
 

@@ -6,7 +6,7 @@ import pytest
 
 from simclr_keras import PretrainConfig, scale_learning_rate
 from simclr_keras.classifiers.settings import TrainingSettings
-from simclr_keras.embeddings.config import EmbedConfig, SearchConfig
+from simclr_keras.embeddings.config import EmbedConfig, MapConfig, SearchConfig, SelectConfig
 from simclr_keras.runs.classifier_config import DistillConfig, FineTuneConfig
 from simclr_keras.runs.config import EvaluateConfig, ExportConfig, QuickstartConfig
 from simclr_keras.training.defaults import (
@@ -64,6 +64,13 @@ DEFAULTS = {
     SearchConfig: dict(
         embeddings=NONE, queries=None, neighbours=10, duplicates=False, threshold=0.98,
         model=None, images=None, page=None,
+    ),
+    MapConfig: dict(
+        embeddings=NONE, output=None, images=None, pictures=2000, projection="tsne",
+        clusters=None, neighbours=10, threshold=0.98, seed=0,
+    ),
+    SelectConfig: dict(
+        embeddings=NONE, output=NONE, count=100, labels=None, leave_out=None, seed=0
     ),
     VerifyConfig: dict(
         encoder="simclr_resnet18", image_size=32, width_multiplier=1.0, small_image_stem=False,
