@@ -43,7 +43,8 @@ addEventListener("load", async () => {
       before = now;
     }
     gaps.sort((a, b) => a - b);
-    console.log(`FRAMES ${view.points.name}, ${name}: ${(1000 / gaps[60]).toFixed(0)} frames/s, slowest of 120: ${gaps[119].toFixed(0)} ms;`);
+    const [rate, slowest] = [1000 / gaps[60], gaps[119]].map(Math.round);
+    console.log(`FRAMES ${view.points.name}, ${name}: ${rate} frames/s, slowest ${slowest} ms;`);
   }
   console.log("FRAMES done;");
 });

@@ -35,6 +35,7 @@ RUNS = {
     "embed-224": ("embed.py", "--image-size", "224"),
     "embed-memory": ("embed.py", "--memory"),
     "search": ("search.py",),
+    "map": ("map_page.py",),
     "knn": ("knn.py",),
     "head": ("head_initialisation.py",),
     "recipes": ("recipes.py", "--minutes", "16"),

@@ -37,7 +37,7 @@ def test_every_script_is_described_and_run():
     assert [name for name in sorted(scripts) if f"| `{name}` |" not in described] == []
     command = [sys.executable, str(folder / "run.py"), "--list"]
     listed = subprocess.run(command, text=True, capture_output=True, check=True).stdout
-    # They need a finished run, Keras 2, and a folder of images.
-    others = {"half_size.py", "keras_cv_trainer.py", "transfer.py"}
+    # They need a finished run, Keras 2, a folder of images, and embeddings.
+    others = {"half_size.py", "keras_cv_trainer.py", "transfer.py", "selection.py"}
     run = {line.split()[1].removeprefix("benchmarks/") for line in listed.splitlines()}
     assert run - others == scripts - others

@@ -88,6 +88,11 @@ def test_few_labels(run_blocks, data, tiny_encoder, head, tmp_path, monkeypatch)
     assert (tmp_path / "saved_models" / "mine" / "1" / "saved_model.pb").exists()
 
 
+def test_embeddings(run_blocks):
+    names = run_blocks("embeddings.md")
+    assert names["page"].name == "mine_map.html" and len(set(names["chosen"])) == 10
+
+
 def test_monitoring(run_blocks):
     # 2 x 0.1 in each of 16 dimensions, between unit vectors: far nearer than different images.
     names = run_blocks("monitoring.md")

@@ -1,6 +1,7 @@
 """The page of `map_embeddings`: what is found, what is in the file, and that its scripts run."""
 
 import base64
+import configparser
 import html.parser
 import json
 import re
@@ -109,6 +110,15 @@ def test_names_are_text_and_nothing_is_loaded(embeddings):
     assert {file.name for file in ASSETS.glob("*.js")} == set(
         re.findall(r'"(\w+\.js)"', _source())
     )
+
+
+def test_a_wheel_has_the_style_and_the_scripts():
+    setup = configparser.ConfigParser()
+    setup.read(ROOT / "setup.cfg")
+    patterns = setup["options.package_data"]["simclr_keras"].split()
+    package = ROOT / "simclr_keras"
+    packaged = {file for pattern in patterns for file in package.glob(pattern)}
+    assert len(set(ASSETS.iterdir())) == 8 and set(ASSETS.iterdir()) <= packaged
 
 
 def _source():
