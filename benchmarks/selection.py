@@ -54,10 +54,10 @@ def k_center(vectors, count, seed):
 
 WAYS = {
     "at random": at_random,
-    "k-center": k_center,
-    "nearest to k-means centres": central,
     "typical (TypiClust)": typical,
     "typical, 50 components": typical_of_components,
+    "nearest to k-means centres": central,
+    "k-center": k_center,
 }
 
 
@@ -70,6 +70,7 @@ def main():
     parser.add_argument("--pool", type=int, help="choose from so many images; default: all")
     parser.add_argument("--data-dir")
     options = parser.parse_args()
+    threadpool_limits(1)  # threads that wait for each other take longer for few labels
     train, test = (read_vectors(path) for path in (options.train, options.test))
     labels, test_labels = (
         np.asarray(sk.load_source("cifar10", split, options.data_dir).labels)
@@ -90,8 +91,7 @@ def main():
             accuracies, classes, rarest, seconds = [], [], [], []
             for seed in range(options.seeds):
                 began = time.process_time()
-                with threadpool_limits(1, user_api="openmp"):
-                    chosen = choose(vectors, count, seed)
+                chosen = choose(vectors, count, seed)
                 seconds.append(time.process_time() - began)
                 counts = np.bincount(labels[chosen], minlength=10)
                 classes.append((counts > 0).sum())

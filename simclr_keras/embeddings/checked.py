@@ -19,12 +19,14 @@ def read_checked(path: str | os.PathLike) -> tuple[EmbeddingsInfo, np.ndarray]:
         What the file holds besides its vectors, and float32 `(N, D)`; N >= 1.
 
     Raises:
-        InputError: If it is no file of embeddings, holds none, names and vectors differ in
-            number, or a number is not finite.
+        InputError: If it is no file of embeddings, holds none, a name is no text, names and
+            vectors differ in number, or a number is not finite.
     """
     info = read_info(path)
     if not info.paths:
         raise InputError(f"{path} holds no embeddings. Expected at least one image.")
+    if not all(isinstance(name, str) for name in info.paths):
+        raise InputError(f"{path} does not hold embeddings: not all of its names are texts.")
     vectors = read_vectors(path)
     if len(vectors) != len(info.paths):
         raise InputError(

@@ -1,5 +1,7 @@
 """Groups of similar images, images unlike all others, and groups of near-duplicates."""
 
+import warnings
+
 import numpy as np
 
 from ..evaluation.nearest import nearest
@@ -7,6 +9,7 @@ from ..seeds import seed_of_32_bits
 from .projection import sample
 
 _CANDIDATES = (4, 6, 8, 10, 12, 16, 20, 24, 32, 40)
+_MANY = 100_000  # images
 _JUDGED = 2_000  # images whose silhouettes choose the number: each is compared with each
 
 
@@ -29,20 +32,24 @@ def cluster(points: np.ndarray, count: int | None, seed: int) -> np.ndarray:
         Rousseeuw 1987, "Silhouettes: a graphical aid to the interpretation and validation of
         cluster analysis".
     """
-    distinct = len(np.unique(points, axis=0))
     if count is None:
         count = _best_count(points[sample(len(points), seed, _JUDGED)], seed)
     fitted = points[sample(len(points), seed)]
-    found = k_means(fitted, min(count, distinct, len(fitted)), seed).predict(points)
+    found = k_means(fitted, min(count, len(fitted)), seed).predict(points)
     by_size = np.argsort(-np.bincount(found), kind="stable")
     return np.argsort(by_size)[found]
 
 
 def k_means(points: np.ndarray, count: int, seed: int):
-    """A fitted `sklearn.cluster.KMeans`, begun once by k-means++."""
-    from sklearn.cluster import KMeans
+    """A fitted k-means of scikit-learn, begun once by k-means++; of many images, in batches."""
+    from sklearn.cluster import KMeans, MiniBatchKMeans
+    from sklearn.exceptions import ConvergenceWarning
 
-    return KMeans(count, n_init=1, random_state=seed_of_32_bits(seed)).fit(points)
+    kind = KMeans if len(points) <= _MANY else MiniBatchKMeans
+    with warnings.catch_warnings():
+        # Copies of few images: there are fewer clusters than asked for.
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        return kind(count, n_init=1, random_state=seed_of_32_bits(seed)).fit(points)
 
 
 def _best_count(points: np.ndarray, seed: int) -> int:

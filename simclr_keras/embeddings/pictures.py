@@ -67,6 +67,8 @@ class Pictures:
 
     def _is_inside(self, path: str) -> bool:
         """Whether the file of a name is an ordinary one in the folder."""
+        if "\0" in path:
+            return False
         root = os.path.abspath(self.root)
         if os.path.commonpath([root, os.path.abspath(path)]) == root:
             return not is_special(pathlib.Path(path))

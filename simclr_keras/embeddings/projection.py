@@ -11,7 +11,6 @@ from ..seeds import generator, seed_of_32_bits
 Projection = typing.Literal["tsne", "umap", "pca"]
 MOST_FITTED = 10_000  # t-SNE of more takes longer than anyone waits for a map
 _DIMENSIONS = 50  # as van der Maaten & Hinton 2008, Section 4.2, reduce to 30
-_FEWEST = 5  # images; fewer have no neighbourhoods to preserve
 _PERPLEXITY = 30
 _PLACED_BY = 5  # neighbours that decide where an image outside the subset goes
 
@@ -30,7 +29,9 @@ def principal_components(vectors: np.ndarray, seed: int) -> np.ndarray:
 
     fitted = vectors[sample(len(vectors), seed)]
     pca = PCA(min(_DIMENSIONS, *fitted.shape), random_state=seed_of_32_bits(seed))
-    return pca.fit(fitted).transform(vectors).astype(np.float32, copy=False)
+    with np.errstate(invalid="ignore"):  # the shares of no variance, of one image or equal ones
+        pca.fit(fitted)
+    return pca.transform(vectors).astype(np.float32, copy=False)
 
 
 def project(components: np.ndarray, method: Projection, seed: int) -> np.ndarray:
@@ -58,7 +59,8 @@ def project(components: np.ndarray, method: Projection, seed: int) -> np.ndarray
     """
     umap = import_umap() if method == "umap" else None
     spread = np.ptp(components[:, 0])
-    if method == "pca" or len(components) < _FEWEST or spread < 1e-6:
+    # Of fewer than 5 images, or in 2 dimensions, there are no neighbourhoods to preserve.
+    if method == "pca" or min(len(components) - 2, components.shape[1]) < 3 or spread < 1e-6:
         places = np.zeros((len(components), 2), np.float32)
         places[:, : components.shape[1]] = components[:, :2]
     elif umap is not None:

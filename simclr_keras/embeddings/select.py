@@ -132,7 +132,7 @@ def _written_names(info: EmbeddingsInfo) -> tuple[str, list[str]]:
 
 def _trained_on(names: list[str]) -> np.ndarray:
     """bool `(N,)`: images of no split, or of the one that is trained on."""
-    split = np.array([pathlib.PurePath(name).parts[0].lower() for name in names])
+    split = np.array([name.split(os.sep)[0].lower() for name in names])
     tested = np.isin(split, _NOT_TRAINED_ON)
     if not tested.any() or not (split == "train").any():
         return np.ones(len(names), bool)

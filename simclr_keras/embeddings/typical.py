@@ -3,12 +3,11 @@
 import numpy as np
 
 from ..evaluation.nearest import nearest
-from ..seeds import seed_of_32_bits
+from .clusters import k_means
 
 _MOST_CLUSTERS = 500
 _NEIGHBOURS = 20  # whose mean distance says how typical an image is
 _SMALL = 5  # images; a smaller cluster is chosen from last
-_MANY = 100_000  # images; k-means of more sees them in batches
 
 
 def choose_typical(
@@ -44,7 +43,8 @@ def choose_typical(
             f"`count` must be at most {free.sum()}, the images that can be chosen. Received: "
             f"count={count}"
         )
-    cluster = _clusters(vectors, min(int(labelled.sum()) + count, _MOST_CLUSTERS), seed)
+    wanted = min(int(labelled.sum()) + count, _MOST_CLUSTERS, len(vectors))
+    cluster = k_means(vectors, wanted, seed).labels_
     sizes = np.bincount(cluster)
     labels = np.bincount(cluster[labelled], minlength=len(sizes))
     queues = [
@@ -57,14 +57,6 @@ def choose_typical(
         chosen.append(queues[best].pop())
         labels[best] += 1
     return np.array(chosen, np.int64)
-
-
-def _clusters(vectors: np.ndarray, count: int, seed: int) -> np.ndarray:
-    from sklearn.cluster import KMeans, MiniBatchKMeans
-
-    count = min(count, len(np.unique(vectors, axis=0)))
-    k_means = KMeans if len(vectors) <= _MANY else MiniBatchKMeans
-    return k_means(count, n_init=1, random_state=seed_of_32_bits(seed)).fit_predict(vectors)
 
 
 def _by_typicality(vectors: np.ndarray, members: np.ndarray, free: np.ndarray) -> list[int]:

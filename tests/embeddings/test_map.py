@@ -143,6 +143,19 @@ def test_pictures_come_from_the_folder_only(image_folder, tmp_path, rng):
     assert _map(tmp_path / "e.npz", pictures=0).pictures == 0
 
 
+def _names_of_numbers(path):
+    np.savez(path, paths=[1, 2], embeddings=np.ones((2, 4)))
+
+
+@pytest.mark.parametrize("dimension", [1, 2])
+def test_vectors_of_few_numbers(tmp_path, rng, dimension):
+    vectors = rng.normal(size=(9, dimension))
+    np.savez(
+        tmp_path / "e.npz", paths=["a\0b", *"bcdefghi"], embeddings=vectors, root=str(tmp_path)
+    )
+    assert _map(tmp_path / "e.npz").images == 9
+
+
 @pytest.mark.parametrize("count", [1, 2, 3, 6])
 @pytest.mark.parametrize("alike", [False, True])
 def test_few_or_equal_images(tmp_path, rng, count, alike):
@@ -180,6 +193,7 @@ def _cut_off(path):
     [
         (_vectors_of_nan, "not finite, 1 of 3, for example of b"),
         (_one_name_too_few, "2 names and 3 vectors"),
+        (_names_of_numbers, "not all of its names are texts"),
         (_no_rows, "holds no embeddings"),
         (_cut_off, "does not hold embeddings"),
         (lambda path: None, "There is no file"),

@@ -14,7 +14,7 @@ function recolour() {
   const group = groupings[colour.value].of, rgba = new Uint8Array(4 * count), known = [];
   for (let i = 0; i < count; i++) {
     const [r, g, b] = (known[group[i]] ||= rgbOf(group[i]));
-    rgba.set([r, g, b, view.isFaint(i) ? 14 : 205], 4 * i);
+    rgba.set([r, g, b, view.isFaint(i) ? 26 : 205], 4 * i);
   }
   view.points.colour(rgba);
   view.draw();

@@ -56,15 +56,17 @@ function setUpTabs() {
   });
 }
 
+const MOST_GROUPS = 300;
+
 /** Folders or clusters, the largest first; a click shows only one of them. */
 function listGroups(grouping, chosen, choose) {
   const order = grouping.sizes.map((_, group) => group).sort((a, b) => grouping.sizes[b] - grouping.sizes[a] || a - b);
-  const lines = order.map((group) => {
+  const lines = order.slice(0, MOST_GROUPS).map((group) => {
     const button = line(dot(group), grouping.names[group], grouping.sizes[group].toLocaleString("en"), () => choose(group === chosen ? -1 : group));
     button.setAttribute("aria-pressed", String(group === chosen));
     return button;
   });
-  byId("groups").replaceChildren(make("p", { className: "muted" }, "Choose a group to see it alone."), ...lines);
+  byId("groups").replaceChildren(make("p", { className: "muted" }, `Choose a group to see it alone.${order.length > MOST_GROUPS ? ` The ${MOST_GROUPS} largest of ${order.length}:` : ""}`), ...lines);
 }
 
 function listOutliers(pin) {
