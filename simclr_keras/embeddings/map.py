@@ -149,7 +149,8 @@ def class_folder(name: str) -> str:
 def _notes(config: MapConfig, model: str, images: int, drawn: int, groups: int) -> list[str]:
     """How the map was made, in sentences."""
     method = _METHODS[config.projection]
-    notes = [f"Embedded with {model}." if model else ""]
+    # Of the model's path only its name and version: the page may be sent to anyone.
+    notes = [f"Embedded with {'/'.join(pathlib.PurePath(model).parts[-2:])}." if model else ""]
     if config.projection == "pca":
         notes.append("The map shows the first two principal components.")
     else:

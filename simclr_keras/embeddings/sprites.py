@@ -35,10 +35,11 @@ def choose_shown(places: np.ndarray, first: Sequence[int], most: int, seed: int)
     cell = cells[:, 0] * _CELLS + cells[:, 1]
     order = generator(seed).permutation(len(places))
     order = order[~np.isin(order, listed)]
-    by_cell = order[np.argsort(cell[order], kind="stable")]
+    position = np.argsort(cell[order], kind="stable")
+    by_cell = order[position]
     _, starts, sizes = np.unique(cell[by_cell], return_index=True, return_counts=True)
     turn = np.arange(len(by_cell)) - np.repeat(starts, sizes)
-    others = by_cell[np.lexsort((cell[by_cell] * 7919 % _CELLS**2, turn))]
+    others = by_cell[np.lexsort((position, turn))]
     return np.concatenate([listed, others])[:most]
 
 

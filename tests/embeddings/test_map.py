@@ -31,7 +31,8 @@ def embeddings(tmp_path, rng):
     vectors[59] = -centres.sum(axis=0)
     names = [f"{'abc'[i % 3]}/{i:02}.png" for i in range(60)]
     names[4] = ODD_NAME
-    np.savez(tmp_path / "e.npz", paths=names, embeddings=vectors.astype("float32"))
+    info = {"model": "/home/me/models/photos/3", "root": str(tmp_path / "gone")}
+    np.savez(tmp_path / "e.npz", paths=names, embeddings=vectors.astype("float32"), **info)
     return tmp_path / "e.npz"
 
 
@@ -103,6 +104,7 @@ def test_names_are_text_and_nothing_is_loaded(embeddings):
     assert elements.facts["names"][4] == ODD_NAME and "img" not in elements.tags
     text = page.read_text()
     assert "://" not in text and ODD_NAME not in text
+    assert "photos/3" in text and "/home/me" not in text and str(page.parent) not in text
     scripts = "".join(file.read_text() for file in ASSETS.glob("*.js"))
     assert not re.findall(
         r"innerHTML|outerHTML|insertAdjacent|document\.write|eval\(|fetch\(", scripts
