@@ -95,7 +95,8 @@ def _evidence(verdict: Verdict) -> list[str]:
 
 def _points(difference: Difference) -> str:
     """A difference of accuracies and its interval, in points."""
-    mean, low, high = (100 * x for x in (difference.mean, difference.low, difference.high))
+    numbers = (difference.mean, difference.low, difference.high)
+    mean, low, high = (round(100 * x, 1) + 0.0 for x in numbers)  # without -0.0
     return f"{mean:+.1f} ({low:+.1f} to {high:+.1f})"
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..result import Result
-from .paired import Difference, difference_of_hits, mean_difference, slope
+from .paired import Difference, difference_of_hits, mean_difference, slope, with_sampling
 
 _USUAL_LABELS = 10  # per class, for which the sentence says how many labels are saved
 _NEGLIGIBLE = 0.005  # of accuracy, for each doubling
@@ -24,7 +24,7 @@ class Evidence(Result):
         baseline_accuracy: That of the baseline.
         gain: Their paired difference.
         labels_per_class: A number of labels with which the representation is better; `None` if
-            there is none.
+            there is none: see `labels_saved`.
         baseline_labels: How many labels per class the baseline needs to be as good; `None` if it
             never is.
         most_labels: The most labels per class that the baseline was measured with.
@@ -86,7 +86,8 @@ def _gain(found: Evidence) -> str:
 def _labels_saved(found: Evidence) -> str | None:
     if found.labels_per_class is None:
         return None
-    own = f"with {found.labels_per_class:,} labels per class"
+    plural = "" if found.labels_per_class == 1 else "s"
+    own = f"with {found.labels_per_class:,} label{plural} per class"
     if found.baseline_labels is None:
         return f"{own} they are better than {found.baseline} with {found.most_labels:,}"
     return (
@@ -134,14 +135,11 @@ def labels_saved(
 
     Returns:
         The number of labels, and that of the baseline, `None` if it is never as good; `None` if
-        there is no number with which the representation is better.
+        there is no number with which the representation is better, or one with which it is worse.
     """
-    better = [
-        row
-        for row, other in zip(rows, baseline_rows, strict=True)
-        if (gain := gain_of_draws(row, other)) and gain.low > 0
-    ]
-    if not better:
+    gains = [gain_of_draws(*pair) for pair in zip(rows, baseline_rows, strict=True)]
+    better = [row for row, gain in zip(rows, gains) if gain and gain.low > 0]
+    if not better or any(gain and gain.high < 0 for gain in gains):
         return None
     usual = [row for row in better if row["labels_per_class"] <= _USUAL_LABELS]
     row = usual[-1] if usual else better[0]
@@ -167,13 +165,14 @@ def gain_of_draws(
     return mean_difference(np.subtract(row["accuracies"], baseline["accuracies"]))
 
 
-def label_slope(rows: Sequence[dict[str, typing.Any]]) -> Difference | None:
+def label_slope(rows: Sequence[dict[str, typing.Any]], images: int) -> Difference | None:
     """What a doubling of the labels adds, from half of the most labels that were drawn to all.
 
     Larger sets of labels include the smaller ones of the same draw, so their differences are paired.
 
     Args:
         rows: Of `learning_curve`.
+        images: Test images.
 
     Returns:
         The accuracy added for each doubling; `None` if no row has at most half of the labels of the
@@ -192,15 +191,18 @@ def label_slope(rows: Sequence[dict[str, typing.Any]]) -> Difference | None:
     added = np.subtract(
         last["accuracies"], before[-1]["accuracies"]
     )  # the last may be one draw
-    return mean_difference(added / doublings)
+    return with_sampling(mean_difference(added / doublings), images, doublings)
 
 
-def pretraining_slope(steps: Sequence[int], accuracies: Sequence[float]) -> Difference | None:
+def pretraining_slope(
+    steps: Sequence[int], accuracies: Sequence[float], images: int
+) -> Difference | None:
     """What a doubling of the steps added to the accuracy of kNN in the last half of a run.
 
     Args:
         steps: At which it was measured, in order.
         accuracies: Of the same length.
+        images: Test images, about.
 
     Returns:
         The slope of accuracy over log2(step); `None` with fewer than four measurements.
@@ -208,4 +210,5 @@ def pretraining_slope(steps: Sequence[int], accuracies: Sequence[float]) -> Diff
     late = [(step, a) for step, a in zip(steps, accuracies) if step and 2 * step >= steps[-1]]
     if not late:
         return None
-    return slope(np.log2([step for step, _ in late]), np.array([a for _, a in late]))
+    found = slope(np.log2([step for step, _ in late]), np.array([a for _, a in late]))
+    return with_sampling(found, images) if found else None

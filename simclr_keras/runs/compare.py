@@ -1,6 +1,7 @@
 """`compare`: what an encoder gains over others, on the same test images and labels."""
 
 import logging
+import pathlib
 import typing
 from collections.abc import Mapping
 
@@ -106,7 +107,7 @@ def _compared(
     gains = map(gain_of_draws, own_curve, rows)
     return Comparison(
         name=name,
-        title=_TITLES.get(name, name),
+        title=_title(name),
         image_size=other.image_size,
         test_images_seen=_seen(other, data.test, eval_dataset, name),
         measured=found.accuracy,
@@ -120,6 +121,12 @@ def _compared(
             for row, gain in zip(rows, gains, strict=True)
         ],
     )
+
+
+def _title(name: str) -> str:
+    """A name for people: of a path, its end."""
+    prefix, colon, path = name.rpartition(":")
+    return _TITLES.get(name, f"{prefix}{colon}{pathlib.PurePath(path).name}")
 
 
 def _label_curve(measured: MeasuredEncoder, kept: np.ndarray, seed: int) -> list[dict]:
@@ -168,8 +175,10 @@ def _evidence(
         labels_per_class=saved and saved[0],
         baseline_labels=saved and saved[1],
         most_labels=best.label_curve[-1]["labels_per_class"],
-        more_labels=label_slope(own_curve),
+        more_labels=label_slope(own_curve, len(kept)),
         more_pretraining=pretraining_slope(
-            [m.step for m in late], [typing.cast(float, m.knn_accuracy) for m in late]
+            [m.step for m in late],
+            [typing.cast(float, m.knn_accuracy) for m in late],
+            late[-1].images if late else 0,
         ),
     )

@@ -2,7 +2,13 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from simclr_keras.evaluation.paired import difference_of_hits, mean_difference, slope
+from simclr_keras.evaluation.paired import (
+    Difference,
+    difference_of_hits,
+    mean_difference,
+    slope,
+    with_sampling,
+)
 
 
 def _hits(both, first, second, neither):
@@ -55,5 +61,16 @@ def test_a_slope_needs_four_points():
     x, y = np.arange(5.0), np.array([0.0, 1.1, 1.9, 3.2, 3.9])
     found = slope(x, y)
     assert found.mean == pytest.approx(np.polyfit(x, y, 1)[0])
-    assert found.low < 1 < found.high and found.high - found.low < 0.5
+    line = stats.linregress(x, y)
+    assert found.high - found.mean == pytest.approx(stats.t.ppf(0.975, 3) * line.stderr)
+    assert slope(x, np.ones(5)) == Difference(0, 0, 0)
     assert slope(x[:3], y[:3]) is None and slope(np.array([1, 1, 1, 1, 2]), y) is None
+
+
+def test_sampling_widens_a_slope_by_the_least_it_can():
+    found = with_sampling(Difference(0.02, 0.02, 0.02), 100, doublings=2)
+    gained = difference_of_hits(*_hits(96, 4, 0, 0))  # 0.04 over two doublings
+    assert found.mean == 0.02
+    assert found.high - found.low == pytest.approx((gained.high - gained.low) / 2)
+    both = with_sampling(Difference(0.02, -0.01, 0.05), 100, doublings=2)
+    assert both.high - 0.02 == pytest.approx(np.hypot(0.03, found.high - 0.02))

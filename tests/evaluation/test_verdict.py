@@ -53,6 +53,11 @@ def test_a_baseline_that_is_never_as_good():
     assert "with 10 labels per class they are better than pixels with 1,440;" in said
 
 
+def test_one_label_is_not_labels():
+    said = conclude(_evidence(labels_per_class=1, baseline_labels=2.6))
+    assert "with 1 label per class they are as good as pixels with 3;" in said
+
+
 def test_no_gain_within_the_interval():
     said = conclude(_evidence(gain=Difference(0.01, -0.02, 0.04)))
     assert (
@@ -105,6 +110,8 @@ def test_how_many_labels_are_saved():
     assert labels == 10 and needed == pytest.approx(np.sqrt(20 * 50))
     assert labels_saved(rows, _rows(0.2, 0.3, 0.4, 0.5, 0.6, 0.65)) == (10, None)
     assert labels_saved(baseline, rows) is None and labels_saved(rows, rows) is None
+    worse_later = _rows(0.2, 0.3, 0.4, 0.5, 0.6, 0.95)
+    assert labels_saved(rows, worse_later) is None
 
 
 def test_labels_are_saved_with_few_though_all_give_no_gain():
@@ -124,15 +131,24 @@ def test_gains_are_of_the_same_draws():
 def test_the_slope_of_labels_is_that_of_the_end():
     rows = _rows(0.1, 0.3, 0.5, 0.6, 0.7) + _rows(0.72, numbers=[24], draws=1)
     # From 10 to 24 labels per class: 20 would be too near.
-    assert label_slope(rows).mean == pytest.approx(0.12 / np.log2(2.4))
-    assert label_slope(_rows(0.5, draws=1)) is None
+    assert label_slope(rows, 100).mean == pytest.approx(0.12 / np.log2(2.4))
+    assert label_slope(_rows(0.5, draws=1), 100) is None
+
+
+def test_slopes_on_few_images_are_not_known_exactly():
+    """Equal accuracies of 28 images: one more or less would be 3.6 points."""
+    flat = pretraining_slope([50, 60, 70, 80, 90, 100], [0.5] * 6, images=28)
+    many = pretraining_slope([50, 60, 70, 80, 90, 100], [0.5] * 6, images=10_000)
+    assert flat.mean == 0 and flat.high > 0.05 and 0 < many.high < 0.001
+    narrow, wide = (label_slope(_rows(0.1, 0.3, 0.5, 0.6), m) for m in (10_000, 100))
+    assert narrow.mean == wide.mean and wide.high - wide.low > 2 * (narrow.high - narrow.low)
 
 
 def test_the_slope_of_pretraining_is_that_of_the_last_half():
     steps = [0, 10, 20, 30, 40, 60, 80]
     accuracies = [0.1, 0.9, 0.2, 0.3, 0.5, 0.5 + 0.04 * np.log2(1.5), 0.54]
-    assert pretraining_slope(steps, accuracies) is None  # three measurements
+    assert pretraining_slope(steps, accuracies, 100) is None  # three measurements
     steps, accuracies = [*steps[:5], 50, *steps[5:]], [*accuracies[:5], 0.5, *accuracies[5:]]
     accuracies[5] = 0.5 + 0.04 * np.log2(1.25)
-    assert pretraining_slope(steps, accuracies).mean == pytest.approx(0.04)
-    assert pretraining_slope([], []) is None
+    assert pretraining_slope(steps, accuracies, 100).mean == pytest.approx(0.04)
+    assert pretraining_slope([], [], 0) is None

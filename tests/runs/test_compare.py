@@ -18,7 +18,7 @@ from simclr_keras.cli.verdict import print_verdict
 from simclr_keras.errors import InputError
 from simclr_keras.evaluation.paired import difference_of_hits
 from simclr_keras.runs import comparisons
-from simclr_keras.runs.compare import _seen
+from simclr_keras.runs.compare import _seen, _title
 from simclr_keras.runs.comparisons import load_comparisons
 from simclr_keras.runs.config import TrainedConfig
 from simclr_keras.runs.directory import RunDirectory
@@ -212,6 +212,12 @@ def test_what_is_printed(result, capsys):
     low, high = 100 * gain.low, 100 * gain.high
     assert f"{100 * gain.mean:+.1f} ({low:+.1f} to {high:+.1f})" in text
     assert "by the kNN in monitor.csv over the last half of the run, not known" in text
+
+
+def test_titles_are_the_ends_of_paths():
+    names = ("random", "pixels", "runs/other", "run:/a/b", "official:/a/r50.tar.gz")
+    titles = ["random weights", "pixels", "other", "run:b", "official:r50.tar.gz"]
+    assert [_title(name) for name in names] == titles
 
 
 def test_names_are_split_at_commas_and_counted_once():

@@ -163,7 +163,7 @@ def test_epochs_without_the_sgd_protocol_are_refused_not_ignored(run):
 
 def test_a_foreign_results_file_is_found_before_the_work(run, monkeypatch):
     run.results_file.write_text("{}")
-    monkeypatch.setattr("simclr_keras.runs.evaluate.extract_features", None)  # never called
+    monkeypatch.setattr("simclr_keras.runs.evaluate.measure_encoder", None)  # never called
     with pytest.raises(RunFailure, match="left as it is"):
         evaluate(EvaluateConfig(run.path))
     assert run.results_file.read_text() == "{}"
