@@ -1,5 +1,7 @@
 """The public names and their modules; `__init__.py` imports each on first use."""
 
+from .checks.check_data import check_data as check_data
+from .checks.config import CheckDataConfig as CheckDataConfig
 from .classifiers.distill import distill as distill
 from .classifiers.fine_tune import fine_tune as fine_tune
 from .classifiers.labels import choose_labels as choose_labels

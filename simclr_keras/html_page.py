@@ -8,6 +8,7 @@ import os
 from collections.abc import Iterator
 from typing import TextIO
 
+from .errors import printable
 from .files import whole_file
 
 # A browser refuses whatever else a page might ask for, by mistake or by a name that got through.
@@ -23,7 +24,7 @@ _STYLE = """
 * { box-sizing: border-box; }
 body { font: 15px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--paper);
   margin: 0 auto; padding: 1.5rem clamp(.75rem, 3vw, 2.5rem); }
-h1, h2, h3 { line-height: 1.2; text-wrap: balance; }
+h1, h2, h3 { line-height: 1.2; text-wrap: balance; overflow-wrap: anywhere; }
 .muted { color: var(--muted); }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 th, td { padding: .25rem .75rem .25rem 0; border-bottom: 1px solid var(--line); text-align: left;
@@ -49,7 +50,7 @@ def html_page(path: str | os.PathLike, title: str, style: str = "") -> Iterator[
     Yields:
         A text file that takes what follows the heading, as HTML.
     """
-    heading = html.escape(title)
+    heading = escaped(title)
     with whole_file(path) as unfinished, unfinished.open("w", encoding="utf-8") as page:
         page.write(
             '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">\n'
@@ -60,6 +61,11 @@ def html_page(path: str | os.PathLike, title: str, style: str = "") -> Iterator[
         )
         yield page
         page.write("</body></html>\n")
+
+
+def escaped(text: str) -> str:
+    """A text, such as the name of a file, as HTML."""
+    return html.escape(printable(text))
 
 
 def data_uri(content: bytes, kind: str = "image/jpeg") -> str:

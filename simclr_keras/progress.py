@@ -6,6 +6,8 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 
+from .errors import printable_lines
+
 SILENCE_SECONDS = 30.0  # the longest time without a line in a log file
 _LOGGER = logging.getLogger("simclr_keras")
 
@@ -15,6 +17,9 @@ class StandardErrorHandler(logging.StreamHandler):
 
     def __init__(self) -> None:
         logging.Handler.__init__(self)
+
+    def format(self, record: logging.LogRecord) -> str:
+        return printable_lines(super().format(record))  # it may hold names of files
 
     @property
     def stream(self):

@@ -34,6 +34,7 @@ PART = Range("in [0, 1)", lambda x: 0 <= x < 1)
 IMAGE_SIZE = Range("in 1 to 16,384", lambda x: 1 <= x <= 16_384)
 WIDTH = Range("in 0.008 to 64", lambda x: 1 / 128 <= x <= 64)  # 1 to 4096 filters in the stem
 SEED = Range("a 64-bit integer", is_seed)
+MAX_BAD_FRACTION = 0.05  # of images that turn out to be unreadable while they are used
 _MAY_HAVE_A_SCHEME = ("data_dir", "encoder", "student", "licence")  # TFDS, KerasHub, a link
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 

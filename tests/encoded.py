@@ -7,9 +7,11 @@ import zlib
 import numpy as np
 from PIL import Image
 
+from simclr_keras.data.decoding import DECODES_WEBP
+
 
 def encoded_images():
-    """name -> the bytes of a JPEG, PNG, GIF or BMP, written by Pillow."""
+    """name -> the bytes of a JPEG, PNG, GIF, BMP or, if it is decoded, WebP, written by Pillow."""
     draw = np.random.default_rng(2)
 
     def encode(kind, size, mode="RGB", **options):
@@ -30,6 +32,7 @@ def encoded_images():
         "palette_png": encode("PNG", (40, 30), "P"),
         "gif": encode("GIF", (25, 31)),
         "bmp": encode("BMP", (25, 31)),
+        **({"webp": encode("WEBP", (25, 31))} if DECODES_WEBP else {}),
         "1x1_png": encode("PNG", (1, 1)),
         "1x1_jpeg": encode("JPEG", (1, 1)),
         "large_jpeg": encode("JPEG", (90, 70)),  # decoded smaller for 16 pixels

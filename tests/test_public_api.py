@@ -77,8 +77,8 @@ def test_unknown_names_are_attribute_errors():
 
 # In the order that an image passes them: a folder imports only from those before it.
 STAGES = (
-    "data views networks objective distribution training evaluation classifiers serving embeddings "
-    "plots runs cli"
+    "data checks views networks objective distribution training evaluation classifiers serving "
+    "embeddings plots runs cli"
 ).split()
 
 

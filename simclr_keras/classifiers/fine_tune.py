@@ -9,6 +9,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from ..data.bad_images import BadImages
 from ..data.datasets import evaluation_dataset
 from ..data.sources import ImageSource, as_source
 from ..errors import InputError
@@ -125,8 +126,13 @@ def fine_tune(
     part = _validation_part(source.labels, validation_fraction, training.seed)
     validation = None
     if len(part):
-        held_out = evaluation_dataset(source.subset(part), image_size, 256)
-        validation = (held_out, _PATIENCE)
+        held_out = source.subset(part)
+        # A file that vanishes later is left out without a word; training names its own.
+        held_out = BadImages(len(part), training.most_bad).left_out(
+            held_out, np.setdiff1d(np.arange(len(part)), list(held_out.find_unreadable()))
+        )
+        batches = evaluation_dataset(held_out, image_size, 256, skip_unreadable=True)
+        validation = (batches, _PATIENCE)
         source = source.subset(np.setdiff1d(np.arange(len(source)), part))
     epochs = _EPOCHS if len(source) < _MANY_LABELS else _EPOCHS_OF_MANY
     plan = training.plan("fine-tune", len(source), epochs)

@@ -1,6 +1,7 @@
 """Small label subsets: stratified draws, and the CSV files that store them."""
 
 import csv
+import io
 import os
 import pathlib
 import typing
@@ -104,7 +105,8 @@ def write_labels(path: str | os.PathLike, source: ImageSource, chosen: LabelList
     key, places = "index", list(map(str, source.places[chosen.indices]))
     if isinstance(source, FileSource):
         key, places = "path", [source.paths[index] for index in chosen.indices]
-    with open(path, "w", newline="", encoding="utf-8") as file:
+    # File names need not be text.
+    with open(path, "w", newline="", encoding="utf-8", errors="surrogateescape") as file:
         writer = csv.writer(file)
         writer.writerow([key, "label"])
         for place, label in zip(places, chosen.labels):
@@ -142,6 +144,8 @@ def read_labels(path: str | os.PathLike, source: ImageSource) -> LabelList:
                 f"{path}, row {row}: {source.name} has no such training image. "
                 f"Received: {key}={place}"
             )
+        if label not in source.class_names:
+            label = label.strip()
         if source.class_names and label not in source.class_names:
             meant = did_you_mean(label, source.class_names)
             raise InputError(
@@ -166,12 +170,16 @@ def read_labels(path: str | os.PathLike, source: ImageSource) -> LabelList:
 def _rows(path: pathlib.Path, key: str):
     """Yields (line number, path or index, label) of each row after the header."""
     try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
+        text = path.read_bytes().decode("utf-8-sig", "surrogateescape")
+    except OSError as error:
         raise InputError(
             f"{path} cannot be read: expected a CSV file of {key},label. Received: {error}"
         ) from error
-    rows = csv.reader(text.splitlines(keepends=True))
+    # Not `splitlines`, nor `strip` of paths: a name may hold characters that these take for the
+    # end of a line, and begin or end with a space.
+    rows = csv.reader(io.StringIO(text, newline=""))
+    if "\0" in text or any(len(line) > csv.field_size_limit() for line in text.split("\n")):
+        raise InputError(f"{path} cannot be read: expected a CSV file of {key},label.")
     header = [name.strip() for name in next(rows, [])]
     if sorted(header) != sorted([key, "label"]):
         raise InputError(
@@ -185,8 +193,8 @@ def _rows(path: pathlib.Path, key: str):
                 f"{path}, row {rows.line_num}: expected {key},label, with quotes around a "
                 f"value that contains a comma. Received: {','.join(cells)}"
             )
-        row = dict(zip(header, (cell.strip() for cell in cells)))
-        if not row["label"]:
+        row = dict(zip(header, cells))
+        if not row["label"].strip():
             raise InputError(
                 f"{path}, row {rows.line_num}: the label is missing: fill it in, or remove the row. "
                 f"Received: {key}={row[key]}"
@@ -205,7 +213,7 @@ def _finder(source: ImageSource) -> Callable[[str], int | None]:
 def _forms(place: str, source: ImageSource) -> list[str]:
     """What a path may mean: relative to the source's folder or, for splits, to its parent."""
     if not isinstance(source, FileSource):
-        return [place]
+        return [place.strip()]
     root = pathlib.Path(source.root)
     return [_absolute(root, place), _absolute(root.parent, place)]
 

@@ -8,7 +8,9 @@ from typing import Literal
 from ..settings import (
     AT_LEAST_1,
     AT_LEAST_2,
+    MAX_BAD_FRACTION,
     NOT_NEGATIVE,
+    PART,
     POSITIVE,
     SEED,
     SHARE,
@@ -79,6 +81,12 @@ class TrainingSettings(Settings):
     mixed_precision: MixedPrecision = setting(
         "none", "Mixed-precision dtype of the network in training.", panel="Training"
     )
+    max_bad_fraction: float | None = setting(
+        None,
+        "Share of the images that may turn out to be unreadable. Default: as in pretraining.",
+        PART,
+        panel="Data",
+    )
     seed: int = setting(
         0, "Determines the choice of labels, their order and all crops.", SEED, panel="Run"
     )
@@ -86,6 +94,11 @@ class TrainingSettings(Settings):
     def __post_init__(self):
         super().__post_init__()
         check_one_length(epochs=self.epochs, steps=self.steps)
+
+    @property
+    def most_bad(self) -> float:
+        """`max_bad_fraction`, or its default."""
+        return MAX_BAD_FRACTION if self.max_bad_fraction is None else self.max_bad_fraction
 
     def plan(self, command: str, images: int, epochs: int) -> TrainingPlan:
         """The steps, batch size, optimizer and learning rate for a number of images.

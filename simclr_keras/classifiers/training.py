@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import functools
 import logging
 import os
 import pathlib
@@ -13,7 +12,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from ..data.datasets import evaluation_dataset
+from ..data.bad_images import BadImages, TrainingImages
+from ..data.datasets import evaluation_dataset, numbered
 from ..data.sources import ImageSource
 from ..distribution.strategy import check_divides
 from ..errors import InputError
@@ -136,7 +136,7 @@ def train_classifier(
     until_stopped: contextlib.AbstractContextManager = contextlib.nullcontext()
     if checkpoints_in is not None:
         training = {
-            **dataclasses.asdict(settings),
+            **dataclasses.asdict(dataclasses.replace(settings, max_bad_fraction=None)),
             **plan._asdict(),
             "image_size": image_size,
             "images": len(source),
@@ -151,20 +151,30 @@ def train_classifier(
         signals = StopSignals()
         until_stopped = signals.noted()
         own_callbacks.append(SaveCheckpoints(checkpoints, signals))
+    bad_images = BadImages(len(source), settings.most_bad)
+    images = TrainingImages(
+        source,
+        lambda source, *steps, **rows: single_view_batches(
+            source, augmenter, plan.batch_size, settings.seed, *steps, **rows
+        ),
+        plan.batch_size,
+        settings.seed,
+        bad_images,
+    )
     if not record.is_over:
         with until_stopped:
             fit_in_intervals(
                 model,
                 source,
-                functools.partial(
-                    single_view_batches, source, augmenter, plan.batch_size, settings.seed
-                ),
+                images.batches,
                 plan.batch_size,
                 Length(plan.steps),
                 max(1, plan.steps // _ROWS),
                 own_callbacks,
                 title,
+                recover=images.recover,
             )
+        bad_images.conclude()
     _, best_step, weights = record.best or (None, model.steps_made, trained.get_weights())
     classifier.set_weights(weights)
     return TrainedClassifier(classifier, record.rows, best_step, plan)
@@ -175,7 +185,7 @@ def _plan_text(plan: TrainingPlan) -> str:
 
 
 def measure(classifier: keras.Model, test: ImageSource | None, image_size: int) -> dict:
-    """Measures the accuracy on the test part, each image once.
+    """Measures the accuracy on the test part, each image once; a bad one is named and left out.
 
     Returns:
         `test_images`, `test_accuracy` and, as `test`, the `classification_metrics`; the last two
@@ -184,11 +194,17 @@ def measure(classifier: keras.Model, test: ImageSource | None, image_size: int) 
     if test is None:
         return {"test_images": 0, "test_accuracy": None, "test": None}
     logits_of = traced(classifier, image_size)
-    batches = evaluation_dataset(test, image_size, 256)
-    logits, labels = zip(*((logits_of(images), labels) for images, labels in batches))
+    batches = evaluation_dataset(numbered(test), image_size, 256, skip_unreadable=True)
+    found = [(logits_of(images), index) for images, index in batches]
+    if not found:
+        _LOGGER.warning("Nothing is measured: no test image in %s can be read.", test.name)
+        return measure(classifier, None, image_size)
+    logits, read = zip(*found)
+    # Whatever the number of bad images: the classifier has been trained, and must not be lost.
+    test = BadImages(len(test), 1.0).left_out(test, np.concatenate(read))
     metrics = classification_metrics(
         np.concatenate(logits),
-        np.concatenate(labels),
+        test.labels,
         class_names=(*test.class_names, "unknown to the classifier"),
     )
     return {"test_images": len(test), "test_accuracy": metrics["top_1"], "test": metrics}

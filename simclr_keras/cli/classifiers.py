@@ -1,10 +1,8 @@
 """The commands on labels: `fine-tune` and `distill`."""
 
-import typer
-
 from ..runs.classifier_config import DistillConfig, FineTuneConfig
 from ..runs.classifier_results import DistillResult, FineTuneResult
-from .options import command_of, print_json
+from .options import command_of, print_json, say
 
 
 @command_of(FineTuneConfig)
@@ -26,22 +24,20 @@ def distill(config: DistillConfig, as_json: bool):
 
 
 def _print(run: str, result: FineTuneResult | DistillResult, trained_on: str, as_json: bool):
-    typer.echo(
+    say(
         f"{run}/{result.classifier}: {trained_on}, {result.steps} steps of "
         f"{result.batch_size} ({result.optimizer}), weights of step {result.best_step}"
     )
     if result.test is None:
-        typer.echo(
-            "  not measured: there are no labelled test images (name some with --eval-dataset)"
-        )
+        say("  not measured: there are no labelled test images (name some with --eval-dataset)")
     else:
         low, high = result.test["top_1_interval"]
         top_5 = result.test.get("top_5")
-        typer.echo(
+        say(
             f"  test accuracy {100 * result.test['top_1']:.1f} % "
             f"(95 % interval {100 * low:.1f} to {100 * high:.1f}; {result.test_images} images of "
             f"{result.eval_dataset})" + (f", top-5 {100 * top_5:.1f} %" if top_5 else "")
         )
         if result.warning:
-            typer.echo(f"  {result.warning}")
+            say(f"  {result.warning}")
     print_json(as_json, result.to_dict())

@@ -3,7 +3,8 @@
 import typer
 
 from ..embeddings.config import EmbedConfig, MapConfig, SearchConfig, SelectConfig
-from .options import command_of, print_json
+from ..errors import printable
+from .options import command_of, print_json, say
 
 _PARTLY_UNREADABLE = 3
 
@@ -14,9 +15,9 @@ def embed(config: EmbedConfig, as_json: bool):
     from ..embeddings.embed import embed as write
 
     result = write(config)
-    typer.echo(f"{result.count} embeddings of {result.dimension} numbers: {config.output}")
+    say(f"{result.count} embeddings of {result.dimension} numbers: {config.output}")
     for name, why in result.reasons.items():
-        typer.echo(f"unreadable: {name} ({why})", err=True)
+        say(f"unreadable: {printable(name)} ({why})", err=True)
     print_json(as_json, result.to_dict())
     if result.reasons:
         raise typer.Exit(_PARTLY_UNREADABLE)
@@ -30,13 +31,13 @@ def search(config: SearchConfig, as_json: bool):
     result = find(config)
     for row in result.rows:
         if not config.duplicates:
-            typer.echo(row.query)
+            say(printable(row.query))
         for match in row.matches:
             other = f"{row.query}  " if config.duplicates else ""
-            typer.echo(f"  {match.cosine:.4f}  {other}{match.path}")
+            say(f"  {match.cosine:.4f}  {printable(other + match.path)}")
     if config.duplicates:
-        typer.echo(f"{result.pairs} pairs with a cosine of at least {config.threshold:g}")
-    typer.echo(f"Page: {result.page}")
+        say(f"{result.pairs} pairs with a cosine of at least {config.threshold:g}")
+    say(f"Page: {result.page}")
     print_json(as_json, result.to_dict())
 
 
@@ -46,11 +47,11 @@ def map_embeddings(config: MapConfig, as_json: bool):
     from ..embeddings.map import map_embeddings as draw
 
     result = draw(config)
-    typer.echo(
+    say(
         f"{result.images} images, {result.pictures} with a picture, in {result.clusters} clusters; "
         f"{len(result.duplicates)} groups of near-duplicates"
     )
-    typer.echo(f"Page: {result.page}")
+    say(f"Page: {result.page}")
     print_json(as_json, result.to_dict())
 
 
@@ -60,7 +61,7 @@ def select(config: SelectConfig, as_json: bool):
     from ..embeddings.select import select as choose
 
     result = choose(config)
-    typer.echo(
+    say(
         f"{len(result.chosen)} of {result.images} images to label ({result.labelled} are labelled "
         f"already): {result.output}"
     )

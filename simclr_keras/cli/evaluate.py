@@ -1,10 +1,8 @@
 """The command `evaluate`, and how accuracies are printed."""
 
-import typer
-
 from ..runs.config import EvaluateConfig
 from ..runs.evaluate_result import EncoderAccuracy, EvaluateResult
-from .options import command_of, print_json
+from .options import command_of, print_json, say
 from .verdict import KINDS, print_verdict
 
 _CLASSES_SHOWN = 20
@@ -28,7 +26,7 @@ def evaluate(config: EvaluateConfig, as_json: bool):
 
 def print_accuracies(results: EvaluateResult) -> None:
     """Prints each encoder's accuracies with their intervals for test-set sampling error."""
-    typer.echo(
+    say(
         f"{results.train_images} training and {results.test_images} test images of "
         f"{results.dataset}, {results.classes} classes, frozen features; accuracy and its "
         "95 % interval:"
@@ -39,15 +37,15 @@ def print_accuracies(results: EvaluateResult) -> None:
         for number, (name, found) in enumerate(_measurements(row).items()):
             low, high = found["top_1_interval"]
             top_5 = f"   top-5 {100 * found['top_5']:.1f} %" if "top_5" in found else ""
-            typer.echo(
+            say(
                 f"  {encoder if number == 0 else '':<{width}} {name:<13} {100 * found['top_1']:5.1f} %"
                 f" ({100 * low:.1f} to {100 * high:.1f}){top_5}"
             )
     if results.warning:
-        typer.echo(f"  {results.warning}")
+        say(f"  {results.warning}")
     if results.classes_without_test_images:
         missing = ", ".join(results.classes_without_test_images)
-        typer.echo(f"  no test images of: {missing}")
+        say(f"  no test images of: {missing}")
 
 
 def _encoders(results: EvaluateResult) -> dict[str, EncoderAccuracy]:
@@ -63,9 +61,9 @@ def _measurements(row: EncoderAccuracy) -> dict[str, dict]:
 
 def _print_neighbours(results: EvaluateResult) -> None:
     by_neighbours = results.knn["by_neighbours"]
-    typer.echo("\nkNN by number of neighbours, top-1 %:")
-    typer.echo("  " + "".join(f"{k:>8}" for k in by_neighbours))
-    typer.echo("  " + "".join(f"{100 * a['top_1']:8.1f}" for a in by_neighbours.values()))
+    say("\nkNN by number of neighbours, top-1 %:")
+    say("  " + "".join(f"{k:>8}" for k in by_neighbours))
+    say("  " + "".join(f"{100 * a['top_1']:8.1f}" for a in by_neighbours.values()))
 
 
 def _print_classes(results: EvaluateResult) -> None:
@@ -73,17 +71,15 @@ def _print_classes(results: EvaluateResult) -> None:
     measurements = _measurements(results)
     _, linear, *_ = measurements.values()
     shown = list(linear["per_class"])
-    typer.echo("\nPer class, top-1 %:")
+    say("\nPer class, top-1 %:")
     if len(shown) > _CLASSES_SHOWN:
         shown = sorted(shown, key=lambda name: linear["per_class"][name]["accuracy"])
-        typer.echo(
-            f"  (the worst {_CLASSES_SHOWN} of {len(shown)}; all are in evaluation.json)"
-        )
+        say(f"  (the worst {_CLASSES_SHOWN} of {len(shown)}; all are in evaluation.json)")
     width = max(5, min(_NAME_WIDTH, max(map(len, shown))))
 
     def line(name: str, images, cells) -> None:
         label = name if len(name) <= width else f"{name[: width - 3]}..."
-        typer.echo(f"  {label:<{width}}{images:>8}" + "".join(f"{cell:>14}" for cell in cells))
+        say(f"  {label:<{width}}{images:>8}" + "".join(f"{cell:>14}" for cell in cells))
 
     line("class", "images", measurements)
     for name in shown[:_CLASSES_SHOWN]:
@@ -95,13 +91,13 @@ def _print_classes(results: EvaluateResult) -> None:
 
 def _print_learning_curve(results: EvaluateResult) -> None:
     encoders = _encoders(results)
-    typer.echo(
+    say(
         "\nHow many labels are enough? Ridge regression on frozen features, top-1 %,"
         " mean +- deviation over draws:"
     )
-    typer.echo(f"  {'labels per class':<18}" + "".join(f"{name:>18}" for name in encoders))
+    say(f"  {'labels per class':<18}" + "".join(f"{name:>18}" for name in encoders))
     for rows in zip(*(row.learning_curve for row in encoders.values())):
         cells = [f"{100 * row['mean']:.1f} +- {100 * row['deviation']:.1f}" for row in rows]
-        typer.echo(f"  {rows[0]['labels_per_class']:<18}" + "".join(f"{c:>18}" for c in cells))
+        say(f"  {rows[0]['labels_per_class']:<18}" + "".join(f"{c:>18}" for c in cells))
     if results.learning_curve_picture:
-        typer.echo(f"Picture: {results.learning_curve_picture}")
+        say(f"Picture: {results.learning_curve_picture}")

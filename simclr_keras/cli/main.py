@@ -13,9 +13,10 @@ from typing import Annotated
 import typer
 
 from .. import __version__
-from ..errors import InputError, Interrupted, RunFailure
+from ..errors import InputError, Interrupted, RunFailure, printable
 from ..progress import StandardErrorHandler
 from .classifiers import distill, fine_tune
+from .data import check_data
 from .embeddings import embed, map_embeddings, search, select
 from .evaluate import evaluate
 from .flags import with_flags
@@ -61,6 +62,7 @@ def _options(
 
 for _name, _command in {
     "quickstart": quickstart,
+    "check-data": check_data,
     "pretrain": pretrain,
     "report": report,
     "evaluate": evaluate,
@@ -134,5 +136,5 @@ def _terminate(number, frame) -> None:
 
 def _fail(message: str, code: int) -> int:
     _LOGGER.debug("What raised the error:", exc_info=True)
-    print(f"simclr-keras: {' '.join(message.split())}", file=sys.stderr)
+    print(f"simclr-keras: {printable(' '.join(message.split()))}", file=sys.stderr)
     return code

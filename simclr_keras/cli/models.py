@@ -1,9 +1,7 @@
 """The command on exported models: `export`."""
 
-import typer
-
 from ..runs.config import ExportConfig
-from .options import command_of, print_json
+from .options import command_of, print_json, say
 
 
 @command_of(ExportConfig)
@@ -12,5 +10,5 @@ def export(config: ExportConfig, as_json: bool):
     from ..runs.export import export as write
 
     result = write(config)
-    typer.echo(f"Exported model: {result.path}")
+    say(f"Exported model: {result.path}")
     print_json(as_json, result.to_dict())

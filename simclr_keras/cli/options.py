@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from ..errors import InputError, Interrupted, RunFailure
+from ..errors import InputError, Interrupted, RunFailure, printable_lines
 from ..runs.setting_sources import SettingSources, SourcedSettings
 from ..settings import choices_of
 from .flags import flag, with_flags
@@ -34,6 +34,16 @@ class CommandInterrupted(Exception):
             interrupt = Interrupted("Interrupted. Run the same command again.")
         super().__init__(str(interrupt))
         self.exit_code = interrupt.exit_code
+
+
+def say(text: object, err: bool = False) -> None:
+    """Prints lines, which may hold names of files, so that a terminal shows and does not obey them.
+
+    Args:
+        text: The lines.
+        err: Print to standard error.
+    """
+    typer.echo(printable_lines(str(text)), err=err)
 
 
 def print_json(wanted: bool, content: dict) -> None:

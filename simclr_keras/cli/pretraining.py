@@ -8,7 +8,7 @@ from ..runs.config import QuickstartConfig, ReportConfig
 from ..runs.pretrain_config import PretrainConfig
 from ..training.verify_config import VerifyConfig
 from .evaluate import print_accuracies
-from .options import command_of, print_json
+from .options import command_of, print_json, say
 from .verdict import print_verdict
 
 _VARIABLES_SHOWN = 10
@@ -21,22 +21,22 @@ def quickstart(config: QuickstartConfig, as_json: bool):
 
     results = run(config)
     print_accuracies(results)
-    typer.echo("\nAccuracy (%) of a linear classifier, mean +- deviation over label draws:\n")
-    typer.echo(f"{'labels per class':<18}{'SimCLR':>14}{'random encoder':>18}{'pixels':>14}")
+    say("\nAccuracy (%) of a linear classifier, mean +- deviation over label draws:\n")
+    say(f"{'labels per class':<18}{'SimCLR':>14}{'random encoder':>18}{'pixels':>14}")
     for row in results.few_labels:
         cells = (row[kind] for kind in ("simclr", "random_encoder", "pixels"))
         texts = [f"{100 * c['mean']:.1f} +- {100 * c['deviation']:.1f}" for c in cells]
-        typer.echo(f"{row['labels_per_class']:<18}{texts[0]:>14}{texts[1]:>18}{texts[2]:>14}")
-    typer.echo("\nSimCLR minus pixels (95 % interval of the mean of paired draws):")
+        say(f"{row['labels_per_class']:<18}{texts[0]:>14}{texts[1]:>18}{texts[2]:>14}")
+    say("\nSimCLR minus pixels (95 % interval of the mean of paired draws):")
     for row in results.few_labels:
         gain = row["gain_over_pixels"]
-        typer.echo(
+        say(
             f"  {row['labels_per_class']} per class: {100 * gain['mean']:+.1f} points "
             f"({100 * gain['low']:+.1f} to {100 * gain['high']:+.1f})"
         )
     print_verdict(results)
-    typer.echo(f"\nExported model: {results.export}")
-    typer.echo(f"Pairs of views: {results.picture}")
+    say(f"\nExported model: {results.export}")
+    say(f"Pairs of views: {results.picture}")
     print_json(as_json, results.to_dict())
 
 
@@ -47,10 +47,10 @@ def pretrain(config: PretrainConfig, as_json: bool):
 
     result = run(config)
     if result.first_step == result.steps:
-        typer.echo(f"The run in {result.run_dir} is finished ({result.steps} steps).")
+        say(f"The run in {result.run_dir} is finished ({result.steps} steps).")
     else:
-        typer.echo(f"Pretrained {result.steps} steps, loss {result.loss:.4f}.")
-    typer.echo(f"Encoder: {os.path.join(result.run_dir, 'encoder.keras')}")
+        say(f"Pretrained {result.steps} steps, loss {result.loss:.4f}.")
+    say(f"Encoder: {os.path.join(result.run_dir, 'encoder.keras')}")
     print_json(as_json, result.to_dict())
 
 
@@ -61,7 +61,7 @@ def report(config: ReportConfig, as_json: bool):
 
     paths = draw(config).to_dict()
     for path in paths.values():
-        typer.echo(path)
+        say(path)
     print_json(as_json, paths)
 
 
@@ -71,27 +71,25 @@ def verify_replicas(config: VerifyConfig, as_json: bool):
     from ..training.verify_replicas import verify_replicas as verify
 
     report = verify(config)
-    typer.echo(
+    say(
         f"{config.encoder}, {config.steps} steps of {config.optimizer} with a learning rate of "
         f"{report.learning_rate:g}: 1 replica compared with {config.replicas}"
     )
-    typer.echo(f"  loss {report.losses[0]:.6f} and {report.losses[1]:.6f}")
-    typer.echo(
+    say(f"  loss {report.losses[0]:.6f} and {report.losses[1]:.6f}")
+    say(
         f"  weights moved by up to {report.moved:.1e}; rounding alone changes them by up to "
         f"{report.rounding:.1e}"
     )
-    typer.echo("  largest weight difference, by variable:")
+    say("  largest weight difference, by variable:")
     for name, difference in report.variables[:_VARIABLES_SHOWN]:
-        typer.echo(f"    {difference:9.2e}  {name}")
-    typer.echo(
-        f"    {len(report.variables)} variables in total, tolerance {config.tolerance:g}"
-    )
+        say(f"    {difference:9.2e}  {name}")
+    say(f"    {len(report.variables)} variables in total, tolerance {config.tolerance:g}")
     for finding in report.findings:
-        typer.echo(f"  {finding}")
+        say(f"  {finding}")
     verdict = "train as one" if report.passed else "do NOT train as one"
     if report.passed and report.is_blurred:
         verdict += ", within floating-point error"
-    typer.echo(f"{config.replicas} replicas {verdict}.")
+    say(f"{config.replicas} replicas {verdict}.")
     print_json(as_json, report.to_dict())
     if not report.passed:
         raise typer.Exit(1)

@@ -1,9 +1,8 @@
 """Prints what `evaluate` found when it compared encoders."""
 
-import typer
-
 from ..evaluation.paired import Difference
 from ..runs.evaluate_result import EvaluateResult, Verdict
+from .options import say
 
 KINDS = {"knn": "kNN", "linear": "linear", "linear_sgd": "linear (SGD)"}
 _NAME_WIDTH = 24
@@ -15,16 +14,16 @@ def print_verdict(results: EvaluateResult) -> None:
     verdict = results.verdict
     if verdict is None:
         return
-    typer.echo(f"\n{_compared_on(results, verdict)}")
+    say(f"\n{_compared_on(results, verdict)}")
     for name, reason in verdict.not_compared.items():
-        typer.echo(f"  not compared with {name}: {reason}")
+        say(f"  not compared with {name}: {reason}")
     if results.comparisons:
         _print_gains(results, verdict)
         _print_labels(results, verdict)
-    typer.echo("")
+    say("")
     for line in _evidence(verdict):
-        typer.echo(line)
-    typer.echo(f"\n{verdict.sentence}")
+        say(line)
+    say(f"\n{verdict.sentence}")
 
 
 def _compared_on(results: EvaluateResult, verdict: Verdict) -> str:
@@ -43,7 +42,7 @@ def _compared_on(results: EvaluateResult, verdict: Verdict) -> str:
 def _print_gains(results: EvaluateResult, verdict: Verdict) -> None:
     def line(name: str, cells: list[tuple[str, str]]) -> None:
         texts = "".join(f"{accuracy:>14}{gain:>26}" for accuracy, gain in cells)
-        typer.echo(f"  {_short(name):<{_NAME_WIDTH}}{texts}".rstrip())
+        say(f"  {_short(name):<{_NAME_WIDTH}}{texts}".rstrip())
 
     line("top-1 %", [(KINDS[kind], "gain of SimCLR") for kind in verdict.accuracies])
     line("SimCLR", [(f"{100 * a:.1f}", "") for a in verdict.accuracies.values()])
@@ -51,17 +50,17 @@ def _print_gains(results: EvaluateResult, verdict: Verdict) -> None:
         accuracies = other.accuracies.items()
         line(other.title, [(f"{100 * a:.1f}", _points(other.gains[k])) for k, a in accuracies])
         if other.test_images_seen:
-            typer.echo(f"    (pretrained on {other.test_images_seen} of the test images)")
+            say(f"    (pretrained on {other.test_images_seen} of the test images)")
 
 
 def _print_labels(results: EvaluateResult, verdict: Verdict) -> None:
     others = (results.comparisons or [])[:_MOST_SHOWN]
-    typer.echo(
+    say(
         "\nBy labels per class: ridge regression on frozen features, mean top-1 % over the same "
         "draws of labels, and the gain of SimCLR:"
     )
     titles = "".join(f"{_short(other.title):>34}" for other in others)
-    typer.echo(f"  {'labels':>8}{'SimCLR':>8}{titles}")
+    say(f"  {'labels':>8}{'SimCLR':>8}{titles}")
     for place, row in enumerate(verdict.label_curve):
         cells = ""
         for other in others:
@@ -69,7 +68,7 @@ def _print_labels(results: EvaluateResult, verdict: Verdict) -> None:
             gain = _points(theirs["gain"]) if "gain" in theirs else ""
             cells += f"{100 * theirs['mean']:8.1f}{gain:>26}"
         line = f"  {row['labels_per_class']:>8,}{100 * row['mean']:8.1f}{cells}"
-        typer.echo(line.rstrip())
+        say(line.rstrip())
 
 
 def _evidence(verdict: Verdict) -> list[str]:

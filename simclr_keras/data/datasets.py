@@ -222,7 +222,7 @@ def check_batch(batch_size: int, source: ImageSource) -> None:
 
 
 def evaluation_dataset(
-    source: ImageSource, image_size: int, batch_size: int
+    source: ImageSource, image_size: int, batch_size: int, skip_unreadable: bool = False
 ) -> tf.data.Dataset:
     """Every image once, in order, resized as for serving.
 
@@ -230,6 +230,7 @@ def evaluation_dataset(
         source: The images to read.
         image_size: S, height and width of the resized images in pixels.
         batch_size: Images per batch; the last may be smaller.
+        skip_unreadable: Leave out images that cannot be read. Defaults to `False`: they raise.
 
     Returns:
         A dataset of (float32 `(n, S, S, C)` in [0, 1], int64 `(n,)` labels, -1 for none).
@@ -253,8 +254,14 @@ def evaluation_dataset(
     if source.image_shape is not None:  # a batch at a time
         dataset = map_batches(dataset.batch(batch_size), load)
     else:
-        dataset = map_examples(dataset, load).batch(batch_size)
+        dataset = map_examples(dataset, load)
+        dataset = (dataset.ignore_errors() if skip_unreadable else dataset).batch(batch_size)
     return without_tuning(dataset.prefetch(2))
+
+
+def numbered(source: ImageSource) -> ImageSource:
+    """The same images; the label of each is its index, so that it is known which were read."""
+    return source.with_labels(np.arange(len(source)), ())
 
 
 def _digits(split: str) -> ImageSource:

@@ -8,19 +8,30 @@ from .headers import (
     begins_with,
     check_bmp_size,
     check_png_size,
+    check_webp,
     dependencies,
     file_start,
     first_frame,
     is_png,
+    is_webp,
     png_fits,
 )
 
+FORMATS = "JPEG, PNG, GIF, BMP or WebP"
+DECODES_WEBP = hasattr(tf.io, "decode_webp")
+WEBP_ADVICE = (
+    f"a WebP image, which TensorFlow {tf.__version__} does not decode: convert it to a PNG or JPEG "
+    "(`mogrify -format png *.webp`), or install a newer TensorFlow"
+)
 JPEG_START = b"\xff\xd8\xff"
+MOST_OF_JPEG = 2**29 // 3  # pixels; TensorFlow's limit is in bytes
 REDUCTIONS = (1, 2, 4, 8)  # a JPEG decoder can skip the transform's high frequencies
 
 
 def decode_image(image_bytes: tf.Tensor, least_side: int | None = None) -> tf.Tensor:
-    """Decodes JPEG, PNG, GIF (first frame) or BMP to RGB, eagerly or in a graph.
+    """Decodes JPEG, PNG, GIF (first frame), BMP or WebP to RGB, eagerly or in a graph.
+
+    WebP needs TensorFlow 2.18 or newer.
 
     Grayscale is repeated in all channels, CMYK is converted, alpha is dropped, 16 bits become
     8, and the EXIF orientation is ignored, in training and serving alike.
@@ -47,7 +58,7 @@ def decode_image(image_bytes: tf.Tensor, least_side: int | None = None) -> tf.Te
 def decode_in_pipeline(image_bytes: tf.Tensor, least_side: int | None = None) -> tf.Tensor:
     """`decode_image` for `tf.data` pipelines of this process: the same pixels, but faster.
 
-    A pipeline also executes the control flow of branches that are not taken, and GIF and BMP
+    A pipeline also executes the control flow of branches that are not taken, and GIF, BMP and WebP
     need so much of it that it would slow down every JPEG. Here they are decoded through
     Python, which a saved graph cannot do.
 
@@ -95,6 +106,11 @@ def choose_reduction(side: tf.Tensor, least_side: int) -> tf.Tensor:
     return tf.reduce_sum(tf.cast(side >= [least_side * r for r in REDUCTIONS[1:]], tf.int32))
 
 
+def unless_too_large(reduction: tf.Tensor, sides: tf.Tensor) -> tf.Tensor:
+    """An index of `REDUCTIONS`; 0 for sides that the decoder then refuses, as at full scale."""
+    return tf.where(tf.reduce_prod(tf.cast(sides, tf.int64)) <= MOST_OF_JPEG, reduction, 0)
+
+
 def _by_format(image_bytes, least_side, other):
     """One switch for all formats and scales; `other` takes all but JPEGs and PNGs of valid size."""
     known = is_jpeg(image_bytes) | (is_png(image_bytes) & png_fits(image_bytes))
@@ -104,7 +120,8 @@ def _by_format(image_bytes, least_side, other):
 
     if least_side is None:
         return tf.cond(known, at_full_scale, other)
-    which = choose_reduction(tf.reduce_min(jpeg_sides(image_bytes)), least_side)
+    sides = jpeg_sides(image_bytes)
+    which = unless_too_large(choose_reduction(tf.reduce_min(sides), least_side), sides)
     reduced = (
         lambda r=r: tf.io.decode_jpeg(image_bytes, channels=3, ratio=r) for r in REDUCTIONS[1:]
     )
@@ -114,20 +131,34 @@ def _by_format(image_bytes, least_side, other):
 
 
 def _decode_other(image_bytes: tf.Tensor) -> tf.Tensor:
-    """Decodes GIF and BMP; raises for everything else, including PNGs of invalid size."""
+    """Decodes GIF, BMP and WebP; raises for everything else, including PNGs of invalid size."""
     start = file_start(image_bytes)
     is_gif, is_bmp = begins_with(start, b"GIF8"), begins_with(start, b"BM")
-    # Newer versions of TensorFlow decode WebP too, older ones do not.
-    message = "Not an image: expected the bytes of a JPEG, PNG, GIF or BMP file."
-    is_known = tf.debugging.Assert(is_gif | is_bmp | is_png(image_bytes), [message])
-    with dependencies(check_png_size(image_bytes), is_known):
-        return tf.cond(
-            is_gif,
-            lambda: tf.io.decode_image(
-                first_frame(image_bytes, start), channels=3, expand_animations=False
-            ),
-            lambda: _decode_bmp(image_bytes, start),
+    is_known = is_gif | is_bmp | is_png(image_bytes) | is_webp(start)
+    known = tf.debugging.Assert(
+        is_known, [f"Not an image: expected the bytes of a {FORMATS} file."]
+    )
+    with dependencies(check_png_size(image_bytes), known):
+        return tf.case(
+            [
+                (
+                    is_gif,
+                    lambda: tf.io.decode_image(
+                        first_frame(image_bytes, start), channels=3, expand_animations=False
+                    ),
+                ),
+                (is_webp(start), lambda: _decode_webp(image_bytes, start)),
+            ],
+            default=lambda: _decode_bmp(image_bytes, start),
         )
+
+
+def _decode_webp(image_bytes: tf.Tensor, start: tf.Tensor) -> tf.Tensor:
+    # Not by `tf.io.decode_webp`: an export with an op that older versions lack could not be loaded.
+    known = None if DECODES_WEBP else tf.debugging.Assert(~is_webp(start), [WEBP_ADVICE])
+    with dependencies(known, check_webp(start)):
+        image = tf.io.decode_image(image_bytes, channels=0, expand_animations=False)
+    return image[:, :, :3]  # the number of channels of the file is the only one that it takes
 
 
 def _decode_bmp(image_bytes: tf.Tensor, start: tf.Tensor) -> tf.Tensor:

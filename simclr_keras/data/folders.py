@@ -5,15 +5,16 @@ import logging
 import os
 import pathlib
 import stat
+import typing
 
-from ..errors import InputError
+from ..errors import InputError, named
+from .decoding import FORMATS
 from .sources import FileSource
-from .unreadable import looks_complete, refuse_or_skip, why_unreadable
+from .unreadable import START_BYTES, looks_complete, refuse_or_skip, why_unreadable
 
 _LOGGER = logging.getLogger("simclr_keras")
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".gif", ".bmp")
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp")
 _HELD_OUT = ("test", "val", "validation")  # in this order of preference
-_NAMED = 3  # how many files a message names
 
 
 def load_folder(
@@ -71,6 +72,14 @@ def training_folder(folder: str | os.PathLike) -> pathlib.Path:
     return _splits(root).get("train", root)
 
 
+def split_folders(folder: str | os.PathLike) -> dict[str, pathlib.Path]:
+    """The folders to train and to test on, by those names; `{"": folder}` without splits."""
+    splits = _splits(pathlib.Path(folder))
+    held_out = _test_part(splits)
+    chosen = {"train": splits.get("train"), held_out.name if held_out else "": held_out}
+    return {name: path for name, path in chosen.items() if path} or {"": pathlib.Path(folder)}
+
+
 def _test_part(splits: dict[str, pathlib.Path]) -> pathlib.Path | None:
     return next((splits[name] for name in _HELD_OUT if name in splits), None)
 
@@ -92,38 +101,91 @@ def find_images(root: pathlib.Path) -> list[str]:
     Raises:
         InputError: If a folder cannot be read.
     """
-    found, others, special, seen = [], set(), set(), set()
+    content = walk(root)
+    _warn_of_others(root, content.others, f"without a {FORMATS} suffix")
+    _warn_of_others(root, content.special, "that are pipes, sockets or devices")
+    return content.images
+
+
+class FolderContent(typing.NamedTuple):
+    """What is in a folder, as relative paths.
+
+    Attributes:
+        images: Files with an image suffix, sorted.
+        others: Files with another suffix.
+        special: Pipes, sockets and devices with an image suffix.
+        folders: Folders of any depth.
+        links: Links to folders -> whether they were followed.
+        closed: Folders that cannot be read -> why.
+    """
+
+    images: list[str]
+    others: set[str]
+    special: set[str]
+    folders: set[str]
+    links: dict[str, bool]
+    closed: dict[str, str]
+
+
+def walk(root: pathlib.Path, skip_closed: bool = False) -> FolderContent:
+    """Finds what is in a folder; see `find_images`.
+
+    Args:
+        root: The folder.
+        skip_closed: Go on if a folder below cannot be read.
+
+    Raises:
+        InputError: If a folder cannot be read.
+    """
+    content = FolderContent([], set(), set(), set(), {}, {})
+    seen = set()
     folders, links = [""], collections.deque[str]()
     while folders or links:
+        is_link = not folders
         prefix = folders.pop() if folders else links.popleft()
         real = os.path.realpath(root / prefix)
-        if real in seen:  # a link to a parent folder would recurse forever
+        is_new = real not in seen  # a link to a parent folder would recurse forever
+        if is_link:
+            content.links[prefix] = is_new
+        if not is_new:
             continue
         seen.add(real)
-        for entry in _entries(root / prefix):
+        try:
+            entries = _entries(root / prefix)
+        except InputError as error:
+            if not skip_closed or not prefix:
+                raise
+            content.closed[prefix] = str(error.__cause__)
+            continue
+        for entry in entries:
             path = os.path.join(prefix, entry.name)
-            if entry.is_dir():
+            if _is_folder(entry):
                 (links if entry.is_symlink() else folders).append(path)
+                content.folders.add(path)
             elif not entry.name.lower().endswith(IMAGE_SUFFIXES):
-                others.add(path)
+                content.others.add(path)
             elif is_special(entry):
-                special.add(path)
+                content.special.add(path)
             else:
-                found.append(path)
-    _warn_of_others(root, others, "without a JPEG, PNG, GIF or BMP suffix")
-    _warn_of_others(root, special, "that are pipes, sockets or devices")
-    return sorted(found, key=lambda path: path.split(os.sep))
+                content.images.append(path)
+    content.images.sort(key=lambda path: path.split(os.sep))
+    return content
 
 
 def is_special(file: os.DirEntry | pathlib.Path) -> bool:
     """Whether a file is a pipe, a socket or a device: reading it could wait forever."""
-    if file.is_file():
-        return False
     try:
         mode = file.stat().st_mode
     except OSError:  # there is none, or a link leads nowhere: reported when it is read
         return False
-    return not stat.S_ISDIR(mode)
+    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
+
+
+def _is_folder(entry: os.DirEntry) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself
+        return False
 
 
 def _entries(folder: pathlib.Path) -> list[os.DirEntry]:
@@ -141,7 +203,7 @@ def _entries(folder: pathlib.Path) -> list[os.DirEntry]:
 def _warn_of_others(root: pathlib.Path, names: set[str], why: str) -> None:
     if names:
         _LOGGER.warning(
-            "Ignored in %s: %d item(s) %s: %s.", root, len(names), why, _named(sorted(names))
+            "Ignored in %s: %d item(s) %s: %s.", root, len(names), why, named(sorted(names))
         )
 
 
@@ -175,17 +237,13 @@ def _readable(root: pathlib.Path, files: list[str], skip_unreadable: bool) -> tu
 
 
 def _looks_complete(file: pathlib.Path) -> bool:
-    """Whether a file starts and ends like a complete JPEG, PNG or GIF."""
+    """Whether a file starts and ends like a complete JPEG, PNG, GIF or WebP."""
     try:
         with file.open("rb") as stream:
-            start = stream.read(8)
-            stream.seek(max(0, stream.seek(0, os.SEEK_END) - 8))
+            start = stream.read(START_BYTES)
+            size = stream.seek(0, os.SEEK_END)
+            stream.seek(max(0, size - START_BYTES))
             end = stream.read()
     except OSError:
         return False
-    return looks_complete(start, end)
-
-
-def _named(names: list[str]) -> str:
-    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    return ", ".join(names[:_NAMED]) + more
+    return looks_complete(start, end, size)

@@ -51,6 +51,32 @@ def check_bmp_size(start: tf.Tensor) -> tf.Operation | None:
     return _check_size(height, _number(start[18:22]))
 
 
+def check_webp(start: tf.Tensor) -> tf.Operation | None:
+    """Refuses a WebP that moves, or declares too many pixels.
+
+    TensorFlow decodes all frames of a moving one, and ends the process if they have no alpha.
+
+    Args:
+        start: The first bytes of the file, see `file_start`.
+    """
+    is_extended, is_lossless = (begins_with(start[12:], kind) for kind in (b"VP8X", b"VP8L"))
+    moves = is_extended & (tf.bitwise.bitwise_and(start[20], 2) > 0)
+    still = tf.debugging.Assert(~moves, ["A moving WebP image. Convert it to a GIF or a PNG."])
+    packed = _number(start[21:25])  # 14 bits each
+    width, height = _number(start[26:28]) % 2**14, _number(start[28:30]) % 2**14
+    width = tf.where(is_lossless, packed % 2**14 + 1, width)
+    height = tf.where(is_lossless, packed // 2**14 % 2**14 + 1, height)
+    width = tf.where(is_extended, _number(start[24:27]) + 1, width)
+    height = tf.where(is_extended, _number(start[27:30]) + 1, height)
+    with dependencies(still):
+        return _check_size(height, width)
+
+
+def is_webp(start: tf.Tensor) -> tf.Tensor:
+    """Whether a file starts as a WebP does: bool scalar."""
+    return begins_with(start, b"RIFF") & begins_with(start[8:], b"WEBP")
+
+
 def first_frame(image_bytes: tf.Tensor, start: tf.Tensor) -> tf.Tensor:
     """Cuts a GIF off after its first frame; TensorFlow would decode all of them.
 

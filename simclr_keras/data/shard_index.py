@@ -97,7 +97,9 @@ class ShardIndex:
         refuse_or_skip(
             self.damage, len(source) - len(readable), len(source), name, skip_unreadable
         )
-        return source.subset(readable)
+        part = source.subset(readable)
+        part.skipped = self.damage
+        return part
 
 
 def kept_index(

@@ -1,6 +1,5 @@
 """`ShardSource`: images that lie one behind the other in files, read when they are needed."""
 
-import concurrent.futures
 import functools
 import os
 import typing
@@ -98,7 +97,6 @@ class ShardSource(ImageSource):
             raise tf.errors.InvalidArgumentError(None, None, str(error)) from None
 
     def name_of(self, index: int) -> str:
-        """The name of one of the images, for messages."""
         return self._name_of(self.files[self.shard[index]], int(self.offset[index]))
 
     def why_unreadable(self, index):
@@ -107,11 +105,6 @@ class ShardSource(ImageSource):
         except ValueError as error:
             return str(error)
         return why_undecodable(content)
-
-    def find_unreadable(self):
-        with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-            reasons = pool.map(self.why_unreadable, range(len(self)))
-            return [(self.name_of(index), why) for index, why in enumerate(reasons) if why]
 
     def _content(self, index) -> bytes:
         """The bytes of one image; raises a `ValueError` if they cannot be read."""

@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from ..errors import InputError
 from .decoding import decode_in_pipeline, is_jpeg, jpeg_sides
-from .unreadable import why_unreadable
+from .unreadable import why_undecodable, why_unreadable
 
 _SIDES_LOOKED_AT = 32
 
@@ -30,6 +30,7 @@ class ImageSource(abc.ABC):
         class_names: A name for each label.
         places: int64 `(N,)`: the index of each image in the original source, even after several
             `subset` calls; lists of labels use these indices.
+        skipped: What could not be read in shards and was left out, as texts for people.
 
     Example:
         >>> import simclr_keras as sk
@@ -60,6 +61,7 @@ class ImageSource(abc.ABC):
         self.labels = labels.astype(np.int64)
         self.class_names = tuple(class_names)
         self.places = np.arange(count)
+        self.skipped: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -149,17 +151,26 @@ class ImageSource(abc.ABC):
         return int(np.median(sides)) if sides else None
 
     def why_unreadable(self, index: int) -> str | None:
-        """The reason why one image on a disk cannot be read, in a few words; `None` if it can."""
+        """The reason why one image cannot be read, in a few words; `None` if it can."""
         return None
 
-    def find_unreadable(self) -> list[tuple[str, str]]:
-        """Decodes every image of a disk in full, to find the cause of a failure.
+    def name_of(self, index: int) -> str:
+        """The name of one of the images for messages: the path of a file."""
+        return f"image {self.places[index]}"
+
+    def find_unreadable(self, indices: npt.ArrayLike | None = None) -> dict[int, str]:
+        """Decodes images in full, in threads, to find the cause of a failure.
+
+        Args:
+            indices: The images to decode. Defaults to all.
 
         Returns:
-            (name, reason) of each image that cannot be read, in the source's order; the name of a
-            file is its path. Nothing for images in memory.
+            Index -> the reason, of each image that cannot be read, in the order of the indices.
         """
-        return []
+        indices = range(len(self)) if indices is None else np.asarray(indices).tolist()
+        with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+            reasons = pool.map(self.why_unreadable, indices)
+            return {index: why for index, why in zip(indices, reasons) if why}
 
     @abc.abstractmethod
     def _keep(self, indices: np.ndarray) -> None:
@@ -262,7 +273,7 @@ class EncodedSource(_TensorSource):
     """Encoded images of any size, in memory.
 
     Args:
-        encoded: N images as bytes: JPEG, PNG, GIF or BMP.
+        encoded: N images as bytes: JPEG, PNG, GIF, BMP or WebP.
         labels: Integers `(N,)`; -1 means none. Defaults to no labels.
         class_names: A name for each label. Defaults to none.
         name: The name used in messages.
@@ -291,6 +302,9 @@ class EncodedSource(_TensorSource):
         super().__init__(len(encoded), labels, class_names, name)
         self.encoded = np.asarray(encoded, object)  # NumPy's bytes dtype strips trailing zeros
 
+    def why_unreadable(self, index: int) -> str | None:
+        return why_undecodable(self.encoded[index])
+
     def _keep(self, indices):
         self.encoded = self.encoded[indices]
 
@@ -302,7 +316,7 @@ class FileSource(_TensorSource):
     """Image files, read when they are needed.
 
     Args:
-        paths: N file names: JPEG, PNG, GIF or BMP.
+        paths: N file names: JPEG, PNG, GIF, BMP or WebP.
         labels: Integers `(N,)`; -1 means none. Defaults to no labels.
         class_names: A name for each label. Defaults to none.
         root: The folder that `paths` are relative to. Defaults to the current one.
@@ -342,10 +356,8 @@ class FileSource(_TensorSource):
     def why_unreadable(self, index: int) -> str | None:
         return why_unreadable(self.file(index))
 
-    def find_unreadable(self) -> list[tuple[str, str]]:
-        with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-            reasons = pool.map(self.why_unreadable, range(len(self)))
-            return [(path, why) for path, why in zip(self.paths, reasons) if why]
+    def name_of(self, index: int) -> str:
+        return self.paths[index]
 
     def _keep(self, indices):
         self.paths = tuple(self.paths[i] for i in indices)

@@ -10,7 +10,7 @@ import numpy as np
 from ..errors import InputError
 from .folders import IMAGE_SUFFIXES
 from .shard_index import Shard
-from .unreadable import looks_complete, why_undecodable
+from .unreadable import START_BYTES, looks_complete, why_undecodable
 
 _LABEL_KEYS = ("label", "cls")  # of a .json member
 
@@ -94,9 +94,10 @@ def _why(stream, place: int, length: int) -> str | None:
     """Why an image cannot be read; `None` if it can, or if it begins and ends as it should."""
     number = stream.fileno()
     start, end = (
-        os.pread(number, min(8, length), place + at) for at in (0, max(0, length - 8))
+        os.pread(number, min(START_BYTES, length), place + at)
+        for at in (0, max(0, length - START_BYTES))
     )
-    if looks_complete(start, end):
+    if looks_complete(start, end, length):
         return None
     return why_undecodable(os.pread(number, length, place))
 

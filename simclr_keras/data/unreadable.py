@@ -7,11 +7,12 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
-from ..errors import InputError
-from .decoding import decode_image
+from ..errors import InputError, named
+from .decoding import DECODES_WEBP, FORMATS, WEBP_ADVICE, decode_image
 
 _LOGGER = logging.getLogger("simclr_keras")
-_NAMED = 3  # how many images a message names
+MOST_BYTES = 2**30  # of a file; the largest image that is decoded has 400 MB of pixels
+START_BYTES = 32  # of a file, from which it is known what it is
 _STARTS = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF8", b"BM")
 # First and last bytes of complete files. BMP has no end marker, so it is always decoded.
 _COMPLETE = (
@@ -21,14 +22,18 @@ _COMPLETE = (
 )
 
 
-def looks_complete(start: bytes, end: bytes | None = None) -> bool:
-    """Whether an image starts and ends like a complete JPEG, PNG or GIF.
+def looks_complete(start: bytes, end: bytes | None = None, size: int | None = None) -> bool:
+    """Whether an image starts and ends like a complete JPEG, PNG, GIF or WebP.
 
     Args:
-        start: Its first 8 bytes or more.
-        end: Its last 8 bytes or more. Defaults to `start`.
+        start: Its first `START_BYTES` bytes or more.
+        end: Its last `START_BYTES` bytes or more. Defaults to `start`.
+        size: The number of its bytes. Defaults to the length of `start`.
     """
     end = start if end is None else end
+    size = len(start) if size is None else size
+    if _is_webp(start):
+        return _why_no_webp(start) is None and size >= 8 + int.from_bytes(start[4:8], "little")
     return any(start.startswith(a) and end.endswith(z) for a, z in _COMPLETE)
 
 
@@ -41,14 +46,26 @@ def why_unreadable(file: str) -> str | None:
     Returns:
         The reason in a few words; `None` if it can be read.
     """
+    content = read_regular(file)
+    return content if isinstance(content, str) else why_undecodable(content)
+
+
+def read_regular(file: str) -> bytes | str:
+    """The bytes of a file, or why it cannot be read; never waits for a pipe or a device.
+
+    Args:
+        file: Its path.
+    """
     try:
-        if not stat.S_ISREG(os.stat(file).st_mode):
+        status = os.stat(file)
+        if not stat.S_ISREG(status.st_mode):  # opening a device may already do something
             return "no regular file"
-        with open(file, "rb") as stream:
-            content = stream.read()
+        if status.st_size > MOST_BYTES:
+            return f"a file of {status.st_size / 2**30:.1f} GiB"
+        with open(os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as stream:
+            return stream.read() or "empty file"
     except OSError as error:
         return error.strerror or str(error)
-    return why_undecodable(content) if content else "empty file"
 
 
 def why_damaged(content: bytes) -> str | None:
@@ -72,13 +89,27 @@ def why_undecodable(content: bytes) -> str | None:
     Returns:
         The reason in a few words; `None` if it can be decoded.
     """
-    if not content.startswith(_STARTS):
-        return "not a JPEG, PNG, GIF or BMP image"
+    if _is_webp(content):
+        if reason := _why_no_webp(content):
+            return reason
+    elif not content.startswith(_STARTS):
+        return f"not a {FORMATS} image"
     try:
         decode_image(tf.constant(content))
     except tf.errors.OpError:
         return "damaged, truncated, or of a kind that TensorFlow does not decode"
     return None
+
+
+def _is_webp(content: bytes) -> bool:
+    return content.startswith(b"RIFF") and content[8:12] == b"WEBP"
+
+
+def _why_no_webp(content: bytes) -> str | None:
+    if not DECODES_WEBP:
+        return WEBP_ADVICE
+    moves = content[12:16] == b"VP8X" and len(content) > 20 and content[20] & 2
+    return "a moving WebP image" if moves else None
 
 
 def refuse_or_skip(
@@ -96,9 +127,7 @@ def refuse_or_skip(
     Raises:
         InputError: If they are not to be skipped, or if nothing would be left.
     """
-    more = f" and {len(broken) - _NAMED} more" if len(broken) > _NAMED else ""
-    named = ", ".join(broken[:_NAMED]) + more
-    message = f"{count} of {of_all} images in {where} cannot be read: {named}"
+    message = f"{count} of {of_all} images in {where} cannot be read: {named(broken)}"
     if not skip_unreadable:
         raise InputError(f"{message}. Move them away, or pretrain with `skip_unreadable`.")
     if count == of_all:

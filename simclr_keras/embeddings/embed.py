@@ -3,19 +3,18 @@
 import dataclasses
 import os
 import pathlib
+import re
 import typing
 from collections.abc import Callable, Sequence
 
 import numpy as np
-import tensorflow as tf
 
-from ..data.datasets import load_source
+from ..data.datasets import evaluation_dataset, load_source, numbered
+from ..data.decoding import FORMATS
 from ..data.folders import find_images, is_special
-from ..data.images import resize_and_center_crop
-from ..data.parallel import map_examples, without_tuning
 from ..data.shard_folders import holds_shards
 from ..data.sources import FileSource, ImageSource
-from ..errors import InputError
+from ..errors import InputError, printable
 from ..progress import counted, progress_shown
 from ..result import Result
 from ..serving.versions import embedding_dimension, find_version, load_exported, read_metadata
@@ -114,7 +113,11 @@ def embed(
         write_embeddings(output, root, os.path.abspath(version)) as rows,
     ):
         readable = []
-        for index, batch in _batches(source, metadata["image_size"], config.batch_size):
+        batches = evaluation_dataset(
+            numbered(source), metadata["image_size"], config.batch_size, skip_unreadable=True
+        )
+        for batch, places in batches:
+            index = places.numpy()
             vectors = served(images=batch)["embedding"].numpy()
             rows.add([names[i] for i in index], vectors)
             readable.append(index)
@@ -129,8 +132,8 @@ def embed(
         if not readable:
             name, why = next(iter(reasons.items()))
             raise InputError(
-                f"None of the {len(source)} images could be read, for example {name} ({why}). "
-                "Expected complete JPEG, PNG, GIF or BMP files."
+                f"None of the {len(source)} images could be read, for example {printable(name)} ({why}). "
+                f"Expected complete {FORMATS} files."
             )
         rows.unreadable.extend(reasons)
     if progress:
@@ -169,12 +172,12 @@ def _find(
         files = find_images(path)
         if not files:
             raise InputError(
-                f"There are no images in {images}. Expected a folder of JPEG, PNG, GIF or BMP "
-                "files."
+                f"There are no images in {images}. Expected a folder of {FORMATS} files."
             )
         return _files(files, str(path))
     if path.suffix == ".txt":
-        lines = path.read_text().splitlines()
+        # File names may hold any byte, and characters at which `splitlines` would cut them.
+        lines = re.split("\r?\n", path.read_bytes().decode("utf-8-sig", "surrogateescape"))
         return _listed([line for line in lines if line.strip()], listed_in=str(path))
     return _listed([path.name], str(path.parent))
 
@@ -183,7 +186,7 @@ def _listed(files: list[str], root: str = "", listed_in: str = "the list"):
     special = next((name for name in files if is_special(pathlib.Path(root, name))), None)
     if special:
         raise InputError(
-            f"{special} is a pipe, a socket or a device. Expected JPEG, PNG, GIF or BMP files."
+            f"{special} is a pipe, a socket or a device. Expected {FORMATS} files."
         )
     return _files(files, root, listed_in)
 
@@ -194,16 +197,3 @@ def _files(files: list[str], root: str, listed_in: str = ""):
     # File systems allow names that are not valid UTF-8; text files do not.
     names = [name.encode("utf-8", "backslashreplace").decode() for name in files]
     return FileSource(files, root=root, name="images"), names
-
-
-def _batches(source: ImageSource, image_size: int, batch_size: int):
-    """Yields (int64 `(n,)`, float32 `(n, S, S, C)`): indices and readable images, in order."""
-
-    def load(index):
-        image = resize_and_center_crop(source.load(index, image_size), image_size)
-        return index, tf.ensure_shape(image, [image_size, image_size, None])
-
-    dataset = map_examples(tf.data.Dataset.range(len(source)), load)
-    dataset = without_tuning(dataset.ignore_errors().batch(batch_size).prefetch(2))
-    for index, images in dataset:
-        yield index.numpy(), images

@@ -1,11 +1,10 @@
 """A page of pictures: one self-contained HTML file."""
 
-import html
 import os
 import pathlib
 from collections.abc import Iterable, Sequence
 
-from ..html_page import data_uri, html_page
+from ..html_page import data_uri, escaped, html_page
 
 _STYLE = """
 section { display: flex; flex-wrap: wrap; gap: .75rem; margin: 0 0 1.5rem;
@@ -39,7 +38,7 @@ def write_page(
         The path.
     """
     with html_page(path, title, _STYLE) as page:
-        page.write(f"<p>{html.escape(note)}</p>\n")
+        page.write(f"<p>{escaped(note)}</p>\n")
         for row in rows:
             figures = [_figure(*entry, place == 0) for place, entry in enumerate(row)]
             page.write(f"<section>\n{''.join(figures)}</section>\n")
@@ -47,10 +46,10 @@ def write_page(
 
 
 def _figure(name: str, number: str, picture: bytes | None, is_query: bool) -> str:
-    name = html.escape(name)
+    name = escaped(name)
     shown = '<div class="none">no picture</div>'
     if picture is not None:
         shown = f'<img alt="{name}" src="{data_uri(picture)}">'
     kind = ' class="query"' if is_query else ""
-    number = f"<b>{html.escape(number)}</b> " if number else ""
+    number = f"<b>{escaped(number)}</b> " if number else ""
     return f"<figure{kind}>{shown}<figcaption>{number}{name}</figcaption></figure>\n"

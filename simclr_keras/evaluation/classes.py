@@ -3,7 +3,7 @@
 import numpy as np
 
 from ..data.sources import ImageSource
-from ..errors import InputError
+from ..errors import InputError, named
 
 _NAMED = 5  # most classes listed in a message
 
@@ -33,10 +33,9 @@ def match_classes(train: ImageSource, test: ImageSource) -> np.ndarray:
     present = {int(label): class_name(test, label) for label in np.unique(test.labels)}
     unknown = [name for name in present.values() if name not in known]
     if unknown:
-        more = f" and {len(unknown) - _NAMED} more" if len(unknown) > _NAMED else ""
         raise InputError(
             f"{test.name} has classes without training images in {train.name}: "
-            f"{', '.join(unknown[:_NAMED])}{more}. Add training images under the same class "
+            f"{named(unknown, _NAMED)}. Add training images under the same class "
             "names, or remove these classes from the test images."
         )
     numbers = np.full(max(present) + 1, -1)

@@ -1,11 +1,10 @@
 """`SGDLinearProbe`: linear evaluation on random crops, the paper's protocol."""
 
-import functools
-
 import keras
 import numpy as np
 import tensorflow as tf
 
+from ..data.bad_images import BadImages, TrainingImages
 from ..data.sources import ImageSource, as_source
 from ..seeds import check_seed
 from ..training.callbacks import StopOnNonFiniteLoss
@@ -137,12 +136,20 @@ class SGDLinearProbe:
             f"Its learning rate of {self.learning_rate:g} * B / 256 is too high for these features. "
             "Use the L-BFGS protocol or a smaller batch."
         )
+        bad_images = BadImages(len(columns))
+        images = TrainingImages(
+            columns,
+            lambda source, *steps, **rows: single_view_batches(
+                source, self._augmenter, batch_size, self.seed, *steps, **rows
+            ),
+            batch_size,
+            self.seed,
+            bad_images,
+        )
         fit_in_intervals(
             model,
             source,
-            functools.partial(
-                single_view_batches, columns, self._augmenter, batch_size, self.seed
-            ),
+            images.batches,
             batch_size,
             Length(steps),
             steps_per_epoch * max(1, self.epochs // _REPORTS),
@@ -150,7 +157,9 @@ class SGDLinearProbe:
                 StopOnNonFiniteLoss(advice, "The loss of linear evaluation by SGD"),
             ],
             "Linear evaluation by SGD",
+            recover=images.recover,
         )
+        bad_images.conclude()
         self._weights, self._bias = classifier.get_weights()
         return self
 

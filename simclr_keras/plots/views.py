@@ -50,6 +50,7 @@ def draw_views(
         Chen et al. 2020, https://arxiv.org/abs/2002.05709, Figure 4.
     """
     places = np.unique(np.linspace(0, len(source) - 1, min(images, len(source))).astype(int))
+    places = np.setdiff1d(places, list(source.find_unreadable(places)))
     cutter = CropCutter(augmenter, seed)
     drawn = cutter.draw(tf.constant(0, tf.int64), tf.range(len(places), dtype=tf.int64))
     crops = [cutter.cut(source.read(int(place)), row) for place, row in zip(places, drawn)]

@@ -45,7 +45,7 @@ class ClassifierConfig(TrainingSettings):
     def training(self, pretraining) -> dict:
         """The fields of `TrainingSettings`; crops and flip default to those of pretraining."""
         values = {f.name: getattr(self, f.name) for f in dataclasses.fields(TrainingSettings)}
-        for name in ("crop_area_min", "flip"):
+        for name in ("crop_area_min", "flip", "max_bad_fraction"):
             if values[name] is None:
                 values[name] = getattr(pretraining, name)
         return values

@@ -23,7 +23,7 @@ from .pretrain_config import PretrainConfig
 
 KINDS = ("fine-tuned", "distilled")
 # May differ when a command is repeated: they do not change its result.
-_FREE_SETTINGS = ("run", "data_dir", "strategy")
+_FREE_SETTINGS = ("run", "data_dir", "strategy", "max_bad_fraction")
 
 
 @dataclasses.dataclass(frozen=True)

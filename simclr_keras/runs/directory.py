@@ -22,7 +22,7 @@ from .setting_sources import parse_settings, read_settings
 
 _GENERATION = 3 if KERAS_3 else 2
 # May differ when a run is continued: they do not change its result.
-_FREE_SETTINGS = ("run_dir", "data_dir", "strategy", "sources", "profile")
+_FREE_SETTINGS = ("run_dir", "data_dir", "strategy", "sources", "profile", "max_bad_fraction")
 _LENGTHS = ("epochs", "steps", "minutes")  # may be raised; see `run_length`
 _RESTORE = "Restore the file from a copy, or choose another `run_dir` to begin again."
 

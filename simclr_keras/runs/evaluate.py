@@ -4,6 +4,7 @@ import dataclasses
 
 import numpy as np
 
+from ..data.bad_images import BadImages
 from ..data.datasets import is_same_data
 from ..errors import InputError
 from ..evaluation.classes import class_name, match_classes
@@ -86,11 +87,14 @@ def evaluate(config: EvaluateConfig) -> EvaluateResult:
         run_source(run, split, name, config.data_dir, trained.directory, hold_out)
         for split, name in (("train", dataset), ("test", eval_dataset))
     )
-    data = MeasuredData(train, test, match_classes(train, test), run)
+    bad = BadImages(len(train) + len(test), run.max_bad_fraction)
+    data = MeasuredData(train, test, match_classes(train, test), run, bad)
     names = config.comparisons
     others, not_compared = load_comparisons(names, trained, run, train.channels)
-    measured, tested = np.unique(train.labels), np.unique(data.numbers[test.labels])
     found = measure_encoder(trained.encoder, trained.image_size, data, config)
+    data = found.data  # without images that cannot be read
+    train, test = data.train, data.test
+    measured, tested = np.unique(train.labels), np.unique(data.numbers[test.labels])
     result = EvaluateResult(
         dataset=dataset,
         eval_dataset=eval_dataset,
@@ -104,6 +108,7 @@ def evaluate(config: EvaluateConfig) -> EvaluateResult:
         knn_temperature=KNN_TEMPERATURE,
         **seen_fields(trained.directory, run, test, eval_dataset),
         **vars(found.accuracy),
+        unreadable=bad.reasons or None,
     )
     if names:
         comparisons, verdict = compare(

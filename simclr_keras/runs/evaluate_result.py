@@ -122,9 +122,11 @@ class EvaluateResult(EncoderAccuracy, EvaluatedData):
         comparisons: The encoders of `compare`.
         verdict: What they say.
         learning_curve_picture: The plot of the learning curve, if there is one.
+        unreadable: Images that could not be read and were left out, name -> why; `None` for none.
     """
 
     random_encoder: EncoderAccuracy | None = None
     comparisons: list[Comparison] | None = None
     verdict: Verdict | None = None
     learning_curve_picture: pathlib.Path | None = None
+    unreadable: dict[str, str] | None = None

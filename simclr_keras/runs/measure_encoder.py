@@ -5,7 +5,8 @@ import typing
 import keras
 import numpy as np
 
-from ..data.datasets import evaluation_dataset
+from ..data.bad_images import BadImages
+from ..data.datasets import evaluation_dataset, numbered
 from ..data.sources import ImageSource
 from ..evaluation.features import extract_features
 from ..evaluation.knn import accuracies_of, knn_hits
@@ -30,6 +31,7 @@ class MeasuredData(typing.NamedTuple):
     test: ImageSource
     numbers: np.ndarray  # for each class of the test part, its number in the training part
     run: PretrainConfig  # crops, flip and seed
+    bad: BadImages  # counts images that cannot be read
 
 
 class MeasuredEncoder(typing.NamedTuple):
@@ -39,11 +41,13 @@ class MeasuredEncoder(typing.NamedTuple):
         accuracy: The accuracies.
         hits: `"knn"`, `"linear"` or `"linear_sgd"` -> bool `(M,)`: which test images are right.
         features: Training features and labels, test features and labels.
+        data: What it was measured on: without images that cannot be read.
     """
 
     accuracy: EncoderAccuracy
     hits: dict[str, np.ndarray]
     features: tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
+    data: MeasuredData
 
 
 def measure_encoder(
@@ -57,12 +61,11 @@ def measure_encoder(
         data: What to measure on.
         config: How.
     """
-    train, test, numbers, run = data
-    (train_features, train_labels), (test_features, test_labels) = (
-        extract_features(encoder, evaluation_dataset(source, image_size, config.batch_size))
-        for source in (train, test)
+    (train_features, train), (test_features, test) = (
+        _readable_features(encoder, source, image_size, config.batch_size, data.bad)
+        for source in (data.train, data.test)
     )
-    test_labels = numbers[test_labels]
+    run, train_labels, test_labels = data.run, train.labels, data.numbers[test.labels]
     features = (train_features, train_labels, test_features, test_labels)
     knn, knn_right = _knn(features, train.class_names)
     hits: dict[str, np.ndarray] = {"knn": knn_right}
@@ -103,7 +106,21 @@ def measure_encoder(
         results["linear_sgd_accuracy"] = found["top_1"]
     if config.learning_curve:
         results["learning_curve"] = learning_curve(*features, seed=run.seed)
-    return MeasuredEncoder(EncoderAccuracy(**results), hits, features)
+    readable = data._replace(train=train, test=test)
+    return MeasuredEncoder(EncoderAccuracy(**results), hits, features, readable)
+
+
+def _readable_features(
+    encoder: keras.Model, source: ImageSource, image_size: int, batch_size: int, bad: BadImages
+) -> tuple[np.ndarray, ImageSource]:
+    """The features of the images that can be read, and the source of these."""
+    batches = evaluation_dataset(numbered(source), image_size, batch_size, skip_unreadable=True)
+    try:
+        features, index = extract_features(encoder, batches)
+    except ValueError:  # no image at all
+        bad.left_out(source, np.array([], np.int64))
+        raise
+    return features, bad.left_out(source, index)
 
 
 def _knn(features, class_names) -> tuple[dict, np.ndarray]:

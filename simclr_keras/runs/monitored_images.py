@@ -10,6 +10,7 @@ import typing
 import numpy as np
 import tensorflow as tf
 
+from ..data.bad_images import BadImages
 from ..data.datasets import evaluation_dataset, is_folder
 from ..data.folders import folder_has_test_part
 from ..data.sources import ImageSource
@@ -172,17 +173,23 @@ def load_monitored(
         return None
     pairs = measured.subset(chosen[: sizes.pairs])
     queries, neighbours = labelled[: sizes.queries], neighbours[: sizes.neighbours]
+    bad_images = BadImages(len(source) + len(held_out or ()), config.max_bad_fraction)
+    views = bad_images.read(pairs, lambda images: views_at(_STEP, images, config, strategy))
     plain = [
-        _plain(measured.subset(queries), config),
-        _plain(source.subset(neighbours), config),
+        bad_images.read(images, lambda images: _plain(images, config))
+        for images in (measured.subset(queries), source.subset(neighbours))
     ]
     return MonitoredImages(
         "training_images" if held_out is None else "held_out",
         sizes,
-        np.concatenate([*views_at(_STEP, pairs, config, strategy), *plain]),
+        np.concatenate([*views, *plain]),
         labels[queries],
         source.labels[neighbours],
-        _repeated(np.concatenate(plain) if sizes.queries else _plain(pairs, config)),
+        _repeated(
+            np.concatenate(plain)
+            if sizes.queries
+            else bad_images.read(pairs, lambda images: _plain(images, config))
+        ),
     )
 
 

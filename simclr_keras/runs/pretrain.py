@@ -4,12 +4,14 @@ import dataclasses
 import functools
 import logging
 import tempfile
+import time
 import typing
 from collections.abc import Callable, Sequence
 
 import keras
 import numpy as np
 
+from ..data.bad_images import BadImages, TrainingImages
 from ..data.datasets import check_batch
 from ..data.sources import ImageSource
 from ..distribution.strategy import check_divides, choose_strategy, is_chief
@@ -51,7 +53,7 @@ from .pretraining import (
     networks_for_inference,
     training_batches,
 )
-from .run_images import check_images, image_sizes
+from .run_images import changed_meanwhile, check_images, image_sizes
 from .run_lock import RunLock
 from .run_source import training_parts
 from .summary import short_advice, slow_advice, start_summary
@@ -75,6 +77,7 @@ class PretrainResult(Result):
             or this is not the worker that writes the run's files.
         last_measurement: Of the same images, after the last step.
         findings: What is wrong with the run at its end; `None` if there was nothing left to do.
+        unreadable: Images that could not be read and were replaced, name -> why; `None` for none.
     """
 
     run_dir: str
@@ -84,6 +87,7 @@ class PretrainResult(Result):
     first_measurement: Measurement | None = None
     last_measurement: Measurement | None = None
     findings: list[Finding] | None = None
+    unreadable: dict[str, str] | None = None
 
 
 @progress_shown()
@@ -147,7 +151,7 @@ def _pretrain(
     if chief and directory.is_begun:
         lock.hold()
     source, held_out = training_parts(config, directory)
-    sizes = image_sizes(source)
+    sizes, began = image_sizes(source), time.time()
     check_images(directory, sizes, config.dataset)
     if config.steps == 0 and not directory.is_begun:
         if chief:
@@ -200,7 +204,16 @@ def _pretrain(
             start_summary(config, source, held_out, model, schedule, *numbers, initial)
         )
     augmenter = build_augmenter(config)
-    batches_of = functools.partial(training_batches, config, source, augmenter)
+    bad_images = BadImages(len(source), config.max_bad_fraction)
+    images = TrainingImages(
+        source,
+        lambda source, *steps, **rows: training_batches(
+            config, source, augmenter, *steps, **rows
+        ),
+        config.batch_size,
+        config.seed,
+        bad_images,
+    )
     growing_views = GrowingViews(config.sizes, model, augmenter)
 
     def interval_of(total_steps: int) -> int:
@@ -217,7 +230,12 @@ def _pretrain(
             total_steps = budget.steps(
                 model,
                 functools.partial(
-                    fit_first_steps, model, source, batches_of, config.batch_size
+                    fit_first_steps,
+                    model,
+                    source,
+                    images.batches,
+                    config.batch_size,
+                    recover=images.recover,
                 ),
                 interval_of,
                 signals,
@@ -269,7 +287,9 @@ def _pretrain(
             pictures = TensorBoardPictures(
                 directory.tensorboard / "pictures",
                 monitor,
-                functools.partial(views_at, images=shown, config=config, strategy=strategy),
+                lambda step: bad_images.read(
+                    shown, lambda images: views_at(step, images, config, strategy)
+                ),
                 total_steps,
                 source.class_names,
             )
@@ -290,19 +310,27 @@ def _pretrain(
         logs = fit_in_intervals(
             model,
             source,
-            batches_of,
+            images.batches,
             config.batch_size,
             length,
             interval,
             callbacks,
             "Pretraining",
             lambda first: growing_views.begin(first, interval, length),
+            images.recover,
             advise=slow_advice,
         )
         total_steps = model.steps_made  # a callback may have ended the run
         if monitor and pictures:
             monitor.conclude()
             pictures.conclude(model)
+        bad_images.conclude()
+        if chief and (changes := changed_meanwhile(source, held_out, sizes, began)):
+            _LOGGER.warning(
+                "The images changed while the run went on: %s. It used each as it was when read, and "
+                "those with which it began.",
+                changes,
+            )
         networks = networks_for_inference(config, model, source)  # variables of all workers
         if chief:
             directory.save_networks(*networks)
@@ -313,6 +341,7 @@ def _pretrain(
         total_steps,
         first_step,
         logs["loss"] if logs else None,
+        unreadable=bad_images.reasons or None,
         **(monitor.summary if monitor else {}),
     )
 

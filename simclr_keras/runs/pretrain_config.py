@@ -11,6 +11,7 @@ from ..errors import InputError
 from ..settings import (
     AT_LEAST_1,
     IMAGE_SIZE,
+    MAX_BAD_FRACTION,
     NOT_NEGATIVE,
     PART,
     POSITIVE,
@@ -85,6 +86,11 @@ class PretrainConfig(SourcedSettings):
         None, "Folder of TFDS data (or set TFDS_DATA_DIR).", panel="Data"
     )
     skip_unreadable: bool = setting(False, "Leave out images that cannot be read.")
+    max_bad_fraction: float = setting(
+        MAX_BAD_FRACTION,
+        "Share of the images that may turn out to be unreadable during the run: others replace them.",
+        PART,
+    )
     hold_out: float | None = setting(
         None,
         "Share of the images that pretraining never sees, to evaluate on; 0: none. Default: a "

@@ -3,6 +3,7 @@
 import dataclasses
 import pathlib
 
+from ..data.bad_images import BadImages
 from ..data.order import step_indices
 from ..objective.nt_xent import collapsed_loss
 from ..plots.figures import save_curves
@@ -61,9 +62,6 @@ def report(config: ReportConfig) -> ReportResult:
     source, augmenter = training_source(run, directory), build_augmenter(run)
     check_images(directory, image_sizes(source), run.dataset)
     rows = min(_IMAGES, run.batch_size)
-    batches = training_batches(run, source, augmenter, 0, 1, rows=rows)
-    batch = next(iter(batches))
-    batch = batch[0] if run.probe else batch
     order = step_indices(
         length=len(source),
         batch_size=run.batch_size,
@@ -72,6 +70,12 @@ def report(config: ReportConfig) -> ReportResult:
         num_steps=1,
     )
     _, index = next(iter(order))
+    bad_images = BadImages(len(source), run.max_bad_fraction)
+    while found := source.find_unreadable(index[:rows]):  # what replaces one may be bad too
+        source = bad_images.replaced(source, found)
+    batches = training_batches(run, source, augmenter, 0, 1, rows=rows)
+    batch = next(iter(batches))
+    batch = batch[0] if run.probe else batch
     images = [source.load(place).numpy() for place in index[:rows]]
     paths = save_views(directory.report, images, batch, augmenter, run.seed, run.batch_size)
     history = read_history(directory.history_file)

@@ -4,19 +4,20 @@ import dataclasses
 import json
 import logging
 import os
+import pathlib
 from collections.abc import Sequence
 
 from ..data.datasets import is_folder, is_same_data
+from ..data.folders import walk
 from ..data.parts import take_part
 from ..data.shard_source import ShardSource
 from ..data.sources import FileSource, ImageSource
-from ..errors import InputError
+from ..errors import InputError, named
 from .directory import RunDirectory
 from .pretrain_config import PretrainConfig
 from .run_source import find_listed, run_source
 
 _LOGGER = logging.getLogger("simclr_keras")
-_NAMED = 3  # how many files a message names
 
 
 def image_sizes(source: ImageSource) -> dict[str, int] | None:
@@ -27,7 +28,47 @@ def image_sizes(source: ImageSource) -> dict[str, int] | None:
         return {os.path.relpath(file, root): os.path.getsize(file) for file in files}
     if not isinstance(source, FileSource):
         return None
-    return {path: os.path.getsize(source.file(i)) for i, path in enumerate(source.paths)}
+    return {path: _size(source.file(index)) for index, path in enumerate(source.paths)}
+
+
+def changed_meanwhile(
+    source: ImageSource,
+    held_out: ImageSource | None,
+    sizes: dict[str, int] | None,
+    since: float,
+) -> str:
+    """How the files of a run have changed while it went on; empty if they have not.
+
+    Args:
+        source: The images that the run trains on.
+        held_out: Those that it holds out.
+        sizes: What `image_sizes` returned when it began.
+        since: When that was, in seconds of `time.time`.
+    """
+    found = {path: size for path, size in (image_sizes(source) or {}).items() if size >= 0}
+    kinds = _kinds(sizes or {}, found)
+    if isinstance(source, FileSource) and os.path.isdir(source.root):
+        known = {*source.paths, *(held_out.paths if isinstance(held_out, FileSource) else ())}
+        root = pathlib.Path(source.root)
+        new = (path for path in walk(root, skip_closed=True).images if path not in known)
+        kinds["added"] = {path for path in new if _changed_at(str(root / path)) > since}
+    return _told(kinds)
+
+
+def _size(file: str) -> int:
+    """The size of a file; -1 if it has vanished."""
+    try:
+        return os.path.getsize(file)
+    except OSError:
+        return -1
+
+
+def _changed_at(file: str) -> float:
+    """When a file was made or changed; 0 if it has vanished."""
+    try:
+        return os.stat(file).st_ctime
+    except OSError:
+        return 0.0
 
 
 def check_images(directory: RunDirectory, sizes: dict[str, int] | None, name: str) -> None:
@@ -111,15 +152,23 @@ def _difference(
     """
     if not directory.images_file.exists():
         return ""
-    begun, found = json.loads(directory.images_file.read_text()), sizes or {}
-    kinds = {
+    kinds = _kinds(json.loads(directory.images_file.read_text()), sizes or {})
+    kinds["missing"] |= set(missing)
+    return _told(kinds)
+
+
+def _kinds(begun: dict[str, int], found: dict[str, int]) -> dict[str, set[str]]:
+    """The files that differ."""
+    return {
         "added": found.keys() - begun.keys(),
-        "missing": (begun.keys() - found.keys()).union(missing),
+        "missing": begun.keys() - found.keys(),
         "changed": {path for path in begun.keys() & found.keys() if begun[path] != found[path]},
     }
+
+
+def _told(kinds: dict[str, set[str]]) -> str:
     return ", ".join(
-        f"{len(paths)} {kind} ({', '.join(sorted(paths)[:_NAMED])}"
-        f"{', ...' if len(paths) > _NAMED else ''})"
+        f"{len(paths)} {kind} ({named(sorted(paths))})"
         for kind, paths in kinds.items()
         if paths
     )

@@ -8,12 +8,11 @@ import numpy as np
 from ..data.datasets import has_test_part, is_same_data, load_source
 from ..data.parts import FIFTH, choose_held_out, find_held_out, take_part
 from ..data.sources import ImageSource
-from ..errors import InputError
+from ..errors import InputError, named
 from .directory import RunDirectory
 from .pretrain_config import PretrainConfig
 
 _LOGGER = logging.getLogger("simclr_keras")
-_NAMED = 3  # how many files a message names
 
 
 def training_source(run: PretrainConfig, directory: RunDirectory) -> ImageSource:
@@ -128,10 +127,9 @@ def _listed(directory: RunDirectory, source: ImageSource) -> np.ndarray:
     """The indices of what a run that was begun holds out."""
     held_out, missing = find_listed(directory, source)
     if missing:
-        more = ", ..." if len(missing) > _NAMED else ""
         raise InputError(
             f"{source.name} lacks {len(missing)} of the {len(held_out) + len(missing)} images "
-            f"that the run in {directory.path} held out: {', '.join(missing[:_NAMED])}{more}. "
+            f"that the run in {directory.path} held out: {named(missing)}. "
             "Restore them, or name the folder that holds them with `dataset`."
         )
     return held_out

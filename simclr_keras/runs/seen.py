@@ -91,7 +91,8 @@ def placed_settings(directory: RunDirectory) -> PretrainConfig:
 
 def _held_out(directory: RunDirectory) -> str | None:
     file = directory.held_out_file
-    return file.read_text() if file.exists() else None
+    # File names need not be text.
+    return file.read_text("utf-8", "surrogateescape") if file.exists() else None
 
 
 def _count_in_run(

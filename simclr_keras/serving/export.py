@@ -33,7 +33,7 @@ def export_encoder(
 
     The SavedModel has the signatures `serving_default` (float32 `images` `(N, S, S, C)` in
     [0, 1] to `embedding` `(N, D)`) and, for RGB, `serving_bytes` (string `image_bytes` `(N,)`:
-    JPEG, PNG, GIF or BMP of any size, resized and cropped as in evaluation). It can be
+    JPEG, PNG, GIF, BMP or WebP of any size, resized and cropped as in evaluation). It can be
     fine-tuned: `__call__(images, training)`, `variables`, `trainable_variables` and
     `regularization_losses`. Versions are never overwritten, and a numbered folder is always
     complete. With the `serving` extra installed, warm-up requests for TensorFlow Serving are
@@ -147,7 +147,8 @@ def export_classifier(
         )
 
     def answer(logits):
-        names = tf.constant([list(class_names)])
+        # Names of folders need not be text.
+        names = tf.constant([[os.fsencode(name) for name in class_names]])
         return {
             "probabilities": tf.nn.softmax(logits),
             "classes": tf.tile(names, [tf.shape(logits)[0], 1]),

@@ -111,20 +111,21 @@ class ClassifierTraining(StepModel):
             share = tf.reduce_sum(losses) / total + penalty / replicas.number_of_replicas()
             to_minimise = scaled(self.parts[0][0], share)
         gradients = tape.gradient(to_minimise, variables)
-        for optimizer, part in self.parts:
-            apply_gradients(optimizer, gradients[: len(part)], part)
-            gradients = gradients[len(part) :]
-        self.step.assign_add(1)
-        known = tf.cast(labels >= 0, tf.float32)
-        hits = tf.cast(tf.argmax(logits, axis=1) == labels, tf.float32) * known
-        rows = tf.stack([tf.reduce_sum(x) for x in (losses, hits, known)])
-        loss, hits, known = tf.unstack(replicas.global_sum(tf.stop_gradient(rows)))
-        return self.log(
-            {
-                "loss": Logged(loss / total + penalty, total),
-                "accuracy": Logged(tf.math.divide_no_nan(hits, known), known),
-            }
-        )
+        with self.after_reading(data):
+            for optimizer, part in self.parts:
+                apply_gradients(optimizer, gradients[: len(part)], part)
+                gradients = gradients[len(part) :]
+            self.step.assign_add(1)
+            known = tf.cast(labels >= 0, tf.float32)
+            hits = tf.cast(tf.argmax(logits, axis=1) == labels, tf.float32) * known
+            rows = tf.stack([tf.reduce_sum(x) for x in (losses, hits, known)])
+            loss, hits, known = tf.unstack(replicas.global_sum(tf.stop_gradient(rows)))
+            return self.log(
+                {
+                    "loss": Logged(loss / total + penalty, total),
+                    "accuracy": Logged(tf.math.divide_no_nan(hits, known), known),
+                }
+            )
 
     @property
     def saw_labels(self) -> bool:

@@ -7,15 +7,23 @@ from collections.abc import Callable, Iterator
 import tensorflow as tf
 
 from ..data.sources import ImageSource
-from ..distribution.strategy import distribute_rows, is_chief
+from ..distribution.strategy import distribute_rows, is_chief, local_replicas
 from ..distribution.workers import lost_worker, lost_worker_failure
-from ..errors import RunFailure
+from ..errors import RunFailure, printable
 from .input_wait import InputWait
 from .length import Length
 from .show_progress import ShowProgress
 from .step_model import StepModel
 
 _MANY_STEPS = 10**6
+_OF_READING = (
+    tf.errors.InvalidArgumentError,
+    tf.errors.NotFoundError,
+    tf.errors.PermissionDeniedError,
+    tf.errors.FailedPreconditionError,
+    tf.errors.DataLossError,
+    tf.errors.UnknownError,
+)
 
 
 def fit_in_intervals(
@@ -28,6 +36,7 @@ def fit_in_intervals(
     callbacks: list,
     title: str,
     begin: Callable[[int], int | None] = lambda first: None,
+    recover: Callable[[int], bool] = lambda step: False,
     **shown: typing.Any,
 ) -> dict[str, float] | None:
     """Trains a compiled model from the step where it is; each interval is an epoch of Keras.
@@ -49,6 +58,7 @@ def fit_in_intervals(
         title: What is trained, for people.
         begin: Called with the first step of each `fit`; returns the step at which it must end at the
             latest, a multiple of the interval, because something then changes; or `None`.
+        recover: Called with a step that failed, see `TrainingImages`; whether to try it again.
         **shown: Of `ShowProgress`.
 
     Returns:
@@ -76,7 +86,11 @@ def fit_in_intervals(
             batches = distribute_rows(strategy, batch_size, rows_of)
             done = first // interval
             epochs = range(done, done + count)
-            history = _fit(model, source, batches, epochs, steps, [*callbacks, *progress])
+            history = _fit(
+                model, source, batches, epochs, steps, [*callbacks, *progress], recover
+            )
+            if history is None:
+                continue
             logs = {name: values[-1] for name, values in history.items()}
             if model.stop_training and length.steps == planned:
                 break
@@ -89,6 +103,7 @@ def fit_first_steps(
     batches_of: Callable[..., tf.data.Dataset],
     batch_size: int,
     callbacks: list,
+    recover: Callable[[int], bool] = lambda step: False,
 ) -> None:
     """Trains from the first step until a callback sets `model.stop_training`, to time the steps.
 
@@ -96,12 +111,15 @@ def fit_first_steps(
     """
 
     def rows_of(first_position, rows):
-        return batches_of(0, _MANY_STEPS, first_position=first_position, rows=rows)
+        first = model.steps_made
+        return batches_of(first, _MANY_STEPS, first_position=first_position, rows=rows)
 
-    strategy = model.distribute_strategy
-    batches = distribute_rows(strategy, batch_size, rows_of)
+    strategy, history = model.distribute_strategy, None
     with _shown(strategy, "Timing a few steps", batch_size, None) as progress:
-        _fit(model, source, batches, range(1), _MANY_STEPS, [*callbacks, *progress])
+        while history is None:
+            batches = distribute_rows(strategy, batch_size, rows_of)
+            shown = [*callbacks, *progress]
+            history = _fit(model, source, batches, range(1), _MANY_STEPS, shown, recover)
 
 
 @contextlib.contextmanager
@@ -114,8 +132,14 @@ def _shown(strategy, *arguments, **options) -> Iterator[list[ShowProgress]]:
         yield [progress]
 
 
-def _fit(model, source, batches, epochs: range, steps: int, callbacks: list) -> dict[str, list]:
-    """Calls `fit`; errors of TensorFlow that a person can do something about say what."""
+def _fit(
+    model, source, batches, epochs: range, steps: int, callbacks: list, recover
+) -> dict[str, list] | None:
+    """Calls `fit`; errors of TensorFlow that a person can do something about say what.
+
+    Returns:
+        What Keras logged; `None` if the step that failed can be tried again.
+    """
     try:
         return model.fit(
             batches,
@@ -127,6 +151,12 @@ def _fit(model, source, batches, epochs: range, steps: int, callbacks: list) -> 
             shuffle=False,
         ).history
     except tf.errors.OpError as error:
+        strategy = model.distribute_strategy
+        is_of_reading = isinstance(error, _OF_READING) and not lost_worker(strategy, error)
+        # Several workers would have to agree on it.
+        is_alone = local_replicas(strategy) == strategy.num_replicas_in_sync
+        if is_of_reading and is_alone and recover(model.steps_made):
+            return None
         failure = _explained(error, model, source)
         if failure is None:
             raise
@@ -139,13 +169,13 @@ def _explained(
     """The failure behind an error: a lost worker or an unreadable image; `None` if neither."""
     if lost_worker(model.distribute_strategy, error):
         return lost_worker_failure(f"after step {model.steps_made}", error)
-    if not isinstance(error, (tf.errors.InvalidArgumentError, tf.errors.NotFoundError)):
+    if not isinstance(error, _OF_READING):
         return None
     broken = source.find_unreadable()
     if not broken:
         return None
-    path, reason = broken[0]
+    index, reason = next(iter(broken.items()))
     return RunFailure(
-        f"{len(broken)} of {len(source)} images cannot be read, for example {path} ({reason}). "
-        "Remove them, or set `skip_unreadable`, and begin a new run."
+        f"{len(broken)} of {len(source)} images cannot be read, for example "
+        f"{printable(source.name_of(index))} ({reason}). Restore or remove them, and begin a new run."
     )

@@ -265,9 +265,10 @@ class SimCLR(StepModel):
         of_batch = self.micro_batch_size is None
         gradients_of = whole_batch_gradients if of_batch else micro_batch_gradients
         gradients, logs = gradients_of(self, images, labels)
-        apply_gradients(self.optimizer, gradients, self.trainable_variables)
-        self.step.assign_add(1)
-        return self.log(logs)
+        with self.after_reading(data):
+            apply_gradients(self.optimizer, gradients, self.trainable_variables)
+            self.step.assign_add(1)
+            return self.log(logs)
 
     def test_step(self, data) -> dict:
         images, labels = self._images_and_labels(data)

@@ -1,5 +1,7 @@
 """`StepModel`: what `SimCLR` and the training of classifiers share as Keras models."""
 
+import contextlib
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -93,6 +95,14 @@ class StepModel(VersionedModel):
     def checkpointed(self) -> dict:
         """What `tf.train.Checkpoint` must track so that training continues exactly."""
         raise NotImplementedError
+
+    def after_reading(self, data) -> contextlib.AbstractContextManager:
+        """A context whose ops wait for the batch.
+
+        What needs no image, such as counting the step, TensorFlow may do while a batch is read.
+        If that fails and the step is tried again, it would be counted twice.
+        """
+        return tf.control_dependencies([x for x in tf.nest.flatten(data) if x is not None])
 
     def log(self, logs: dict[str, Logged]) -> dict:
         """Adds the numbers of a step to the means, and returns the means."""

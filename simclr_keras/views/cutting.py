@@ -10,6 +10,7 @@ from ..data.decoding import (
     decode_in_pipeline,
     is_jpeg,
     jpeg_sides,
+    unless_too_large,
 )
 from ..data.images import to_unit_range
 from ..data.sources import ImageSource
@@ -170,8 +171,10 @@ def single_view_batches(
 
 def _decode_reduced(image_bytes, candidates, boxes, size):
     """Decodes an image; returns it and its boxes in pixels of the scale it was decoded at."""
-    cut = boxes(jpeg_sides(image_bytes))
+    sides = jpeg_sides(image_bytes)
+    cut = boxes(sides)
     which = choose_reduction(tf.cast(tf.reduce_min(cut[:, 2:]), tf.int32), size)
+    which = unless_too_large(which, sides)
 
     def jpeg(reduction):
         image = tf.io.decode_jpeg(image_bytes, channels=3, ratio=reduction)

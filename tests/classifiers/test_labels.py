@@ -146,3 +146,36 @@ def test_draws_are_stratified_seeded_and_skip_unlabelled():
         ValueError, match="class 0 has. Received: labels_per_class=11, 10 examples"
     ):
         choose_labels(labels, labels_per_class=11, seed=0)
+
+
+def test_lists_keep_every_name_as_it_is(tmp_path):
+    """Line separators, control characters, outer spaces, quotes, bytes that are no UTF-8."""
+    names = (
+        " a.png",
+        "a.png",
+        "a.png ",
+        "b\u2028.png",
+        "b\x85.png",
+        "b\r.png",
+        "b\n.png",
+        "b\x1c.png",
+    )
+    names += ('"q", .png', "\ufeffbom.png", "caf\udce9.png", "\x1b[2J.png")
+    classes = (" cats", "cats", "d\u2028", "e\udcff")
+    source = FileSource(names, np.arange(len(names)) % 4, classes, root="/data")
+    chosen = LabelList(np.arange(len(names)), source.labels, classes)
+    write_labels(tmp_path / "list.csv", source, chosen)
+    again = read_labels(tmp_path / "list.csv", source)
+    assert again.indices.tolist() == chosen.indices.tolist()
+    assert again.labels.tolist() == chosen.labels.tolist()
+
+
+def test_a_space_before_a_path_is_part_of_it_and_before_a_label_is_not(tmp_path):
+    with pytest.raises(
+        InputError, match="row 2: .*no such training image. Received: path= cats/a"
+    ):
+        read_labels(_file(tmp_path, "path,label\n cats/a.png,cats\n"), _folder())
+    read = read_labels(_file(tmp_path, "path,label\ncats/a.png, cats\n"), _folder())
+    assert read.labels.tolist() == [0]
+    with pytest.raises(InputError, match="cannot be read: expected a CSV file"):
+        read_labels(_file(tmp_path, "path,label\ncats\0/a.png,cats\n"), _folder())

@@ -60,7 +60,9 @@ def test_options_are_in_panels(run_main):
     assert list(names) == ["Options", "Data", "Views", "Network", "Training", "Run"]
     assert {"--preset", "--config"} <= set(names["Options"])
     assert names["Views"][0] == "--augment"
-    assert names["Data"] == ["--dataset", "--data-dir", "--skip-unreadable", "--hold-out"]
+    assert names["Data"] == [
+        *("--dataset", "--data-dir", "--skip-unreadable", "--max-bad-fraction", "--hold-out")
+    ]
     assert {"--crop", "--image-size"} <= set(names["Views"])
     assert {"--encoder", "--normalization"} <= set(names["Network"])
     assert {"--steps", "--temperature"} <= set(names["Training"])

@@ -144,7 +144,10 @@ def test_from_a_folder_to_embeddings(image_folder, tmp_path, run_python):
     commands = [e["command"] for e in json.loads((run / "results.json").read_text())]
     assert [c.split()[1] for c in commands] == ["evaluate", "fine-tune", "distill"]
     assert embedded.returncode == 3
-    assert "unreadable: cats/broken.png (not a JPEG, PNG, GIF or BMP image)" in embedded.stderr
+    assert (
+        "unreadable: cats/broken.png (not a JPEG, PNG, GIF, BMP or WebP image)"
+        in embedded.stderr
+    )
     assert np.load(output)["embeddings"].shape == (12, 64)
     assert found.returncode == 0, found.stderr
     (row,) = json.loads(found.stdout.splitlines()[-1])["rows"]

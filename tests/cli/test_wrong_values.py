@@ -15,6 +15,7 @@ from simclr_keras.settings import choices_of
 # command -> its settings, and a valid call.
 COMMANDS = {
     "pretrain": (sk.PretrainConfig, {"dataset": "digits", "run_dir": "run"}),
+    "check-data": (sk.CheckDataConfig, {"dataset": "photos"}),
     "evaluate": (sk.EvaluateConfig, {"run": "run"}),
     "fine-tune": (sk.FineTuneConfig, {"run": "run"}),
     "distill": (sk.DistillConfig, {"run": "run"}),
@@ -32,7 +33,7 @@ ZERO_IS_FINE = {
     *("seed", "hold_out", "head_layers", "projection_layers", "validation_fraction"),
     *("color_jitter_strength", "saturation_jitter", "hue_jitter", "grayscale_probability"),
     *("solarize_probability", "weight_decay", "warmup_fraction", "label_weight", "threshold"),
-    *("l2", "tolerance", "pictures"),
+    *("l2", "tolerance", "pictures", "max_bad_fraction", "near_bits", "shown"),
 }
 NEGATIVE_IS_FINE = {"seed"}
 

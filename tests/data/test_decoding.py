@@ -1,12 +1,19 @@
 import io
+import struct
 
 import numpy as np
 import pytest
 import tensorflow as tf
 from PIL import Image
 
-from simclr_keras.data.decoding import decode_image, decode_in_pipeline
+from simclr_keras.data.decoding import (
+    DECODES_WEBP,
+    WEBP_ADVICE,
+    decode_image,
+    decode_in_pipeline,
+)
 from simclr_keras.data.images import resize_and_center_crop
+from simclr_keras.data.unreadable import why_undecodable
 
 
 def _encode(image: Image.Image, kind: str, **options) -> bytes:
@@ -43,6 +50,37 @@ def test_bmp_equals_pillow(picture, run_mode, mode):
     image = picture.convert(mode)
     decoded = run_mode(decode_image)(tf.constant(_encode(image, "BMP")))
     np.testing.assert_array_equal(decoded, np.asarray(image.convert("RGB")))
+
+
+@pytest.mark.skipif(not DECODES_WEBP, reason="this TensorFlow does not decode WebP")
+@pytest.mark.parametrize("options", [{}, {"lossless": True, "exact": True}])
+@pytest.mark.parametrize("mode", ["RGB", "RGBA"])
+def test_webp_equals_pillow(picture, run_mode, mode, options):
+    content = _encode(picture.convert(mode), "WEBP", **options)
+    decoded = run_mode(decode_image)(tf.constant(content))
+    expected = np.asarray(Image.open(io.BytesIO(content)).convert("RGB"))
+    np.testing.assert_array_equal(decoded, expected)
+
+
+def test_webp_that_is_refused_says_what_to_do(picture, run_mode):
+    moving = _encode(picture, "WEBP", save_all=True, append_images=[Image.new("RGB", (30, 20))])
+    expected = "A moving WebP image" if DECODES_WEBP else "convert it to a PNG or JPEG"
+    with pytest.raises(tf.errors.InvalidArgumentError, match=expected):
+        run_mode(decode_image)(tf.constant(moving))
+    if not DECODES_WEBP:
+        still = _encode(picture, "WEBP")
+        with pytest.raises(tf.errors.InvalidArgumentError, match="mogrify -format png"):
+            run_mode(decode_image)(tf.constant(still))
+        assert why_undecodable(still) == WEBP_ADVICE
+
+
+def test_a_jpeg_too_large_at_full_scale_is_refused_at_every_scale(picture, run_mode):
+    content = bytearray(_encode(picture, "JPEG"))
+    at = content.index(b"\xff\xc0") + 5
+    content[at : at + 4] = struct.pack(">HH", 23_000, 23_000)
+    for least_side in (None, 16):
+        with pytest.raises(tf.errors.InvalidArgumentError):
+            run_mode(lambda c, s=least_side: decode_image(c, s))(tf.constant(bytes(content)))
 
 
 @pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])

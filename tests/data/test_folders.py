@@ -55,7 +55,7 @@ def test_other_files_are_named_and_hidden_ones_are_not(tmp_path, caplog):
     with caplog.at_level(logging.WARNING, "simclr_keras"):
         assert _load(tmp_path).paths == ("a/1.png",)
     assert len(caplog.records) == 1
-    assert "1 item(s) without a JPEG, PNG, GIF or BMP suffix: a/notes.txt." in caplog.text
+    assert "1 item(s) without a JPEG, PNG, GIF, BMP or WebP suffix: a/notes.txt." in caplog.text
 
 
 @pytest.mark.parametrize("held_out", ["test", "val", "validation", "Test"])
@@ -139,7 +139,7 @@ def test_unreadable_files_are_refused_on_one_line(folder_with_broken_files):
     text = str(caught.value)
     assert f"5 of 9 images in {folder_with_broken_files} cannot be read: " in text
     assert "a/1.jpg (damaged, truncated" in text and "a/3.jpg (empty file)" in text
-    assert "a/5.jpg (not a JPEG, PNG, GIF or BMP image) and 2 more" in text
+    assert "a/5.jpg (not a JPEG, PNG, GIF, BMP or WebP image) and 2 more" in text
     assert text.endswith("Move them away, or pretrain with `skip_unreadable`.")
     assert "\n" not in text
 
@@ -150,7 +150,7 @@ def test_unreadable_files_can_be_skipped(folder_with_broken_files, caplog):
     assert source.paths == ("a/0.jpg", "a/2.jpg", "a/4.jpg", "a/6.png")
     assert source.class_names == ("a", "b")  # the numbers of classes stay
     assert "5 of 9 images" in caplog.text and "They are skipped." in caplog.text
-    assert source.find_unreadable() == []
+    assert source.find_unreadable() == {}
 
 
 def test_a_folder_of_broken_files_only(tmp_path):
@@ -173,8 +173,8 @@ def test_find_unreadable_names_the_culprit(tmp_path):
     content[45] ^= 0xFF  # inside the compressed pixels: begin and end look whole
     (tmp_path / "b.png").write_bytes(content)
     source = _load(tmp_path)
-    ((path, reason),) = source.find_unreadable()
-    assert path == "b.png" and "damaged" in reason
+    ((index, reason),) = source.find_unreadable().items()
+    assert source.name_of(index) == "b.png" and "damaged" in reason
 
 
 def test_a_link_to_a_folder_above_ends(tmp_path):

@@ -108,7 +108,7 @@ def test_a_gif_cut_off_in_its_first_frame_is_an_error(keep):
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"B", b"\xff\xd8", b"RIFF\x10\0\0\0WEBPVP8 ", b"PK\3\4"]
+    "content", [b"", b"B", b"\xff\xd8", b"RIFF\x10\0\0\0WAVEfmt ", b"PK\3\4"]
 )
 def test_other_files_are_named_as_such(content, run_mode):
     with pytest.raises(

@@ -116,7 +116,7 @@ def test_records_that_hold_no_image(images, tmp_path):
     assert shard.damage[1].startswith("record 1 (not a tf.train.Example of an image: ")
     assert "no feature 'image', only file_name, label, picture" in shard.damage[2]
     assert shard.damage[3].startswith("record 3 (damaged, truncated, or")
-    assert shard.damage[4] == "record 4 (not a JPEG, PNG, GIF or BMP image)"
+    assert shard.damage[4] == "record 4 (not a JPEG, PNG, GIF, BMP or WebP image)"
     assert (shard.length >= 0).tolist() == [True, False, False, False, False, True]
 
 

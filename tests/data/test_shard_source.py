@@ -50,9 +50,9 @@ def test_subsets_and_other_labels(source, images):
 
 
 def test_what_cannot_be_read_is_named(source, tmp_path):
-    reason = "not a JPEG, PNG, GIF or BMP image"
+    reason = "not a JPEG, PNG, GIF, BMP or WebP image"
     name = f"{tmp_path}/1, byte {source.offset[5]}"
-    assert source.find_unreadable() == [(name, reason)]
+    assert source.find_unreadable() == {5: reason} and source.name_of(5) == name
     assert source.why_unreadable(5) == reason and source.why_unreadable(0) is None
     (tmp_path / "0").write_bytes(b"")
     with pytest.raises(tf.errors.InvalidArgumentError, match="shorter than when it was"):

@@ -105,10 +105,16 @@ def test_the_typical_side_is_read_from_the_headers_of_jpegs(tmp_path, sources):
     assert [sources[kind].typical_side() for kind in KINDS] == [None] * 3  # of PNGs
 
 
-def test_only_files_can_be_unreadable(sources, tmp_path):
+def test_what_cannot_be_read_is_found(sources, tmp_path):
     (tmp_path / "2.png").write_bytes(b"")
     found = {kind: source.find_unreadable() for kind, source in sources.items()}
-    assert found == {"array": [], "encoded": [], "files": [("2.png", "empty file")]}
+    assert found == {"array": {}, "encoded": {}, "files": {2: "empty file"}}
+    assert sources["files"].find_unreadable([0, 1]) == {}
+    encoded = EncodedSource([sources["encoded"].encoded[0], b"no image"])
+    assert encoded.subset([1, 0]).find_unreadable() == {
+        0: "not a JPEG, PNG, GIF, BMP or WebP image"
+    }
+    assert encoded.subset([1]).name_of(0) == "image 1"
 
 
 def test_whatever_holds_images_becomes_a_source(images, sources):

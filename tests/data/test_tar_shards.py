@@ -80,7 +80,7 @@ def test_images_that_cannot_be_decoded(images, tmp_path):
     shard = index_tar(str(tmp_path / "a.tar"))
     assert sorted(shard.damage) == [2, 4]
     assert shard.damage[2].startswith("000002.jpg (damaged, truncated")
-    assert shard.damage[4] == "000004.jpg (not a JPEG, PNG, GIF or BMP image)"
+    assert shard.damage[4] == "000004.jpg (not a JPEG, PNG, GIF, BMP or WebP image)"
     assert (shard.length >= 0).tolist() == [k not in (2, 4) for k in range(COUNT)]
     assert shard.label.tolist() == list(range(COUNT))
 

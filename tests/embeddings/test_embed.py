@@ -77,7 +77,7 @@ def test_unreadable_images_are_named_and_the_others_embedded(
         "cats/cut.png": (whole[: len(whole) // 2], "damaged"),
         "dogs/bomb.png": (zip_bomb(), "damaged"),
         "dogs/empty.bmp": (b"", "empty file"),
-        "zebra.gif": (b"no image", "not a JPEG, PNG, GIF or BMP"),
+        "zebra.gif": (b"no image", "not a JPEG, PNG, GIF, BMP or WebP"),
     }
     for name, (content, _) in broken.items():
         (image_folder / name).write_bytes(content)
@@ -184,3 +184,15 @@ def test_another_number_of_channels_is_said(image_folder, tmp_path):
     path = export_encoder(encoder, tmp_path / "m")
     with pytest.raises(InputError, match="images of 4 channels. Received: images, which has 3"):
         _embed(path, image_folder, tmp_path / "e.npz")
+
+
+def test_a_list_names_files_with_any_characters(model, image_folder, tmp_path, monkeypatch):
+    content = (image_folder / "cats" / "00.png").read_bytes()
+    names = [" a.png", "b\u2028.png", "c\x85.png", "d\x0c.png", "caf\udce9.png"]
+    for name in names:
+        (tmp_path / name).write_bytes(content)
+    listed = "\ufeff" + "\r\n".join([*names, "", " "])
+    (tmp_path / "list.txt").write_bytes(listed.encode("utf-8", "surrogateescape"))
+    monkeypatch.chdir(tmp_path)
+    result = _embed(model, "list.txt", "e.npz")
+    assert result.paths == [*names[:-1], "caf\\udce9.png"] and not result.reasons

@@ -5,6 +5,7 @@ import dataclasses
 import pytest
 
 from simclr_keras import PretrainConfig, scale_learning_rate
+from simclr_keras.checks.config import CheckDataConfig
 from simclr_keras.classifiers.settings import TrainingSettings
 from simclr_keras.embeddings.config import EmbedConfig, MapConfig, SearchConfig, SelectConfig
 from simclr_keras.runs.classifier_config import DistillConfig, FineTuneConfig
@@ -20,6 +21,7 @@ NONE = object()
 TRAINING = dict(
     epochs=None, steps=None, batch_size=None, optimizer="auto", learning_rate=None,
     weight_decay=0.0, crop_area_min=None, flip=None, mixed_precision="none", seed=0,
+    max_bad_fraction=None,
 )  # fmt: skip
 CLASSIFIER = dict(
     **TRAINING, run=NONE, dataset=None, eval_dataset=None, data_dir=None, strategy="auto",
@@ -36,9 +38,13 @@ DEFAULTS = {
         learning_rate_scaling="sqrt", weight_decay=None, warmup_fraction=0.1, loss="nt-xent",
         temperature=0.1, color_jitter_strength=1.0, crop_area_min=0.08, crop="auto", blur=True,
         flip=True, probe=False, profile=False, seed=0, strategy="auto", mixed_precision="none",
-        checkpoint_every=None, skip_unreadable=False, hold_out=None, sources=NONE,
+        checkpoint_every=None, skip_unreadable=False, max_bad_fraction=0.05, hold_out=None,
+        sources=NONE,
         minutes=None, vertical_flip=False, quarter_turns=False, grayscale_probability=0.2,
         solarize_probability=0.0, saturation_jitter=0.8, hue_jitter=0.2, base_learning_rate=None,
+    ),
+    CheckDataConfig: dict(
+        dataset=NONE, data_dir=None, min_side=32, near_bits=3, shown=10, output=None
     ),
     TrainingSettings: TRAINING,
     FineTuneConfig: dict(

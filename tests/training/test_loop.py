@@ -9,7 +9,9 @@ import tensorflow as tf
 from conftest import SMALL_NETWORK, saved_state
 
 from simclr_keras import LARS, ProjectionHead, SimCLR, SimCLRAugmenter, build_encoder
+from simclr_keras.data.bad_images import BadImages, TrainingImages
 from simclr_keras.data.datasets import load_source, pretraining_dataset
+from simclr_keras.data.sources import EncodedSource
 from simclr_keras.errors import Interrupted
 from simclr_keras.training import callbacks as callbacks_module
 from simclr_keras.training.callbacks import RunHistory, SaveCheckpoints
@@ -124,3 +126,45 @@ def test_workers_stop_and_save_together():
         for batch in range(10):
             callback.on_train_batch_end(batch)
     assert batch == 3 and asked == [[0, 0], [0, 0]] and saved == [1]
+
+
+def test_a_step_that_fails_because_of_an_image_is_made_once(short_resnet, tmp_path):
+    """The same weights, steps and means as with the bad images replaced from the beginning."""
+    draw = np.random.default_rng(0)
+    encoded = [
+        tf.io.encode_png(draw.integers(0, 256, (8, 8, 3), "uint8")).numpy() for _ in range(24)
+    ]
+    for bad in (3, 4, 17):
+        encoded[bad] = b"no image"
+    source = EncodedSource(encoded)
+    options = dict(SMALL_NETWORK)
+    encoder = build_encoder(options.pop("encoder"), 8, **options)
+    augmenter = SimCLRAugmenter(8, color_jitter_strength=0, grayscale_probability=0, blur=False)
+    model = SimCLR(encoder, ProjectionHead(8), augmenter)
+    model.compile(LARS(0.1))
+    state = tf.train.Checkpoint(**model.checkpointed()).write(str(tmp_path / "state"))
+
+    def train(source, name):
+        tf.train.Checkpoint(**model.checkpointed()).read(state)
+        images = TrainingImages(
+            source,
+            lambda source, first, count, **rows: pretraining_dataset(
+                source, 8, seed=0, first_step=first, num_steps=count, image_size=8, **rows
+            ),
+            8,
+            0,
+            BadImages(24, 0.5),
+        )
+        history = RunHistory(RunRows(tmp_path / name, tmp_path / "tb"), 8, 3, lambda step: 0.1)
+        logs = fit_in_intervals(
+            model, source, images.batches, 8, Length(7), 4, [history], "Training",
+            recover=images.recover,
+        )  # fmt: skip
+        with (tmp_path / name).open() as file:
+            return logs, [row["step"] for row in csv.DictReader(file)], saved_state(model)
+
+    replaced = BadImages(24, 0.5).replaced(source, source.find_unreadable())
+    (logs, steps, weights), expected = train(source, "a.csv"), train(replaced, "b.csv")
+    assert steps == expected[1] == ["4", "7"] and model.steps_made == 7
+    np.testing.assert_equal(weights, expected[2])
+    assert logs["loss"] == expected[0]["loss"]
