@@ -60,6 +60,15 @@ def zip_bomb():
     return b"\x89PNG\r\n\x1a\n" + b"".join(chunks)
 
 
+def jpeg_bomb():
+    """A progressive JPEG of 4 kB that declares 23,000 x 23,000 pixels."""
+    stream = io.BytesIO()
+    Image.new("RGB", (600, 600)).save(stream, "JPEG", progressive=True)
+    content = stream.getvalue()
+    place = content.index(b"\xff\xc2") + 5  # two bytes of length, one of precision
+    return content[:place] + struct.pack(">HH", 23_000, 23_000) + content[place + 4 :]
+
+
 def many_frames():
     """A GIF of 100 frames that decoded together would take 300 MB."""
     frames = [Image.new("P", (1000, 1000), index) for index in range(100)]

@@ -10,7 +10,7 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
-from ..data.decoding import FORMATS, MOST_OF_JPEG, decode_image
+from ..data.decoding import FORMATS, decode_image
 from ..data.headers import MAX_PIXELS
 from ..data.sources import ArraySource, FileSource, ImageSource
 from ..data.unreadable import read_regular, why_undecodable
@@ -114,10 +114,9 @@ def decode(content: bytes) -> np.ndarray | tuple[str, str]:
     """
     header = declared(content)
     if header is not None:
-        most = MOST_OF_JPEG if content.startswith(b"\xff\xd8") else MAX_PIXELS
-        if not 0 < header.height * header.width <= most:
+        if not 0 < header.height * header.width <= MAX_PIXELS:
             sides = f"{header.width:,} x {header.height:,}"
-            return "size", f"declares {sides} pixels, of which up to {most:,} are decoded"
+            return "size", f"declares {sides} pixels, of which up to {MAX_PIXELS:,} are decoded"
         if header.height * header.width > _LARGE:
             with _large_images:
                 return _decoded(content)

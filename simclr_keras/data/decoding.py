@@ -8,10 +8,12 @@ from .headers import (
     begins_with,
     check_bmp_size,
     check_png_size,
+    check_size,
     check_webp,
     dependencies,
     file_start,
     first_frame,
+    fits,
     is_png,
     is_webp,
     png_fits,
@@ -24,7 +26,6 @@ WEBP_ADVICE = (
     "(`mogrify -format png *.webp`), or install a newer TensorFlow"
 )
 JPEG_START = b"\xff\xd8\xff"
-MOST_OF_JPEG = 2**29 // 3  # pixels; TensorFlow's limit is in bytes
 REDUCTIONS = (1, 2, 4, 8)  # a JPEG decoder can skip the transform's high frequencies
 
 
@@ -47,8 +48,7 @@ def decode_image(image_bytes: tf.Tensor, least_side: int | None = None) -> tf.Te
 
     Raises:
         tf.errors.InvalidArgumentError: If the bytes are not such an image, are truncated, or
-            declare more than `headers.MAX_PIXELS` pixels (for a JPEG, more than 2^29 bytes).
-            The declared size is checked before decoding.
+            declare more than `headers.MAX_PIXELS` pixels, which is checked before decoding.
     """
     image_bytes = tf.convert_to_tensor(image_bytes)
     image = _by_format(image_bytes, least_side, lambda: _decode_other(image_bytes))
@@ -101,27 +101,34 @@ def jpeg_sides(image_bytes: tf.Tensor) -> tf.Tensor:
     return tf.io.extract_jpeg_shape(known)[:2]
 
 
+def is_fitting_jpeg(image_bytes: tf.Tensor, sides: tf.Tensor) -> tf.Tensor:
+    """Whether a file is a JPEG that declares at least one pixel and not too many: bool scalar.
+
+    A progressive one of kilobytes makes the decoder keep all its pixels, at any scale.
+
+    Args:
+        image_bytes: string scalar, the file.
+        sides: What `jpeg_sides` returns for it.
+    """
+    return is_jpeg(image_bytes) & fits(*tf.unstack(tf.cast(sides, tf.int64)))
+
+
 def choose_reduction(side: tf.Tensor, least_side: int) -> tf.Tensor:
     """Index of the largest of `REDUCTIONS` that leaves int32 `side` at least `least_side` pixels."""
     return tf.reduce_sum(tf.cast(side >= [least_side * r for r in REDUCTIONS[1:]], tf.int32))
 
 
-def unless_too_large(reduction: tf.Tensor, sides: tf.Tensor) -> tf.Tensor:
-    """An index of `REDUCTIONS`; 0 for sides that the decoder then refuses, as at full scale."""
-    return tf.where(tf.reduce_prod(tf.cast(sides, tf.int64)) <= MOST_OF_JPEG, reduction, 0)
-
-
 def _by_format(image_bytes, least_side, other):
     """One switch for all formats and scales; `other` takes all but JPEGs and PNGs of valid size."""
-    known = is_jpeg(image_bytes) | (is_png(image_bytes) & png_fits(image_bytes))
+    sides = jpeg_sides(image_bytes)
+    known = is_fitting_jpeg(image_bytes, sides) | (is_png(image_bytes) & png_fits(image_bytes))
 
     def at_full_scale():
         return tf.io.decode_image(image_bytes, channels=3, expand_animations=False)
 
     if least_side is None:
         return tf.cond(known, at_full_scale, other)
-    sides = jpeg_sides(image_bytes)
-    which = unless_too_large(choose_reduction(tf.reduce_min(sides), least_side), sides)
+    which = choose_reduction(tf.reduce_min(sides), least_side)
     reduced = (
         lambda r=r: tf.io.decode_jpeg(image_bytes, channels=3, ratio=r) for r in REDUCTIONS[1:]
     )
@@ -131,14 +138,16 @@ def _by_format(image_bytes, least_side, other):
 
 
 def _decode_other(image_bytes: tf.Tensor) -> tf.Tensor:
-    """Decodes GIF, BMP and WebP; raises for everything else, including PNGs of invalid size."""
+    """Decodes GIF, BMP and WebP; raises for all else, JPEGs and PNGs of invalid size among it."""
     start = file_start(image_bytes)
     is_gif, is_bmp = begins_with(start, b"GIF8"), begins_with(start, b"BM")
-    is_known = is_gif | is_bmp | is_png(image_bytes) | is_webp(start)
+    is_other = is_png(image_bytes) | is_jpeg(image_bytes)
+    is_known = is_gif | is_bmp | is_webp(start) | is_other
+    check_jpeg = check_size(*tf.unstack(tf.cast(jpeg_sides(image_bytes), tf.int64)))
     known = tf.debugging.Assert(
         is_known, [f"Not an image: expected the bytes of a {FORMATS} file."]
     )
-    with dependencies(check_png_size(image_bytes), known):
+    with dependencies(check_png_size(image_bytes), check_jpeg, known):
         return tf.case(
             [
                 (

@@ -29,26 +29,22 @@ def is_png(image_bytes: tf.Tensor) -> tf.Tensor:
 
 
 def png_fits(image_bytes: tf.Tensor) -> tf.Tensor:
-    """Whether a PNG declares at least one pixel and not too many: bool scalar.
-
-    TensorFlow's decoders have limits too: 2^29 bytes for JPEG and PNG, 2^30 for BMP. JPEGs are
-    left to that limit, because their size can be anywhere in the file.
-    """
+    """Whether a PNG declares at least one pixel and not too many: bool scalar."""
     width, height = tf.unstack(_png_sides(image_bytes))
-    return _fits(height, width)
+    return fits(height, width)
 
 
 def check_png_size(image_bytes: tf.Tensor) -> tf.Operation | None:
     """Refuses a PNG that declares no pixels or too many; lets other formats pass."""
     width, height = tf.unstack(tf.where(is_png(image_bytes), _png_sides(image_bytes), 1))
-    return _check_size(height, width)
+    return check_size(height, width)
 
 
 def check_bmp_size(start: tf.Tensor) -> tf.Operation | None:
     """Refuses a BMP that declares no pixels or too many."""
     height = _number(start[22:26])
     height = tf.where(height >= 2**31, 2**32 - height, height)  # negative: top-down rows
-    return _check_size(height, _number(start[18:22]))
+    return check_size(height, _number(start[18:22]))
 
 
 def check_webp(start: tf.Tensor) -> tf.Operation | None:
@@ -96,7 +92,7 @@ def first_frame(image_bytes: tf.Tensor, start: tf.Tensor) -> tf.Tensor:
     height = tf.maximum(height, tf.where(height > 0, _number(start[8:10]), 0))
     width = tf.maximum(width, tf.where(width > 0, _number(start[6:8]), 0))
     first = tf.strings.substr(image_bytes, 0, tf.cast(end, tf.int32))
-    with dependencies(_check_size(height, width)):
+    with dependencies(check_size(height, width)):
         return tf.strings.join([first, b"\x3b"])
 
 
@@ -112,15 +108,17 @@ def _png_sides(image_bytes):
     return tf.cast(tf.ensure_shape(sides, [2]), tf.int64)
 
 
-def _fits(height, width):
+def fits(height: tf.Tensor, width: tf.Tensor) -> tf.Tensor:
+    """Whether int64 sides are those of at least one pixel and not too many: bool scalar."""
     # Height and width can each be up to 2^32, so checking only their product could overflow.
-    fits = (height > 0) & (width > 0) & (height <= MAX_PIXELS) & (width <= MAX_PIXELS)
-    return fits & (height * width <= MAX_PIXELS)
+    are_sides = (height > 0) & (width > 0) & (height <= MAX_PIXELS) & (width <= MAX_PIXELS)
+    return are_sides & (height * width <= MAX_PIXELS)
 
 
-def _check_size(height, width):
+def check_size(height: tf.Tensor, width: tf.Tensor) -> tf.Operation | None:
+    """Refuses int64 sides of no pixels or too many."""
     return tf.debugging.Assert(
-        _fits(height, width),
+        fits(height, width),
         [
             f"The image declares no pixels or more than {MAX_PIXELS}. Make it smaller. "
             "Received: height, width =",

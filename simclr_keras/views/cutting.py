@@ -8,9 +8,8 @@ from ..data.decoding import (
     call_python,
     choose_reduction,
     decode_in_pipeline,
-    is_jpeg,
+    is_fitting_jpeg,
     jpeg_sides,
-    unless_too_large,
 )
 from ..data.images import to_unit_range
 from ..data.sources import ImageSource
@@ -174,7 +173,6 @@ def _decode_reduced(image_bytes, candidates, boxes, size):
     sides = jpeg_sides(image_bytes)
     cut = boxes(sides)
     which = choose_reduction(tf.cast(tf.reduce_min(cut[:, 2:]), tf.int32), size)
-    which = unless_too_large(which, sides)
 
     def jpeg(reduction):
         image = tf.io.decode_jpeg(image_bytes, channels=3, ratio=reduction)
@@ -192,7 +190,7 @@ def _decode_reduced(image_bytes, candidates, boxes, size):
         )
 
     return tf.switch_case(
-        tf.where(is_jpeg(image_bytes), which, len(REDUCTIONS)),
+        tf.where(is_fitting_jpeg(image_bytes, sides), which, len(REDUCTIONS)),
         [*(lambda r=r: jpeg(r) for r in REDUCTIONS), other],
     )
 

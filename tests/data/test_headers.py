@@ -2,6 +2,7 @@ import io
 import struct
 import zlib
 
+import encoded
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -17,6 +18,14 @@ def _encode(kind, size=(7, 5), **options):
     stream = io.BytesIO()
     Image.new("RGB", size, RED).save(stream, kind, **options)
     return stream.getvalue()
+
+
+@pytest.mark.parametrize("least_side", [None, 8])
+def test_a_progressive_jpeg_is_refused_at_any_scale(least_side, run_mode):
+    content = encoded.jpeg_bomb()
+    assert len(content) < 10_000
+    with pytest.raises(tf.errors.InvalidArgumentError, match="declares no pixels or more than"):
+        run_mode(decode_image)(tf.constant(content), least_side)
 
 
 def _declares(kind, width, height):
@@ -50,6 +59,7 @@ def test_ordinary_files_are_decoded(kind, exact, run_mode):
         ("BMP", 20_000, 20_000),
         ("BMP", 20_000, -20_000),
         ("PNG", 0, 5),
+        ("JPEG", 12_000, 12_000),
     ],
 )
 def test_what_a_file_declares_is_checked_before_decoding(kind, width, height, run_mode):
