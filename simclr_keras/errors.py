@@ -1,8 +1,9 @@
 """The errors that are shown on one line, without a traceback, and names in messages."""
 
+import contextlib
 import difflib
 import signal
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 _JOINERS = "\u200c\u200d"  # Persian, Hindi and others are not readable without them
 
@@ -49,7 +50,19 @@ class Interrupted(KeyboardInterrupt):
 
     def __init__(self, message: str, signal_number: int = signal.SIGINT):
         super().__init__(message)
+        self.signal_number = signal_number
         self.exit_code = 128 + signal_number
+
+
+@contextlib.contextmanager
+def nothing_written() -> Iterator[None]:
+    """Context, or decorator, in which Ctrl-C and SIGTERM say that nothing was written."""
+    try:
+        yield
+    except KeyboardInterrupt as interrupt:
+        number = getattr(interrupt, "signal_number", signal.SIGINT)
+        message = "Interrupted; nothing was written. Run the same command again."
+        raise Interrupted(message, number) from None
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

@@ -15,6 +15,7 @@ import typer
 from .. import __version__
 from ..errors import InputError, Interrupted, RunFailure, printable
 from ..progress import StandardErrorHandler
+from ..training.signals import do_nothing, second_signal_ends_at_once
 from .classifiers import distill, fine_tune
 from .data import check_data
 from .embeddings import embed, map_embeddings, search, select
@@ -107,13 +108,16 @@ def main() -> None:
         hide_native_log()
     if signal.getsignal(signal.SIGTERM) is not signal.SIG_IGN:
         signal.signal(signal.SIGTERM, _terminate)
+    if hasattr(signal, "SIGUSR1"):  # asks for a checkpoint, where there is anything to save
+        signal.signal(signal.SIGUSR1, do_nothing)
     handler = StandardErrorHandler()
     handler.setFormatter(_WithFlags("%(message)s"))
     handler.addFilter(_SayOnce())
     logging.basicConfig(level=logging.WARNING, handlers=[handler])
     _LOGGER.setLevel(logging.INFO)
     try:
-        code = app(prog_name="simclr-keras", standalone_mode=False)
+        with second_signal_ends_at_once():
+            code = app(prog_name="simclr-keras", standalone_mode=False)
     except typer.TyperException as error:
         context = getattr(error, "ctx", None)  # that of the command, once it is known
         command = context.command_path if context else "simclr-keras"

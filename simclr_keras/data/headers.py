@@ -65,7 +65,7 @@ def check_webp(start: tf.Tensor) -> tf.Operation | None:
     width = tf.where(is_extended, _number(start[24:27]) + 1, width)
     height = tf.where(is_extended, _number(start[27:30]) + 1, height)
     with dependencies(still):
-        return _check_size(height, width)
+        return check_size(height, width)
 
 
 def is_webp(start: tf.Tensor) -> tf.Tensor:

@@ -6,7 +6,7 @@ import numpy as np
 
 from ..data.bad_images import BadImages
 from ..data.datasets import is_same_data
-from ..errors import InputError
+from ..errors import InputError, nothing_written
 from ..evaluation.classes import class_name, match_classes
 from ..files import write_json
 from ..plots.figures import save_learning_curve
@@ -68,6 +68,13 @@ def evaluate(config: EvaluateConfig) -> EvaluateResult:
     Reference:
         Chen et al. 2020, https://arxiv.org/abs/2002.05709, Section 2.3 and Appendix B.6.
     """
+    directory, result = _evaluated(config)
+    return _written(directory, result) if directory else result
+
+
+@nothing_written()
+def _evaluated(config: EvaluateConfig) -> tuple[RunDirectory | None, EvaluateResult]:
+    """The run, if it is one, and the result."""
     trained = trained_encoder(config)
     if trained.directory:
         check_results(trained.directory)
@@ -121,7 +128,7 @@ def evaluate(config: EvaluateConfig) -> EvaluateResult:
             comparisons=comparisons,
             verdict=verdict,
         )
-    return _written(trained.directory, result) if trained.directory else result
+    return trained.directory, result
 
 
 def _written(directory: RunDirectory, result: EvaluateResult) -> EvaluateResult:

@@ -4,6 +4,7 @@ import dataclasses
 import logging
 import pathlib
 
+from ..errors import nothing_written
 from ..progress import progress_shown
 from ..result import Result
 from ..serving.export import export_classifier, export_encoder
@@ -30,6 +31,7 @@ class ExportResult(Result):
         return str(self.path)
 
 
+@nothing_written()
 @progress_shown()
 def export(config: ExportConfig) -> ExportResult:
     """Exports the encoder of a finished run, or one of its classifiers.

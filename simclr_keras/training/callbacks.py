@@ -1,5 +1,6 @@
 """Callbacks of a run: history, checkpoints, a stop on non-finite loss."""
 
+import logging
 import math
 import time
 from collections.abc import Callable
@@ -11,6 +12,7 @@ from .checkpoints import Checkpoints
 from .run_rows import RunRows
 from .signals import StopSignals
 
+_LOGGER = logging.getLogger("simclr_keras")
 _MINUTES_BETWEEN_CHECKPOINTS = 5
 
 
@@ -77,7 +79,8 @@ class SaveCheckpoints(keras.callbacks.Callback):
     """Writes checkpoints, and ends the run when a signal asks for it; must come after the history.
 
     A checkpoint is written at the end of each interval, every five minutes, and when the run is
-    asked to stop: at any step, because it holds the running means of the interval too.
+    asked to stop or, by SIGUSR1, to save: at any step, because it holds the running means of the
+    interval too.
 
     Args:
         checkpoints: The checkpoints of the run.
@@ -107,6 +110,7 @@ class SaveCheckpoints(keras.callbacks.Callback):
         if (batch + 1) % self._agree_every or batch + 1 == self.params["steps"]:
             return
         is_due = time.monotonic() - self._saved >= _MINUTES_BETWEEN_CHECKPOINTS * 60
+        is_due |= self._signals.asked_to_save
         is_due, number = self._largest_of_workers([int(is_due), self._signals.received or 0])
         if is_due or number:
             self._save()
@@ -120,8 +124,11 @@ class SaveCheckpoints(keras.callbacks.Callback):
             self._stop(number)
 
     def _save(self) -> None:
+        was_asked, self._signals.asked_to_save = self._signals.asked_to_save, False
         self._checkpoints.save()
         self._saved = time.monotonic()
+        if was_asked:
+            _LOGGER.info("A checkpoint was written after step %d.", self.model.steps_made)
 
     def _stop(self, number: int) -> None:
         self._signals.obey(

@@ -7,7 +7,7 @@ import pytest
 from processes import run_script
 
 from simclr_keras.errors import Interrupted
-from simclr_keras.training.signals import StopSignals
+from simclr_keras.training.signals import StopSignals, do_nothing
 
 
 @pytest.fixture(autouse=True)
@@ -64,6 +64,61 @@ def test_another_thread_leaves_signals_alone():
     thread.start()
     thread.join()
     assert seen == [before]
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGUSR1"), reason="not on this system")
+@pytest.mark.parametrize("before", [signal.SIG_DFL, do_nothing])
+def test_one_signal_asks_for_a_checkpoint(capsys, before):
+    found = signal.signal(signal.SIGUSR1, before)
+    try:
+        signals = StopSignals()
+        with signals.noted():
+            os.kill(os.getpid(), signal.SIGUSR1)
+            deadline = time.monotonic() + 30
+            while not signals.asked_to_save and time.monotonic() < deadline:
+                time.sleep(0.01)
+        assert signals.asked_to_save and signals.received is None
+        assert signal.getsignal(signal.SIGUSR1) is before
+        own = signal.signal(signal.SIGUSR1, lambda *_: None)
+        with StopSignals().noted():  # a program's own handler is left alone
+            assert signal.getsignal(signal.SIGUSR1) not in (signal.SIG_DFL, do_nothing)
+        assert own is before
+    finally:
+        signal.signal(signal.SIGUSR1, found)
+
+
+ANY_COMMAND = """
+import os, signal, threading, time
+from simclr_keras.training.signals import second_signal_ends_at_once
+
+signal.signal(signal.SIGINT, signal.default_int_handler)
+try:
+    with second_signal_ends_at_once():
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(60)
+except KeyboardInterrupt:
+    print("first", flush=True)
+try:
+    with second_signal_ends_at_once():
+        os.kill(os.getpid(), signal.SIGTERM)  # ends something slowly, as a long operation
+        time.sleep(1.5)
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(60)
+except KeyboardInterrupt:
+    time.sleep(60)
+"""
+
+
+def test_any_command_ends_at_once_for_a_second_signal():
+    handled = "import signal\nsignal.signal(signal.SIGTERM, lambda *_: None)\n"
+    result = run_script(handled + ANY_COMMAND)
+    assert result.returncode == 130
+    assert result.stdout.splitlines() == ["first"]
+    says = [line for line in result.stderr.splitlines() if line.startswith("End")]
+    assert [line.split(".")[0] for line in says] == [
+        "Ending after what is in progress",
+        "Ended at once",
+    ]
 
 
 SCRIPT = """
