@@ -1,6 +1,7 @@
 """Writes files and folders completely or not at all."""
 
 import contextlib
+import errno
 import glob
 import json
 import os
@@ -10,6 +11,9 @@ import time
 import uuid
 from collections.abc import Iterator
 
+from .errors import InputError, RunFailure
+
+_FULL = os.strerror(errno.ENOSPC)  # in every library's error
 _MARK = "unfinished-"
 _DAY = 24 * 60 * 60  # seconds; nothing takes so long to write
 
@@ -25,14 +29,18 @@ def whole_file(path: str | os.PathLike) -> Iterator[pathlib.Path]:
 
     Yields:
         The path to write to.
+
+    Raises:
+        RunFailure: If the disk is full.
     """
     path = pathlib.Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    _remove_old(path.parent, f".{glob.escape(path.stem)}.{_MARK}*")
+    remove_unfinished(path.parent, f".{glob.escape(path.stem)}.{_MARK}*")
     unfinished = path.with_name(f".{path.stem}.{_MARK}{uuid.uuid4().hex}{path.suffix}")
     try:
-        yield unfinished
-        os.replace(unfinished, path)
+        with explained_if_full(path):
+            yield unfinished
+            os.replace(unfinished, path)
     finally:
         unfinished.unlink(missing_ok=True)
 
@@ -48,14 +56,65 @@ def unfinished_folder(parent: pathlib.Path) -> Iterator[pathlib.Path]:
 
     Yields:
         A path that does not exist yet.
+
+    Raises:
+        RunFailure: If the disk is full.
     """
     parent.mkdir(parents=True, exist_ok=True)
-    _remove_old(parent, f".{_MARK}*")
+    remove_unfinished(parent)
     unfinished = parent / f".{_MARK}{uuid.uuid4().hex}"
     try:
-        yield unfinished
+        with explained_if_full(parent):
+            yield unfinished
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def explained_if_full(path: str | os.PathLike) -> Iterator[None]:
+    """Context in which a full disk is a `RunFailure` that names what was being written.
+
+    Libraries report it by errors of their own, without a file.
+    """
+    try:
+        yield
+    except RunFailure:
+        raise
+    except Exception as error:
+        if _FULL not in str(error):
+            raise
+        free = shutil.disk_usage(_existing(pathlib.Path(path))).free
+        raise RunFailure(
+            f"The disk is full: {path} could not be written, and {free / 1e6:,.1f} MB are free. Make "
+            "room and run the same command again."
+        ) from error
+
+
+def check_can_be_written(path: str | os.PathLike, name: str) -> None:
+    """Raises an `InputError` if a file cannot be written; call before long work.
+
+    Args:
+        path: The file, which need not exist; nor its folder.
+        name: What to call it.
+    """
+    path = pathlib.Path(path)
+    folder = _existing(path.parent)
+    reason = None
+    if path.is_dir():
+        reason = "it is a folder"
+    elif not folder.is_dir():
+        reason = f"{folder} is not a folder"
+    elif not os.access(folder, os.W_OK | os.X_OK):
+        reason = f"{folder} may not be written to"
+    if reason:
+        raise InputError(f"{name} cannot be written: {reason}. Received: {path}")
+
+
+def _existing(path: pathlib.Path) -> pathlib.Path:
+    """The path, or the first folder above it that exists."""
+    while not path.exists():
+        path = path.parent
+    return path
 
 
 def is_unfinished(path: pathlib.Path) -> bool:
@@ -63,11 +122,19 @@ def is_unfinished(path: pathlib.Path) -> bool:
     return path.name.startswith(".") and _MARK in path.name
 
 
-def _remove_old(parent: pathlib.Path, pattern: str) -> None:
-    """Removes what processes that were killed long ago left."""
+def remove_unfinished(
+    parent: pathlib.Path, pattern: str = f".{_MARK}*", after: float = _DAY
+) -> None:
+    """Removes what killed processes left.
+
+    Args:
+        parent: A folder.
+        pattern: Of the names of what they were writing. Defaults to folders.
+        after: Seconds since then: another process may be writing.
+    """
     for path in parent.glob(pattern):
         with contextlib.suppress(OSError):  # another process was faster
-            if time.time() - path.stat().st_mtime > _DAY:
+            if time.time() - path.stat().st_mtime >= after:
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 

@@ -1,9 +1,16 @@
+import errno
 import os
 import time
 
 import pytest
 
-from simclr_keras.files import unfinished_folder, whole_file, write_json
+from simclr_keras.errors import InputError, RunFailure
+from simclr_keras.files import (
+    check_can_be_written,
+    unfinished_folder,
+    whole_file,
+    write_json,
+)
 
 
 def test_a_file_appears_when_all_of_it_is_written(tmp_path):
@@ -43,6 +50,34 @@ def test_a_folder_that_is_not_renamed_goes(tmp_path):
             folder.mkdir()
             raise KeyError
     assert [p.name for p in parent.iterdir()] == ["1"]
+
+
+@pytest.mark.parametrize("write", [whole_file, unfinished_folder])
+def test_a_full_disk_is_said_with_what_was_written(tmp_path, write):
+    target = tmp_path / "a.npz"
+    with pytest.raises(
+        RunFailure, match=f"The disk is full: {target} could not .* MB are free"
+    ):
+        with write(target):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    with pytest.raises(RuntimeError, match="^another"):
+        with write(target):
+            raise RuntimeError("another")
+    assert not list(target.glob("*")) and not list(tmp_path.glob(".*"))
+
+
+def test_what_cannot_be_written_is_said_before_the_work(tmp_path):
+    (tmp_path / "file").touch()
+    check_can_be_written(tmp_path / "new" / "folder" / "a.npz", "`output`")
+    check_can_be_written(tmp_path / "file", "`output`")
+    assert [p.name for p in tmp_path.iterdir()] == ["file"]
+    for path, reason in (
+        (tmp_path, "it is a folder"),
+        (tmp_path / "file" / "a.npz", "file is not a folder"),
+        (tmp_path / "file" / "b" / "a.npz", "file is not a folder"),
+    ):
+        with pytest.raises(InputError, match=f"`output` cannot be written: .*{reason}"):
+            check_can_be_written(path, "`output`")
 
 
 def test_what_was_left_long_ago_goes(tmp_path):

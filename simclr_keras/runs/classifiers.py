@@ -63,6 +63,8 @@ class SavedClassifier:
     ) -> dict | None:
         """The result of an earlier run of the same command; `None` if there is none.
 
+        Removes the checkpoints of a finished one: the process that saved it may have been killed.
+
         Args:
             config: The settings of the command.
             pretraining: The run's settings.
@@ -92,6 +94,7 @@ class SavedClassifier:
                 f"{self.path} was trained with other settings: {', '.join(different)}. Choose "
                 "another `name`, or remove the folder."
             )
+        self._remove_checkpoints()
         # An earlier version of this package did not say whether pretraining saw test images.
         unknown = {"test_images_seen": None, "seen_in_pretraining": None}
         return {**unknown, **json.loads((self.path / "result.json").read_text())}
@@ -119,6 +122,9 @@ class SavedClassifier:
                 write_labels(folder / "labels.csv", source, chosen)
             save_encoder(trained.classifier, folder / "classifier.keras")
             os.rename(folder, self.path)
+        self._remove_checkpoints()
+
+    def _remove_checkpoints(self) -> None:
         shutil.rmtree(self.checkpoints, ignore_errors=True)
 
 

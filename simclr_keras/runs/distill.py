@@ -70,6 +70,7 @@ def distill_run(
     saved = SavedClassifier(directory.path / folder)
     finished = saved.finished_result(config, pretraining)
     if finished is not None:
+        record_result(directory, "distill", finished, once=True)
         _LOGGER.info("%s is finished: nothing to do.", saved.path)
         return DistillResult(**finished)
     check_results(directory)

@@ -81,6 +81,7 @@ def fine_tune_run(
     saved = SavedClassifier(directory.path / config.folder)
     finished = saved.finished_result(config, pretraining)
     if finished is not None:
+        record_result(directory, "fine-tune", finished, once=True)
         _LOGGER.info("%s is finished: nothing to do.", saved.path)
         return FineTuneResult(**finished)
     check_results(directory)

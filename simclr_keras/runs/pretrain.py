@@ -16,6 +16,7 @@ from ..data.datasets import check_batch
 from ..data.sources import ImageSource
 from ..distribution.strategy import check_divides, choose_strategy, is_chief
 from ..distribution.workers import check_agreement, largest_of_workers, leave_together
+from ..files import remove_unfinished
 from ..networks.choose_precision import choose_precision
 from ..networks.precision import precision
 from ..progress import progress_shown
@@ -150,6 +151,7 @@ def _pretrain(
     chief = is_chief(strategy)  # the others write nothing into the run directory
     if chief and directory.is_begun:
         lock.hold()
+        remove_unfinished(directory.checkpoints, after=0)  # large, and no other process writes
     source, held_out = training_parts(config, directory)
     sizes, began = image_sizes(source), time.time()
     check_images(directory, sizes, config.dataset)

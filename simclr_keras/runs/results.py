@@ -11,14 +11,16 @@ import tensorflow as tf
 
 from .. import __version__
 from ..errors import RunFailure
-from ..files import write_json
+from ..files import check_can_be_written, write_json
 from .directory import RunDirectory
 
 _PROGRAM = "simclr-keras"
 _WAIT_SECONDS = 10.0
 
 
-def record_result(directory: RunDirectory, measured: str, result: dict) -> None:
+def record_result(
+    directory: RunDirectory, measured: str, result: dict, once: bool = False
+) -> None:
     """Appends a result to the list in `RUN/results.json`.
 
     Each entry holds `measured`, the `command` that measured it (`None` from Python), its `date`
@@ -29,6 +31,8 @@ def record_result(directory: RunDirectory, measured: str, result: dict) -> None:
         directory: The run; its folder exists.
         measured: `"evaluate"`, `"fine-tune"`, `"distill"`, ...
         result: The result, JSON-serialisable.
+        once: Leave the list as it is if it has this result: of what is finished, it may be missing,
+            because a command was killed between saving and recording.
 
     Raises:
         RunFailure: If `results.json` is not a list of results (it is left as it is), or another
@@ -45,7 +49,9 @@ def record_result(directory: RunDirectory, measured: str, result: dict) -> None:
     }
     try:
         with filelock.FileLock(path.with_name(".results.lock"), timeout=_WAIT_SECONDS):
-            write_json(path, [*_read(path), entry])
+            entries = _read(path)
+            if not (once and any(_is_same(each, entry) for each in entries)):
+                write_json(path, [*entries, entry])
     except filelock.Timeout as error:
         raise RunFailure(
             f"Another command has been writing to {path} for {_WAIT_SECONDS:.0f} s. Repeat this "
@@ -54,7 +60,15 @@ def record_result(directory: RunDirectory, measured: str, result: dict) -> None:
 
 
 def check_results(directory: RunDirectory) -> None:
-    """Raises a `RunFailure` if `results.json` is not a list of results; call before long work."""
+    """Raises an error if `results.json` is not a list of results, or cannot be written.
+
+    Call before long work.
+
+    Raises:
+        InputError: If the run's folder cannot be written to.
+        RunFailure: If the file is something else.
+    """
+    check_can_be_written(directory.results_file, "The file of results")
     _read(directory.results_file)
 
 
@@ -64,6 +78,14 @@ def command_line() -> str | None:
     if called.stem != _PROGRAM and called.parts[-2:] != ("simclr_keras", "__main__.py"):
         return None
     return shlex.join([_PROGRAM, *sys.argv[1:]])
+
+
+def _is_same(recorded: dict, entry: dict) -> bool:
+    """Whether an entry is recorded; earlier versions recorded fewer fields."""
+    known = recorded.get("result") or {}
+    part = {name: entry["result"].get(name) for name in known}
+    texts = [json.dumps(each, sort_keys=True) for each in (known, part)]  # NaN equals NaN
+    return recorded["measured"] == entry["measured"] and texts[0] == texts[1]
 
 
 def _read(path: pathlib.Path) -> list:

@@ -67,8 +67,9 @@ class Checkpoints:
             reason = too_little_space(folder, self._size())
             if reason is None:
                 write_checkpoint(self._checkpoint, folder, step)
-        except (OSError, tf.errors.OpError) as error:
-            reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
+        except (OSError, tf.errors.OpError, RunFailure) as error:
+            cause = error.__cause__ if isinstance(error, RunFailure) else error
+            reason = getattr(cause, "strerror", None) or str(cause).splitlines()[0]
         if reason is not None:
             last = next((s for s in saved_steps(folder) if not why_damaged(folder, s)), None)
             raise RunFailure(

@@ -7,7 +7,7 @@ import pathlib
 import tensorflow as tf
 
 from ..errors import RunFailure
-from ..files import whole_file
+from ..files import explained_if_full, whole_file
 
 
 class RunRows:
@@ -81,7 +81,7 @@ def _is_whole(row: dict) -> bool:
 def _write_rows(path: pathlib.Path, rows: list[dict], append: bool = False) -> None:
     names = list(dict.fromkeys(name for row in rows for name in row))
     with contextlib.nullcontext(path) if append else whole_file(path) as target:
-        with target.open("a" if append else "w", newline="") as file:
+        with explained_if_full(path), target.open("a" if append else "w", newline="") as file:
             writer = csv.DictWriter(file, fieldnames=names)
             if not append:
                 writer.writeheader()

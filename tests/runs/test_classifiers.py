@@ -97,6 +97,20 @@ def test_repeating_a_command_changes_nothing_and_other_settings_are_refused(run,
         fine_tune_run(dataclasses.replace(config, steps=3))
 
 
+def test_one_that_was_killed_before_it_recorded_its_result_records_it_when_repeated(run, tuned):
+    recorded = run / "results.json"
+    entries = json.loads(recorded.read_text())
+    mine = [e for e in entries if e["result"].get("classifier") == "fine-tuned/5pct-seed0"]
+    recorded.write_text(json.dumps([e for e in entries if e not in mine]))
+    left = run / "checkpoints" / "fine-tuned" / "5pct-seed0" / "ckpt-2.index"
+    left.parent.mkdir(parents=True)
+    left.touch()
+    for _ in range(2):
+        assert fine_tune_run(_config(run, label_fraction=0.05)) == tuned
+    (entry,) = _entries(run, "fine-tuned/5pct-seed0")
+    assert entry["result"] == mine[0]["result"] and not left.parent.exists()
+
+
 def test_settings_that_an_earlier_version_did_not_have_are_their_defaults(run, tuned):
     file = run / "fine-tuned" / "5pct-seed0" / "settings.json"
     text = file.read_text()

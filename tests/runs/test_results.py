@@ -41,6 +41,16 @@ def test_results_are_appended_with_what_is_needed_to_repeat_them(directory):
     ]
 
 
+def test_what_must_be_there_once_is_not_repeated(directory):
+    record_result(directory, "fine-tune", {"accuracy": float("nan"), "steps": 2})
+    earlier = {"accuracy": float("nan"), "steps": 2, "new field": None}
+    record_result(directory, "fine-tune", earlier, once=True)
+    assert len(_read(directory)) == 1
+    record_result(directory, "fine-tune", {**earlier, "steps": 3}, once=True)
+    record_result(directory, "distill", earlier, once=True)
+    assert len(_read(directory)) == 3
+
+
 @pytest.mark.parametrize(
     "program",
     ["simclr-keras", "/a/bin/simclr-keras", "simclr-keras.exe", "/b/simclr_keras/__main__.py"],
