@@ -124,6 +124,14 @@ def return_memory():
         ctypes.CDLL(None).malloc_trim(0)
 
 
+@pytest.fixture(autouse=True, scope="session")
+def own_settings_folder(tmp_path_factory):
+    """`embed` keeps a key in the user's folder of settings."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.mktemp("settings")))
+        yield
+
+
 @pytest.fixture
 def rng():
     return np.random.default_rng(0)

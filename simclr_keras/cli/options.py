@@ -84,6 +84,8 @@ def command_of(config_class: type) -> Callable:
             except (InputError, RunFailure) as error:
                 message = with_flags(str(error), names, arguments, elsewhere=NAMES)
                 raise type(error)(message).with_traceback(error.__traceback__) from None
+            except EOFError as error:  # typer would take it for Ctrl-C
+                raise RunFailure(f"A file ends too early: {error}") from error
             except KeyboardInterrupt as interrupt:
                 raise CommandInterrupted(interrupt) from None
 

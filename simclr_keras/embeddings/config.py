@@ -78,7 +78,9 @@ class SearchConfig(Settings):
     )
     threshold: float = setting(0.98, "Minimum cosine similarity of near-duplicates.", _COSINE)
     model: str | os.PathLike[str] | None = setting(
-        None, "Model for new queries. Default: the one named in the embeddings file."
+        None,
+        "Model for new queries, a program. Default: the one named in the embeddings file, if embed "
+        "wrote it here with that model.",
     )
     images: str | os.PathLike[str] | None = setting(
         None,

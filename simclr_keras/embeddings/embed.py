@@ -14,12 +14,14 @@ from ..data.decoding import FORMATS
 from ..data.folders import find_images, is_special
 from ..data.shard_folders import holds_shards
 from ..data.sources import FileSource, ImageSource
-from ..errors import InputError, printable
+from ..errors import InputError, nothing_written, printable
+from ..files import check_can_be_written
 from ..progress import counted, progress_shown
 from ..result import Result
 from ..serving.versions import embedding_dimension, find_version, load_exported, read_metadata
 from .config import EmbedConfig
 from .file import check_suffix, read_info, read_vectors, write_embeddings
+from .trust import sign
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,6 +64,7 @@ class EmbedResult(Result):
         }
 
 
+@nothing_written()
 @progress_shown()
 def embed(
     config: EmbedConfig, progress: Callable[[int, int], None] | None = None
@@ -97,6 +100,7 @@ def embed(
     """
     output = pathlib.Path(config.output)
     check_suffix(output, "`output`")
+    check_can_be_written(output, "`output`")
     metadata, dimension = read_metadata(config.model), embedding_dimension(config.model)
     version = find_version(config.model)
     source, names = _find(config.images, config.split, config.data_dir)
@@ -110,7 +114,7 @@ def embed(
     done = 0
     with (
         counted("Embedding", len(source), "images") as show,
-        write_embeddings(output, root, os.path.abspath(version)) as rows,
+        write_embeddings(output, root, os.path.abspath(version), sign(version)) as rows,
     ):
         readable = []
         batches = evaluation_dataset(

@@ -8,6 +8,7 @@ import json
 import os
 import pathlib
 import zipfile
+import zlib
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -20,6 +21,11 @@ _LARGEST_GROUP = 8 * _ROW_GROUP  # larger ones, of other programs, are read in p
 _READ_AHEAD = 2  # row groups
 _ROWS = 16_384
 _METADATA = b"simclr_keras"
+# What NumPy, zipfile, zlib and pyarrow raise for files that are damaged or of another kind.
+_DAMAGE = (
+    *(KeyError, TypeError, ValueError, AttributeError, EOFError, RuntimeError),
+    *(zipfile.BadZipFile, zlib.error),
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,12 +37,14 @@ class EmbeddingsInfo:
         unreadable: Images that could not be decoded and have no row.
         root: The folder that paths are relative to; "" if they are not files.
         model: The exported model that embedded them.
+        signature: Of the model; see `trust.py`.
     """
 
     paths: list[str]
     unreadable: list[str]
     root: str = ""
     model: str = ""
+    signature: str = ""
 
 
 def check_suffix(path: pathlib.Path, name: str) -> None:
@@ -50,7 +58,9 @@ def check_suffix(path: pathlib.Path, name: str) -> None:
 
 
 @contextlib.contextmanager
-def write_embeddings(output: pathlib.Path, root: str, model: str) -> Iterator:
+def write_embeddings(
+    output: pathlib.Path, root: str, model: str, signature: str = ""
+) -> Iterator:
     """Collects rows in a file that appears under its name only when it is complete.
 
     `.parquet` is written as rows arrive, in constant memory; `.npz` at the end.
@@ -59,6 +69,7 @@ def write_embeddings(output: pathlib.Path, root: str, model: str) -> Iterator:
         output: The file, `.npz` or `.parquet`; its folder is created.
         root: See `EmbeddingsInfo`.
         model: See `EmbeddingsInfo`.
+        signature: See `EmbeddingsInfo`.
 
     Yields:
         An object with `add(paths, vectors)` and the list `unreadable`.
@@ -67,7 +78,8 @@ def write_embeddings(output: pathlib.Path, root: str, model: str) -> Iterator:
         rows = (_Npz if output.suffix == ".npz" else _Parquet)(unfinished)
         try:
             yield rows
-            rows.close({"unreadable": rows.unreadable, "root": root, "model": model})
+            info = {"root": root, "model": model, "signature": signature}
+            rows.close({"unreadable": rows.unreadable, **info})
         finally:
             rows.release()
 
@@ -152,14 +164,19 @@ def read_info(path: str | os.PathLike) -> EmbeddingsInfo:
         if path.suffix == ".npz":
             with np.load(path) as saved:
                 known = {key: saved[key].tolist() for key in saved.files if key != "embeddings"}
+            with _npz_array(path) as (_, count, _, _):
+                pass
         else:
             import pyarrow.parquet
 
             with pyarrow.parquet.ParquetFile(path) as file:
                 known = json.loads((file.metadata.metadata or {}).get(_METADATA, b"{}"))
                 known["paths"] = file.read(columns=["path"])["path"].to_pylist()
+                count = file.metadata.num_rows
         names = {field.name for field in dataclasses.fields(EmbeddingsInfo)}
         known.setdefault("unreadable", [])
+        if not known["paths"] or count != len(known["paths"]):
+            raise ValueError(f"{len(known['paths'])} names and {count} vectors")
         return EmbeddingsInfo(**{key: value for key, value in known.items() if key in names})
 
 
@@ -213,7 +230,9 @@ def _placed_blocks(path, places=None) -> Iterator[tuple[int, np.ndarray]]:
     return _npz_blocks(path) if path.suffix == ".npz" else _parquet_blocks(path, places)
 
 
-def _npz_blocks(path):
+@contextlib.contextmanager
+def _npz_array(path):
+    """Yields the stream of the vectors, their number, their dimension and their type."""
     with zipfile.ZipFile(path) as archive, archive.open("embeddings.npy") as stream:
         read_header = {
             (1, 0): np.lib.format.read_array_header_1_0,
@@ -222,6 +241,11 @@ def _npz_blocks(path):
         (count, dimension), is_fortran, dtype = read_header(stream)
         if is_fortran:
             raise ValueError("the array is in column-major order")
+        yield stream, count, dimension, dtype
+
+
+def _npz_blocks(path):
+    with _npz_array(path) as (stream, count, dimension, dtype):
         for start in range(0, count, _ROWS):
             size = min(_ROWS, count - start) * dimension * dtype.itemsize
             block = np.frombuffer(stream.read(size), dtype)
@@ -275,7 +299,7 @@ def _explained(path: pathlib.Path):
         )
     try:
         yield
-    except (KeyError, TypeError, ValueError, AttributeError, zipfile.BadZipFile) as error:
+    except _DAMAGE as error:
         raise InputError(
             f"{path} does not hold embeddings. Expected a file that simclr-keras embed wrote, "
             f"with paths and embeddings. Received: {type(error).__name__}: {error}"

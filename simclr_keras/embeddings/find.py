@@ -1,15 +1,18 @@
 """`search`: finds neighbours of images, or near-duplicates, and writes a page of pictures."""
 
+import contextlib
 import dataclasses
 import logging
 import os
 import pathlib
 import tempfile
+from collections.abc import Iterator
 
 import numpy as np
 
 from ..errors import InputError
 from ..evaluation.nearest import nearest
+from ..files import check_can_be_written
 from ..result import Result
 from .config import EmbedConfig, SearchConfig
 from .duplicates import near_duplicates
@@ -17,6 +20,7 @@ from .embed import embed
 from .file import EmbeddingsInfo, read_blocks, read_info, read_rows, read_vectors
 from .page import write_page
 from .pictures import Pictures
+from .trust import is_signed
 
 _LOGGER = logging.getLogger("simclr_keras")
 _PAGE_PAIRS = 200  # most similar pairs shown on a page
@@ -99,15 +103,19 @@ def _neighbours(config: SearchConfig) -> SearchResult:
     asked = set(queries)
     place_of = {path: place for place, path in enumerate(info.paths) if path in asked}
     known = [place_of.get(query) for query in queries]
+    output = _page(config, "neighbours")
     vectors = _query_vectors(config, info, known)
-    places, cosines = nearest(vectors, read_blocks(embeddings), config.neighbours + 1)
+    with _explained(embeddings):
+        places, cosines = nearest(
+            np.stack(vectors), read_blocks(embeddings), config.neighbours + 1
+        )
     rows: list[SearchRow] = []
     pictures = Pictures(info, config.images)
     for query, itself, found, similar in zip(queries, known, places, cosines):
         matches = [(p, c) for p, c in zip(found, similar) if p != itself][: config.neighbours]
         rows.append(SearchRow(query, [Match(info.paths[p], float(c)) for p, c in matches]))
     page = write_page(
-        config.page or _beside(embeddings, "neighbours"),
+        output,
         "Nearest neighbours",
         (
             [
@@ -124,7 +132,9 @@ def _neighbours(config: SearchConfig) -> SearchResult:
 def _duplicates(config: SearchConfig) -> SearchResult:
     embeddings, threshold = config.embeddings, config.threshold
     info = read_info(embeddings)
-    pairs, cosines = near_duplicates(read_vectors(embeddings), threshold, _MOST_PAIRS)
+    output = _page(config, "duplicates")
+    with _explained(embeddings):
+        pairs, cosines = near_duplicates(read_vectors(embeddings), threshold, _MOST_PAIRS)
     if len(pairs) == _MOST_PAIRS:
         _LOGGER.warning(
             "Only the %d most similar pairs are kept. Raise `threshold` to find fewer.",
@@ -136,7 +146,7 @@ def _duplicates(config: SearchConfig) -> SearchResult:
     ]
     pictures = Pictures(info, config.images)
     page = write_page(
-        config.page or _beside(embeddings, "duplicates"),
+        output,
         "Near-duplicates",
         (
             [
@@ -156,8 +166,8 @@ def _duplicates(config: SearchConfig) -> SearchResult:
     return SearchResult(rows=rows, pairs=len(rows), page=page)
 
 
-def _query_vectors(config: SearchConfig, info: EmbeddingsInfo, known) -> np.ndarray:
-    """float32 `(M, D)`: rows of the file, and new images embedded with its model."""
+def _query_vectors(config: SearchConfig, info: EmbeddingsInfo, known) -> list[np.ndarray]:
+    """M of float32 `(D,)`: rows of the file, and new images embedded with its model."""
     embeddings, queries = config.embeddings, config.queries or []
     vectors: list = [None] * len(queries)
     rows = [row for row, place in enumerate(known) if place is not None]
@@ -172,9 +182,7 @@ def _query_vectors(config: SearchConfig, info: EmbeddingsInfo, known) -> np.ndar
                     f"There is no image {queries[row]}, neither as a file nor among the "
                     f"{len(info.paths)} names in {embeddings}, such as {info.paths[0]}."
                 )
-        model = config.model or info.model
-        if not model:
-            raise InputError(f"{embeddings} names no model. Name one with `model`.")
+        model = config.model or _trusted_model(embeddings, info)
         with tempfile.TemporaryDirectory() as folder:
             files = [queries[row] for row in new]
             output = os.path.join(folder, "queries.npz")
@@ -184,9 +192,39 @@ def _query_vectors(config: SearchConfig, info: EmbeddingsInfo, known) -> np.ndar
                 raise InputError(f"The query {name} cannot be read: {why}.")
             for row, vector in zip(new, result.embeddings):
                 vectors[row] = vector
-    return np.stack(vectors)
+    return vectors
 
 
-def _beside(embeddings: str | os.PathLike, what: str) -> pathlib.Path:
-    path = pathlib.Path(embeddings)
-    return path.with_name(f"{path.stem}_{what}.html")
+def _trusted_model(embeddings: str | os.PathLike, info: EmbeddingsInfo) -> str:
+    """The model that a file names, if the file was made here with it."""
+    if not info.model:
+        raise InputError(f"{embeddings} names no model. Name one with `model`.")
+    if not is_signed(info.model, info.signature):
+        raise InputError(
+            f"{embeddings} names the model {info.model}, but `embed` did not write the file here, or "
+            "not with the model as it is now. A model is a program: name it with `model` if you "
+            "trust it."
+        )
+    return info.model
+
+
+@contextlib.contextmanager
+def _explained(embeddings: str | os.PathLike) -> Iterator[None]:
+    """Context in which vectors that cannot be compared are an `InputError` that names the file."""
+    try:
+        yield
+    except InputError:
+        raise
+    except ValueError as error:
+        raise InputError(
+            f"{embeddings} cannot be searched: {error}. It must hold finite vectors, and a model "
+            "must make vectors of the same dimension."
+        ) from error
+
+
+def _page(config: SearchConfig, what: str) -> pathlib.Path:
+    """The page to write, which can be written."""
+    beside = pathlib.Path(config.embeddings)
+    page = pathlib.Path(config.page or beside.with_name(f"{beside.stem}_{what}.html"))
+    check_can_be_written(page, "`page`")
+    return page

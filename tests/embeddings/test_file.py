@@ -100,7 +100,18 @@ def test_other_files_are_named(tmp_path):
     np.savez(tmp_path / "other.npz", x=1)
     (tmp_path / "other.parquet").write_bytes(b"no parquet")
     (tmp_path / "broken.npz").write_bytes(b"PK\3\4")
-    for name in ("other.npz", "other.parquet", "broken.npz"):
+    (tmp_path / "empty.npz").touch()
+    np.savez(tmp_path / "pickles.npz", paths=np.array([Pickled()]), embeddings=np.ones((1, 2)))
+    for name in ("other.npz", "other.parquet", "broken.npz", "empty.npz"):
         for read in (read_info, read_vectors):
             with pytest.raises(InputError, match=f"{name} does not hold embeddings"):
                 read(tmp_path / name)
+    with pytest.raises(InputError, match="pickles.npz does not hold embeddings"):
+        read_info(tmp_path / "pickles.npz")
+
+
+class Pickled:
+    """Fails the test if it is unpickled."""
+
+    def __reduce__(self):
+        return pytest.fail, ("unpickled",)

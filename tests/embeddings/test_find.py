@@ -1,4 +1,5 @@
 import os
+import pathlib
 import shutil
 
 import numpy as np
@@ -6,8 +7,10 @@ import pytest
 import tensorflow as tf
 
 from simclr_keras import export_encoder
+from simclr_keras.embeddings import find
 from simclr_keras.embeddings.config import EmbedConfig, SearchConfig
 from simclr_keras.embeddings.embed import embed
+from simclr_keras.embeddings.file import read_info, read_vectors
 from simclr_keras.embeddings.find import search
 from simclr_keras.errors import InputError
 from simclr_keras.evaluation.nearest import nearest
@@ -53,6 +56,69 @@ def test_a_new_image_is_embedded_by_the_files_model(embeddings, image_folder, tm
     (row,) = result["rows"]
     assert row["matches"][0] == {"path": "dogs/05.png", "cosine": pytest.approx(1, abs=1e-6)}
     assert page.read_text().count("<img") == 3
+
+
+def test_a_model_is_not_loaded_because_a_file_names_it(
+    embeddings, image_folder, tmp_path, monkeypatch
+):
+    query = str(image_folder / "dogs" / "05.png")
+    info = read_info(embeddings)
+    foreign = tmp_path / "foreign.npz"
+    parts = {"paths": info.paths, "embeddings": read_vectors(embeddings), "model": info.model}
+    np.savez(foreign, **parts, signature="0" * 64)
+    np.savez(tmp_path / "moved.npz", **{**parts, "model": str(tmp_path / "gone" / "1")})
+    monkeypatch.setattr(find, "embed", lambda config: pytest.fail("a model was loaded"))
+    for file in (foreign, tmp_path / "moved.npz"):
+        with pytest.raises(InputError, match="name it with `model` if you trust it"):
+            find_neighbours(file, [query])
+    graph = pathlib.Path(info.model) / "saved_model.pb"
+    with monkeypatch.context() as patch:  # another user
+        patch.setenv("XDG_CONFIG_HOME", str(tmp_path / "other"))
+        with pytest.raises(InputError, match="is a program"):
+            find_neighbours(embeddings, [query])
+    graph.write_bytes(graph.read_bytes() + b" ")
+    with pytest.raises(InputError, match="not with the model as it is now"):
+        find_neighbours(embeddings, [query])
+    asked = []
+    monkeypatch.setattr(find, "embed", lambda config: asked.append(config.model) or Embedded())
+    find_neighbours(foreign, [query], model="the one I trust")
+    assert asked == ["the one I trust"]
+
+
+class Embedded:
+    reasons: dict = {}
+    embeddings = np.ones((1, 8), "float32")
+
+
+@pytest.mark.parametrize(
+    "vectors, paths, message",
+    [
+        ([[1.0, np.nan], [1.0, 0.0]], ["a", "b"], "Vectors must be finite"),
+        (np.zeros((0, 2)), [], "0 names and 0 vectors"),
+        (np.ones((3, 2)), ["a", "b"], "2 names and 3 vectors"),
+    ],
+)
+@pytest.mark.parametrize("asked", [{"queries": ["a"]}, {"duplicates": True}])
+def test_vectors_that_cannot_be_searched(tmp_path, vectors, paths, message, asked):
+    file = tmp_path / "e.npz"
+    np.savez(file, paths=np.array(paths, str), embeddings=np.array(vectors, "float32"))
+    with pytest.raises(InputError, match=f"{file}.*{message}"):
+        search(SearchConfig(file, **asked))
+
+
+def test_a_model_of_another_dimension_is_said(embeddings, image_folder, monkeypatch):
+    monkeypatch.setattr(Embedded, "embeddings", np.ones((1, 5), "float32"))
+    monkeypatch.setattr(find, "embed", lambda config: Embedded())
+    new = str(image_folder / "dogs" / "05.png")
+    for queries in ([new], [new, "cats/00.png"]):
+        with pytest.raises(InputError, match="a model must make vectors of the same dimension"):
+            find_neighbours(embeddings, queries, model="other")
+
+
+def test_a_page_that_cannot_be_written_is_noticed_first(embeddings, tmp_path, monkeypatch):
+    monkeypatch.setattr(find, "read_blocks", lambda *a: pytest.fail("it was searched"))
+    with pytest.raises(InputError, match="`page` cannot be written: it is a folder"):
+        find_neighbours(embeddings, ["cats/00.png"], page=tmp_path)
 
 
 def test_duplicates_of_a_folder(embeddings):
