@@ -366,6 +366,12 @@ def apply_gradients(optimizer, gradients, variables) -> None:
     optimizer.apply_gradients(zip(gradients, variables))
 
 
+def loss_scale(optimizer) -> float | None:
+    """By what float16 multiplies the loss now; `None` without loss scaling."""
+    scale = getattr(optimizer, "dynamic_scale" if KERAS_3 else "loss_scale", None)
+    return None if scale is None else float(tf.convert_to_tensor(scale))
+
+
 def lamb(learning_rate):
     """LAMB: the built-in one on Keras 3, TensorFlow Addons' on Keras 2.15."""
     if KERAS_3:

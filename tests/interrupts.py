@@ -4,6 +4,7 @@
 there is compared with that of a command that was left alone, to the last bit, as in `kills.py`.
 """
 
+import argparse
 import os
 import pathlib
 import signal
@@ -71,6 +72,9 @@ def _with_the_last_checkpoint(found: dict) -> dict:
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--both", action="store_true", help="both signals at each moment")
+    options = parser.parse_args()
     os.environ.update(TF_CPP_MIN_LOG_LEVEL="3", OPENBLAS_NUM_THREADS="1", OMP_NUM_THREADS="1")
     failed = False
     print(
@@ -82,7 +86,11 @@ def main() -> None:
         commands.prepare(ORDER)
         for command, moments in {"pretrain": PRETRAIN, **OTHERS}.items():
             numbers = [signal.SIGINT, signal.SIGTERM]
-            cases = [(where, each) for where in moments for each in numbers]
+            cases = [
+                (where, each)
+                for place, where in enumerate(moments)
+                for each in (numbers if options.both else [numbers[place % 2]])
+            ]
             if command in ("pretrain", "fine-tune", "distill"):
                 cases += [(list(moments)[len(moments) // 2], signal.SIGUSR1)]
             for where, number in cases:

@@ -129,7 +129,9 @@ def train_classifier(
     record = TrainingRecord()
     logits_of = traced(trained, image_size)
     own_callbacks: list[keras.callbacks.Callback] = [
-        StopOnNonFiniteLoss(f"Lower `learning_rate`. Received: {_plan_text(plan)}"),
+        StopOnNonFiniteLoss(
+            f"Lower `learning_rate`. Received: {_plan_text(plan)}.", learning_rate=schedule
+        ),
         RecordProgress(record, schedule, logits_of, validation),
         *callbacks,
     ]

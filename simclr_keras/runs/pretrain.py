@@ -270,7 +270,9 @@ def _pretrain(
         callbacks = [
             StopOnNonFiniteLoss(
                 "Lower `learning_rate`, or raise `temperature`; with `mixed_precision=float16` try "
-                "bfloat16."
+                "bfloat16.",
+                learning_rate=schedule,
+                checkpoints=checkpoints,
             ),
         ]
         monitor = pictures = None

@@ -8,6 +8,7 @@ from collections.abc import Callable
 import keras
 
 from ..errors import RunFailure
+from ..keras_versions import loss_scale
 from .checkpoints import Checkpoints
 from .run_rows import RunRows
 from .signals import StopSignals
@@ -17,25 +18,70 @@ _MINUTES_BETWEEN_CHECKPOINTS = 5
 
 
 class StopOnNonFiniteLoss(keras.callbacks.Callback):
-    """Stops the run at the first NaN or infinite loss and names the step.
+    """Stops the run at the first NaN or infinite loss and says what was going on.
+
+    Under float16, it also says at the end of an interval how many steps were skipped.
 
     Args:
         advice: What to do then.
         name: What to call the loss.
+        learning_rate: Learning rate as a function of the step, to be named.
+        checkpoints: Of the run; the last one is named.
 
     Raises:
         RunFailure: At that step; the last checkpoint is from before it.
     """
 
-    def __init__(self, advice: str, name: str = "The loss"):
+    def __init__(
+        self,
+        advice: str,
+        name: str = "The loss",
+        learning_rate: Callable | None = None,
+        checkpoints: Checkpoints | None = None,
+    ):
         super().__init__()
         self._advice, self._name = advice, name
+        self._learning_rate, self._checkpoints = learning_rate, checkpoints
+        self._scale: float | None = None  # of the loss, under float16
+        self._skipped = self._said = 0
+
+    def on_train_begin(self, logs=None):
+        self._scale = loss_scale(self.model.optimizer)
 
     def on_train_batch_end(self, batch, logs=None):
+        if self._scale is not None:
+            before, self._scale = self._scale, loss_scale(self.model.optimizer)
+            self._skipped += self._scale < before  # lowered by each step that is skipped
         loss = (logs or {}).get("loss", 0.0)
         if not math.isfinite(loss):
             step = self.model.steps_made
-            raise RunFailure(f"{self._name} is {loss} at step {step}. {self._advice}")
+            raise RunFailure(
+                f"{self._name} is {loss} at step {step}{self._circumstances(step)}. "
+                f"{self._advice}{self._last_checkpoint()}"
+            )
+
+    def on_epoch_end(self, epoch, logs=None):
+        if self._skipped > self._said:
+            self._said = self._skipped
+            _LOGGER.info("Step %d: %s.", self.model.steps_made, self._skips())
+
+    def _circumstances(self, step: int) -> str:
+        said = []
+        if self._learning_rate is not None:
+            said.append(f"at a learning rate of {float(self._learning_rate(step - 1)):.4g}")
+        if self._scale is not None:
+            said.append(self._skips())
+        return "".join(f", {each}" for each in said)
+
+    def _skips(self) -> str:
+        return (
+            f"float16 has skipped {self._skipped} steps since this command began, whose gradients "
+            f"were not finite; the loss is scaled by {self._scale:g}"
+        )
+
+    def _last_checkpoint(self) -> str:
+        last = self._checkpoints and self._checkpoints.last_step()
+        return "" if last is None else f" The last checkpoint is that of step {last}."
 
 
 class RunHistory(keras.callbacks.Callback):

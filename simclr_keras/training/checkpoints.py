@@ -59,10 +59,15 @@ class Checkpoints:
         """Saves the model, its optimizer, its step and its running means.
 
         Raises:
-            RunFailure: If the disk is full, or the folder cannot be written to. Earlier checkpoints
-                are as they were.
+            RunFailure: If a weight is not finite, the disk is full, or the folder cannot be
+                written to. Earlier checkpoints are as they were.
         """
         step, folder = self._model.steps_made, self._write_to
+        if (name := self._not_finite()) is not None:
+            raise RunFailure(
+                f"The weights are not finite after step {step} ({name}), so no checkpoint was "
+                f"written. {self._whole()}Lower `learning_rate`."
+            )
         try:
             reason = too_little_space(folder, self._size())
             if reason is None:
@@ -71,11 +76,9 @@ class Checkpoints:
             cause = error.__cause__ if isinstance(error, RunFailure) else error
             reason = getattr(cause, "strerror", None) or str(cause).splitlines()[0]
         if reason is not None:
-            last = next((s for s in saved_steps(folder) if not why_damaged(folder, s)), None)
             raise RunFailure(
                 f"The checkpoint of step {step} could not be written to {folder}: {reason}. "
-                + ("There is none yet. " if last is None else f"That of step {last} is whole. ")
-                + "Make room and run the same command again."
+                f"{self._whole()}Make room and run the same command again."
             )
         saved = saved_steps(folder)
         kept = [each for each in saved if each <= step][: self._keep]
@@ -83,6 +86,23 @@ class Checkpoints:
             kept
         ):  # later ones were damaged: it began before them
             remove_checkpoint(folder, each)
+
+    def last_step(self) -> int | None:
+        """The step of the newest checkpoint that is whole."""
+        folder = self._write_to
+        return next((s for s in saved_steps(folder) if not why_damaged(folder, s)), None)
+
+    def _whole(self) -> str:
+        last = self.last_step()
+        return "There is none yet. " if last is None else f"That of step {last} is whole. "
+
+    def _not_finite(self) -> str | None:
+        """The name of a weight that is not finite."""
+        for variable in self._model.variables:
+            value = tf.convert_to_tensor(variable)
+            if value.dtype.is_floating and not bool(tf.reduce_all(tf.math.is_finite(value))):
+                return variable.name
+        return None
 
     def check_space(self) -> None:
         """Raises a `RunFailure` if the disk has no room for the checkpoints of the run."""
