@@ -90,17 +90,18 @@ def explained_if_full(path: str | os.PathLike) -> Iterator[None]:
         ) from error
 
 
-def check_can_be_written(path: str | os.PathLike, name: str) -> None:
+def check_can_be_written(path: str | os.PathLike, name: str, is_folder: bool = False) -> None:
     """Raises an `InputError` if a file cannot be written; call before long work.
 
     Args:
         path: The file, which need not exist; nor its folder.
         name: What to call it.
+        is_folder: Whether it is a folder for files.
     """
     path = pathlib.Path(path)
-    folder = _existing(path.parent)
+    folder = _existing(path if is_folder else path.parent)
     reason = None
-    if path.is_dir():
+    if path.is_dir() and not is_folder:
         reason = "it is a folder"
     elif not folder.is_dir():
         reason = f"{folder} is not a folder"

@@ -78,6 +78,10 @@ def test_what_cannot_be_written_is_said_before_the_work(tmp_path):
     ):
         with pytest.raises(InputError, match=f"`output` cannot be written: .*{reason}"):
             check_can_be_written(path, "`output`")
+    check_can_be_written(tmp_path, "`output`", is_folder=True)
+    for path in (tmp_path / "file", tmp_path / "file" / "model"):
+        with pytest.raises(InputError, match="file is not a folder"):
+            check_can_be_written(path, "`output`", is_folder=True)
 
 
 def test_what_was_left_long_ago_goes(tmp_path):

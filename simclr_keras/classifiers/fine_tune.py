@@ -133,7 +133,14 @@ def fine_tune(
         )
         batches = evaluation_dataset(held_out, image_size, 256, skip_unreadable=True)
         validation = (batches, _PATIENCE)
-        source = source.subset(np.setdiff1d(np.arange(len(source)), part))
+        kept = np.setdiff1d(np.arange(len(source)), part)
+        if len(np.unique(source.labels[kept])) < count:
+            raise InputError(
+                f"So large a validation part leaves a class without labels to learn from: {len(kept)} "
+                f"of {len(source)} labels are left. Lower `validation_fraction`. Received: "
+                f"validation_fraction={validation_fraction:g}"
+            )
+        source = source.subset(kept)
     epochs = _EPOCHS if len(source) < _MANY_LABELS else _EPOCHS_OF_MANY
     plan = training.plan("fine-tune", len(source), epochs)
     _LOGGER.info(

@@ -104,7 +104,15 @@ def _load(path: str | os.PathLike, of_run: str) -> keras.Model:
         with contextlib.suppress(ImportError):
             importlib.import_module(package)
     try:
-        return keras.models.load_model(path, compile=False)
+        return keras.models.load_model(path, compile=False, safe_mode=True)
+    except ValueError as error:
+        if "safe_mode" not in str(error) and "lambda" not in str(error).lower():
+            raise
+        raise InputError(
+            f"{path} contains Python code (a Lambda layer), which would run when it is loaded. Use a "
+            "layer with a name instead, or load it with `keras.models.load_model` if you trust it. "
+            f"Keras: {one_line(error)}"
+        ) from error
     except TypeError as error:  # Keras found no class of that name
         if not needed:
             raise

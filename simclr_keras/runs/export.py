@@ -5,6 +5,7 @@ import logging
 import pathlib
 
 from ..errors import nothing_written
+from ..files import check_can_be_written
 from ..progress import progress_shown
 from ..result import Result
 from ..serving.export import export_classifier, export_encoder
@@ -56,6 +57,7 @@ def export(config: ExportConfig) -> ExportResult:
     Reference:
         https://www.tensorflow.org/hub/reusable_saved_models
     """
+    check_can_be_written(config.output, "`output`", is_folder=True)
     common = {name: getattr(config, name) for name in ("version", "weights_dtype", "licence")}
     if config.classifier is not None:
         return ExportResult(_export_classifier(config, common))

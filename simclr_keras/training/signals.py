@@ -46,7 +46,7 @@ class StopSignals:
         Raises:
             Interrupted: At the end, if a signal came too late for the run to stop for it.
         """
-        heard = [n for n in _SIGNALS if signal.getsignal(n) is not signal.SIG_IGN]
+        heard: list[int] = [n for n in _SIGNALS if signal.getsignal(n) is not signal.SIG_IGN]
         if _SAVE and signal.getsignal(_SAVE) in (signal.SIG_DFL, do_nothing):
             heard.append(_SAVE)
         with _read_in_a_thread(self._listen):

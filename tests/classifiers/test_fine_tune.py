@@ -172,6 +172,11 @@ def test_mixed_precision_keeps_float32_logits(rng):
         ),
         (
             [0, 1, 0, 1],
+            dict(validation_fraction=0.99),
+            "without labels to learn from: 0 of 4 labels .* Received: validation_fraction=0.99",
+        ),
+        (
+            [0, 1, 0, 1],
             dict(head_layers=4),
             "0 and 3, the number of layers .*head. Received: head_layers=4",
         ),

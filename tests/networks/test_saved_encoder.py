@@ -135,3 +135,12 @@ def test_a_run_directory_is_enough(untrained_run, tmp_path, rng):
 def test_another_folder_is_no_run(tmp_path, load):
     with pytest.raises(InputError, match="is not the directory of a finished run: it has no "):
         load(tmp_path)
+
+
+def test_code_in_a_file_is_not_run(tmp_path):
+    images = keras.Input((8, 8, 3))
+    features = keras.layers.GlobalAveragePooling2D()(images)
+    outputs = keras.layers.Lambda(lambda x: x + 0 * (1 / 0 if x is None else 1))(features)
+    keras.Model(images, outputs).save(tmp_path / "e.keras")
+    with pytest.raises(InputError, match="e.keras contains Python code"):
+        load_encoder(tmp_path / "e.keras")
