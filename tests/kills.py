@@ -238,7 +238,7 @@ def _newest_version_only(found: dict) -> dict:
     return {n.replace(f"model/{versions[-1]}/", "model/1/"): v for n, v in found.items()}
 
 
-def choose(writes: list[str], count: int, seed: int) -> list[str]:
+def choose(writes: list[str], count: int, seed: str) -> list[str]:
     """So many moments, as different ones as possible first."""
     draw = random.Random(seed)
     writes = [w for w in writes if "tensorboard" not in w]
