@@ -6,6 +6,7 @@ import numpy as np
 
 _CONFIDENCE = 0.95
 _TOP = 5
+_CONFUSED = 100  # most classes with a confusion matrix: it grows with their square
 
 
 def is_among_best(
@@ -58,8 +59,10 @@ def classification_metrics(
 
     Returns:
         `top_1`, `top_1_interval` (low, high), `top_5` (with 6 or more columns; with five it
-        would always be 1), `mean_per_class`, `mean_per_class_interval`, and `per_class`, which
-        maps the name of each class with test examples to its `accuracy` and number of `images`.
+        would always be 1), `mean_per_class`, `mean_per_class_interval`, `per_class`, which
+        maps the name of each class with test examples to its `accuracy` and number of `images`,
+        and with up to 100 columns `confusion`: the names of `classes`, and in `counts` a row
+        for each true class with the number of its examples taken for each class.
 
     Raises:
         ValueError: If there are no test examples, a label is missing or shapes do not match.
@@ -92,9 +95,24 @@ def classification_metrics(
             f"classes.shape={classes.shape}, scores.shape={scores.shape}"
         )
     top_5 = is_among_best(scores, labels, classes, _TOP) if len(classes) > _TOP else None
-    return metrics_of_hits(
+    result = metrics_of_hits(
         is_among_best(scores, labels, classes, 1), labels, class_names, top_5
     )
+    if len(classes) <= _CONFUSED:
+        result["confusion"] = _confusion(scores, labels, classes, class_names)
+    return result
+
+
+def _confusion(scores, labels, classes, class_names) -> dict[str, list]:
+    """The class that each example is taken for; a row of -inf for none."""
+    rows = np.union1d(classes, labels)
+    counts = np.zeros((len(rows), len(rows)), int)
+    best = scores.argmax(axis=1)  # the first of equal ones, as in `is_among_best`
+    known = scores[np.arange(len(labels)), best] > -np.inf
+    true, predicted = (np.searchsorted(rows, x[known]) for x in (labels, classes[best]))
+    np.add.at(counts, (true, predicted), 1)
+    names = [class_names[row] if class_names else str(row) for row in rows]
+    return {"classes": names, "counts": counts.tolist()}
 
 
 def metrics_of_hits(

@@ -129,3 +129,23 @@ def test_the_interval_covers_the_truth_as_often_as_it_says(rng):
 def test_wrong_arguments(scores, labels, classes, text):
     with pytest.raises(ValueError, match=text):
         classification_metrics(scores, np.array(labels, int), classes)
+
+
+def test_the_confusion_matrix_counts_what_is_taken_for_what():
+    scores = np.array([[0.9, 0.1], [0.5, 0.5], [0.2, 0.8], [-np.inf, -np.inf], [1.0, 0.0]])
+    labels, classes, names = np.array([1, 3, 3, 1, 2]), np.array([1, 3]), ("a", "b", "c", "d")
+    found = classification_metrics(scores, labels, classes, names)
+    # Of equal scores the first wins; a row of -inf is nothing; c has no column.
+    assert found["confusion"] == {
+        "classes": ["b", "c", "d"],
+        "counts": [[1, 0, 0], [1, 0, 0], [1, 0, 1]],
+    }
+    right = sum(found["confusion"]["counts"][i][i] for i in range(3))
+    assert found["top_1"] == right / len(labels)
+
+
+def test_many_classes_have_no_confusion_matrix():
+    found = classification_metrics(np.eye(101), np.arange(101))
+    assert "confusion" not in found and "confusion" in classification_metrics(
+        np.eye(100), np.arange(100)
+    )
