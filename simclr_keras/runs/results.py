@@ -1,20 +1,14 @@
 """`RUN/results.json`: what each command measured on a run, oldest first."""
 
-import datetime
 import json
-import pathlib
-import shlex
-import sys
 
 import filelock
-import tensorflow as tf
 
-from .. import __version__
 from ..errors import RunFailure
 from ..files import check_can_be_written, write_json
 from .directory import RunDirectory
+from .environment import environment
 
-_PROGRAM = "simclr-keras"
 _WAIT_SECONDS = 10.0
 
 
@@ -24,8 +18,9 @@ def record_result(
     """Appends a result to the list in `RUN/results.json`.
 
     Each entry holds `measured`, the `command` that measured it (`None` from Python), its `date`
-    in UTC, the `version` of this package and of `tensorflow`, and the `result`. The file is
-    written atomically under a lock, so concurrent commands do not lose each other's entries.
+    in UTC, the `version` of this package, those of `tensorflow`, `keras` and `python`, the
+    `processor`, and the `result`. The file is written atomically under a lock, so concurrent
+    commands do not lose each other's entries.
 
     Args:
         directory: The run; its folder exists.
@@ -39,17 +34,10 @@ def record_result(
             command holds its lock for too long.
     """
     path = directory.results_file
-    entry = {
-        "measured": measured,
-        "command": command_line(),
-        "date": datetime.datetime.now(datetime.timezone.utc).isoformat("T", "seconds"),
-        "version": __version__,
-        "tensorflow": tf.__version__,
-        "result": result,
-    }
+    entry = {"measured": measured, **environment(), "result": result}
     try:
         with filelock.FileLock(path.with_name(".results.lock"), timeout=_WAIT_SECONDS):
-            entries = _read(path)
+            entries = read_results(directory)
             if not (once and any(_is_same(each, entry) for each in entries)):
                 write_json(path, [*entries, entry])
     except filelock.Timeout as error:
@@ -69,15 +57,7 @@ def check_results(directory: RunDirectory) -> None:
         RunFailure: If the file is something else.
     """
     check_can_be_written(directory.results_file, "The file of results")
-    _read(directory.results_file)
-
-
-def command_line() -> str | None:
-    """The command line of this process, quoted for a shell; `None` in any other program."""
-    called = pathlib.Path(sys.argv[0])
-    if called.stem != _PROGRAM and called.parts[-2:] != ("simclr_keras", "__main__.py"):
-        return None
-    return shlex.join([_PROGRAM, *sys.argv[1:]])
+    read_results(directory)
 
 
 def _is_same(recorded: dict, entry: dict) -> bool:
@@ -88,7 +68,9 @@ def _is_same(recorded: dict, entry: dict) -> bool:
     return recorded["measured"] == entry["measured"] and texts[0] == texts[1]
 
 
-def _read(path: pathlib.Path) -> list:
+def read_results(directory: RunDirectory) -> list[dict]:
+    """The entries of `results.json`, oldest first; raises a `RunFailure` if it holds others."""
+    path = directory.results_file
     if not path.exists():
         return []
     try:

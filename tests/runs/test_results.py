@@ -11,7 +11,8 @@ import simclr_keras
 from simclr_keras.errors import RunFailure
 from simclr_keras.runs import results
 from simclr_keras.runs.directory import RunDirectory
-from simclr_keras.runs.results import check_results, command_line, record_result
+from simclr_keras.runs.environment import command_line
+from simclr_keras.runs.results import check_results, record_result
 
 
 @pytest.fixture
