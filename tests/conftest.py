@@ -108,6 +108,13 @@ def set_seeds(request, monkeypatch):
 
 
 @pytest.fixture(autouse=True)
+def no_pictures(request, monkeypatch):
+    """Pretraining writes its page without pictures: they take seconds, more than many a test."""
+    if "pictures" not in request.keywords:
+        monkeypatch.setattr("simclr_keras.runs.pretrain.pictures_at_end", lambda *a: {})
+
+
+@pytest.fixture(autouse=True)
 def restore_log_level():
     """Commands show their log; what a later test finds in its own must not depend on the order."""
     logger = logging.getLogger("simclr_keras")

@@ -2,7 +2,7 @@
 
 from ..runs.classifier_config import DistillConfig, FineTuneConfig
 from ..runs.classifier_results import DistillResult, FineTuneResult
-from .options import command_of, print_json, say
+from .options import command_of, print_json, print_page, say
 
 
 @command_of(FineTuneConfig)
@@ -40,4 +40,5 @@ def _print(run: str, result: FineTuneResult | DistillResult, trained_on: str, as
         )
         if result.warning:
             say(f"  {result.warning}")
+    print_page(result.page)
     print_json(as_json, result.to_dict())

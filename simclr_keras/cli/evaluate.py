@@ -2,7 +2,7 @@
 
 from ..runs.config import EvaluateConfig
 from ..runs.evaluate_result import EncoderAccuracy, EvaluateResult
-from .options import command_of, print_json, say
+from .options import command_of, print_json, print_page, say
 from .verdict import KINDS, print_verdict
 
 _CLASSES_SHOWN = 20
@@ -20,6 +20,7 @@ def evaluate(config: EvaluateConfig, as_json: bool):
     _print_classes(results)
     if config.learning_curve:
         _print_learning_curve(results)
+    print_page(results.page)
     print_verdict(results)
     print_json(as_json, results.to_dict())
 

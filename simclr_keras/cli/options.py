@@ -4,6 +4,7 @@ import dataclasses
 import inspect
 import json
 import os
+import pathlib
 import types
 import typing
 from collections.abc import Callable
@@ -49,6 +50,12 @@ def say(text: object, err: bool = False) -> None:
 def print_json(wanted: bool, content: dict) -> None:
     if wanted:
         typer.echo(json.dumps(content))
+
+
+def print_page(page: pathlib.Path | None) -> None:
+    """Says where the page of a run is, if it has one."""
+    if page is not None:
+        say(f"Page: {page}")
 
 
 def command_of(config_class: type) -> Callable:

@@ -8,7 +8,7 @@ from ..runs.config import QuickstartConfig, ReportConfig
 from ..runs.pretrain_config import PretrainConfig
 from ..training.verify_config import VerifyConfig
 from .evaluate import print_accuracies
-from .options import command_of, print_json, say
+from .options import command_of, print_json, print_page, say
 from .verdict import print_verdict
 
 _VARIABLES_SHOWN = 10
@@ -37,6 +37,7 @@ def quickstart(config: QuickstartConfig, as_json: bool):
     print_verdict(results)
     say(f"\nExported model: {results.export}")
     say(f"Pairs of views: {results.picture}")
+    print_page(results.page)
     print_json(as_json, results.to_dict())
 
 
@@ -51,12 +52,13 @@ def pretrain(config: PretrainConfig, as_json: bool):
     else:
         say(f"Pretrained {result.steps} steps, loss {result.loss:.4f}.")
     say(f"Encoder: {os.path.join(result.run_dir, 'encoder.keras')}")
+    print_page(result.page)
     print_json(as_json, result.to_dict())
 
 
 @command_of(ReportConfig)
 def report(config: ReportConfig, as_json: bool):
-    """Draw a run's views, sampled augmentation parameters and curves; writes RUN/report."""
+    """Draw a run as one page to look at and to show: RUN/report/index.html."""
     from ..runs.report import report as draw
 
     paths = draw(config).to_dict()

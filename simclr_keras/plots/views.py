@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import typing
 from collections.abc import Sequence
 
 import numpy as np
@@ -55,35 +56,50 @@ def draw_views(
     drawn = cutter.draw(tf.constant(0, tf.int64), tf.range(len(places), dtype=tf.int64))
     crops = [cutter.cut(source.read(int(place)), row) for place, row in zip(places, drawn)]
     pictures = [source.load(int(place)).numpy() for place in places]
-    return save_views(folder, pictures, tf.stack(crops), augmenter, seed, _STEP_OF_DRAWS)
+    return save_views(
+        folder, views_of(pictures, tf.stack(crops), augmenter, seed, _STEP_OF_DRAWS)
+    )
 
 
-def save_views(
-    folder: str | os.PathLike,
+class Views(typing.NamedTuple):
+    """Images, the views of each, and what was drawn for them.
+
+    Attributes:
+        images: N images `(H, W, C)` of any size.
+        views: The first views, the second views, ...; `(N, S, S, C)` in [0, 1].
+        draws: What `collect_draws` returned.
+    """
+
+    images: Sequence[np.ndarray]
+    views: Sequence[np.ndarray]
+    draws: tuple[dict, dict, dict]
+
+
+def views_of(
     images: Sequence[np.ndarray],
     batch: tf.Tensor,
     augmenter: SimCLRAugmenter,
     seed: int,
     batch_size: int,
-) -> dict[str, pathlib.Path]:
-    """Writes the pictures of `draw_views` for the first images of step 0.
+) -> Views:
+    """Makes the views of the first images of step 0.
 
     Args:
-        folder: Where to write.
         images: N images `(H, W, C)` of any size.
         batch: `(N, H, W, C)` or `(N, 2, S, S, C)`: the images as input to the augmenter.
         augmenter: Makes the views.
         seed: The run's seed.
         batch_size: Images per step of the run.
-
-    Returns:
-        The paths, `views` and `draws`.
     """
-    folder = pathlib.Path(folder)
-    views = (view.numpy() for view in augmenter(batch, seed=(seed, 0)))
+    views = [view.numpy() for view in augmenter(batch, seed=(seed, 0))]
     shapes = [(image.shape[0], image.shape[1]) for image in images]
-    draws = collect_draws(augmenter, seed, batch_size, shapes)
+    return Views(images, views, collect_draws(augmenter, seed, batch_size, shapes))
+
+
+def save_views(folder: str | os.PathLike, drawn: Views) -> dict[str, pathlib.Path]:
+    """Writes the pictures of `draw_views`; returns their paths, `views` and `draws`."""
+    folder = pathlib.Path(folder)
     return {
-        "views": save_view_pairs(folder / "views.png", images, *views),
-        "draws": save_draws(folder / "draws.png", *draws),
+        "views": save_view_pairs(folder / "views.png", drawn.images, *drawn.views),
+        "draws": save_draws(folder / "draws.png", *drawn.draws),
     }

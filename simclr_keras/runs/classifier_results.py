@@ -1,6 +1,7 @@
 """What `fine_tune_run` and `distill_run` return."""
 
 import dataclasses
+import pathlib
 import typing
 
 from ..result import Result
@@ -21,6 +22,7 @@ class TrainingResult(MeasuredImages):
         validation_accuracy: Accuracy on the validation part at that step; `None` without one.
         test_accuracy: Accuracy on them; `None` without any.
         test: The `classification_metrics` on them; `None` without any.
+        page: The page of the run, see `report`; `None` if it has none. Not in `result.json`.
     """
 
     seed: int
@@ -32,6 +34,7 @@ class TrainingResult(MeasuredImages):
     validation_accuracy: float | None
     test_accuracy: float | None
     test: dict[str, typing.Any] | None
+    page: pathlib.Path | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

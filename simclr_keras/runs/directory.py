@@ -22,7 +22,15 @@ from .setting_sources import parse_settings, read_settings
 
 _GENERATION = 3 if KERAS_3 else 2
 # May differ when a run is continued: they do not change its result.
-_FREE_SETTINGS = ("run_dir", "data_dir", "strategy", "sources", "profile", "max_bad_fraction")
+_FREE_SETTINGS = (
+    "run_dir",
+    "data_dir",
+    "strategy",
+    "sources",
+    "profile",
+    "max_bad_fraction",
+    "report",
+)
 _LENGTHS = ("epochs", "steps", "minutes")  # may be raised; see `run_length`
 _RESTORE = "Restore the file from a copy, or choose another `run_dir` to begin again."
 
@@ -48,6 +56,8 @@ class RunDirectory:
         self.checkpoints = self.path / "checkpoints"
         self.tensorboard = self.path / "tensorboard"
         self.report = self.path / "report"
+        self.page = self.report / "index.html"
+        self.pictures_file = self.report / "pictures.json"  # see `report_pictures.py`
 
     @property
     def is_finished(self) -> bool:
@@ -162,6 +172,33 @@ class RunDirectory:
     def keep_length(self, total_steps: int) -> None:
         """Writes down a length that a budget has changed."""
         write_json(self.config_file, {**self._read(), "total_steps": total_steps})
+
+    def keep_call(
+        self,
+        call: dict,
+        source: ImageSource,
+        held_out: ImageSource | None,
+        repeated_images: float = 0.0,
+    ) -> None:
+        """Writes down what trains the run from now on, and on what; its page shows them.
+
+        Args:
+            call: The `environment`, and the step that this call begins at.
+            source: The images that it trains on.
+            held_out: Those that it must not see; `None` for none.
+            repeated_images: Share of the images that occur more than once.
+        """
+        settings = self._read()
+        new = {
+            "calls": [*settings.get("calls", []), call],
+            "counts": {
+                "images": len(source),
+                "held_out": 0 if held_out is None else len(held_out),
+                "classes": len(source.class_names) if source.has_labels else 0,
+            },
+            "repeated_images": repeated_images,
+        }
+        write_json(self.config_file, {**settings, **new})
 
     def raise_length(self, config: PretrainConfig, total_steps: int, made: int) -> None:
         """Makes a run longer; networks of a finished one are kept beside the new ones.

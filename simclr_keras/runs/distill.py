@@ -21,6 +21,7 @@ from .classifier_results import DistillResult
 from .classifiers import SavedClassifier, find_classifier
 from .directory import RunDirectory
 from .labelled_data import data_sets, test_part, training_part
+from .report_page import refresh_page
 from .results import check_results, record_result
 from .run_images import locate_images
 from .seen import seen_fields
@@ -72,7 +73,7 @@ def distill_run(
     if finished is not None:
         record_result(directory, "distill", finished, once=True)
         _LOGGER.info("%s is finished: nothing to do.", saved.path)
-        return DistillResult(**finished)
+        return DistillResult(**finished, page=refresh_page(directory))
     check_results(directory)
     with strategy.scope():
         teacher = teaches.load()
@@ -126,7 +127,7 @@ def distill_run(
     )
     saved.save(config, distilled, class_names, result.to_dict())
     record_result(directory, "distill", result.to_dict())
-    return result
+    return dataclasses.replace(result, page=refresh_page(directory))
 
 
 def _student(config, directory, teaches, teacher, num_classes: int) -> keras.Model:

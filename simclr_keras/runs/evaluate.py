@@ -23,6 +23,7 @@ from .measure_encoder import (
     measure_encoder,
 )
 from .pretrain_config import PretrainConfig
+from .report_page import refresh_page
 from .results import check_results, record_result
 from .run_images import locate_images
 from .run_source import run_source
@@ -132,7 +133,7 @@ def _evaluated(config: EvaluateConfig) -> tuple[RunDirectory | None, EvaluateRes
 
 
 def _written(directory: RunDirectory, result: EvaluateResult) -> EvaluateResult:
-    """Writes the result, and the picture that is then part of it."""
+    """Writes the result, the picture that is part of it, and the page that shows it."""
     if result.learning_curve is not None:
         curves = {"SimCLR": result.learning_curve}
         for other in result.comparisons or []:
@@ -147,4 +148,4 @@ def _written(directory: RunDirectory, result: EvaluateResult) -> EvaluateResult:
         result = dataclasses.replace(result, learning_curve_picture=picture)
     write_json(directory.evaluation_file, result.to_dict())
     record_result(directory, "evaluate", result.to_dict())
-    return result
+    return dataclasses.replace(result, page=refresh_page(directory))

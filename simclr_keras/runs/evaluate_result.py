@@ -123,6 +123,7 @@ class EvaluateResult(EncoderAccuracy, EvaluatedData):
         verdict: What they say.
         learning_curve_picture: The plot of the learning curve, if there is one.
         unreadable: Images that could not be read and were left out, name -> why; `None` for none.
+        page: The page of the run, see `report`; `None` if it has none. Not in `evaluation.json`.
     """
 
     random_encoder: EncoderAccuracy | None = None
@@ -130,3 +131,4 @@ class EvaluateResult(EncoderAccuracy, EvaluatedData):
     verdict: Verdict | None = None
     learning_curve_picture: pathlib.Path | None = None
     unreadable: dict[str, str] | None = None
+    page: pathlib.Path | None = None

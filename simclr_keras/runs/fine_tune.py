@@ -23,6 +23,7 @@ from .labelled_data import (
     test_part,
     training_part,
 )
+from .report_page import refresh_page
 from .results import check_results, record_result
 from .run_images import locate_images
 from .run_of_model import run_of_model
@@ -83,7 +84,7 @@ def fine_tune_run(
     if finished is not None:
         record_result(directory, "fine-tune", finished, once=True)
         _LOGGER.info("%s is finished: nothing to do.", saved.path)
-        return FineTuneResult(**finished)
+        return FineTuneResult(**finished, page=refresh_page(directory))
     check_results(directory)
     source = training_part(config, pretraining)
     chosen = chosen_labels(config, source)
@@ -123,7 +124,7 @@ def fine_tune_run(
     )
     saved.save(config, tuned, chosen.class_names, result.to_dict(), source, chosen)
     record_result(directory, "fine-tune", result.to_dict())
-    return result
+    return dataclasses.replace(result, page=refresh_page(directory))
 
 
 def _random_weights(encoder: keras.Model, head: ProjectionHead | None, seed: int):

@@ -2,7 +2,7 @@
 
 import logging
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 
 import keras
 import numpy as np
@@ -76,6 +76,11 @@ class Monitor(keras.callbacks.Callback):
         return typing.cast(np.ndarray, self._features)
 
     @property
+    def repeated_images(self) -> float:
+        """Share of the images that occur more than once."""
+        return self._images.repeated if self._images else 0.0
+
+    @property
     def summary(self) -> dict[str, typing.Any]:
         """Fields of `PretrainResult`."""
         return {**first_and_last(self.measurements), "findings": self._diagnosis.findings}
@@ -90,13 +95,8 @@ class Monitor(keras.callbacks.Callback):
     def begin(self, step: int) -> None:
         """Reads the rows up to a step, and drops those after it."""
         self.measurements = [Measurement.from_row(row) for row in self._rows.keep_until(step)]
-        trained = {int(row["step"]): row for row in self._history.read()}
-        measured = {each.step: each for each in self.measurements}
-        self._diagnosis.begin(
-            Measured.of(at, trained.get(at), measured.get(at))
-            for at in sorted({*measured, *trained})
-            if at <= step
-        )
+        rows = measured_rows(self._history.read(), self.measurements)
+        self._diagnosis.begin(row for row in rows if row.step <= step)
 
     def on_train_begin(self, logs=None):
         self.begin(self.model.steps_made)
@@ -131,6 +131,45 @@ def first_and_last(measurements: list[Measurement]) -> dict[str, typing.Any]:
     """The fields of `PretrainResult` that hold measurements."""
     first, last = (measurements[0], measurements[-1]) if measurements else (None, None)
     return {"first_measurement": first, "last_measurement": last}
+
+
+def measured_rows(
+    history: Sequence[Mapping[str, str]], measurements: Sequence[Measurement]
+) -> list[Measured]:
+    """What is known at each step, for a `Diagnosis`.
+
+    Args:
+        history: Rows of `history.csv`.
+        measurements: Those of `monitor.csv`.
+    """
+    trained = {int(row["step"]): row for row in history}
+    measured = {each.step: each for each in measurements}
+    return [
+        Measured.of(at, trained.get(at), measured.get(at))
+        for at in sorted({*measured, *trained})
+    ]
+
+
+def circumstances(
+    config: PretrainConfig, schedule: WarmupCosine, repeated: float
+) -> Circumstances:
+    """What the numbers of a run must be compared with.
+
+    Args:
+        config: The run's settings.
+        schedule: The learning-rate schedule.
+        repeated: Share of the images that occur more than once.
+    """
+    return Circumstances(
+        config.batch_size,
+        collapsed_loss(config.batch_size, config.loss == "decoupled", config.views),
+        config.temperature,
+        schedule.peak_learning_rate,
+        schedule.warmup_steps,
+        schedule.total_steps,
+        patience_of(schedule.warmup_steps, schedule.total_steps),
+        repeated,
+    )
 
 
 def encoding(model: SimCLR) -> Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]:
@@ -249,22 +288,12 @@ def run_monitor(
     else:
         _LOGGER.info(_announcement(images, interval, local_views(config, strategy)))
     part = "training_images" if images is None else images.part
-    circumstances = Circumstances(
-        config.batch_size,
-        collapsed_loss(config.batch_size, config.loss == "decoupled", config.views),
-        config.temperature,
-        schedule.peak_learning_rate,
-        schedule.warmup_steps,
-        schedule.total_steps,
-        patience_of(schedule.warmup_steps, schedule.total_steps),
-        images.repeated if images else 0.0,
-    )
     monitor = Monitor(
         images,
         # A folder of its own: TensorBoard shows it beside training, in the same charts.
         RunRows(directory.monitor_file, directory.tensorboard / part),
         history,
-        Diagnosis(circumstances),
+        Diagnosis(circumstances(config, schedule, images.repeated if images else 0.0)),
     )
     monitor.begin(model.steps_made)  # all steps may have been made before
     return monitor

@@ -1,6 +1,5 @@
 """`pretrain`: from settings to a finished run directory."""
 
-import dataclasses
 import functools
 import logging
 import tempfile
@@ -20,7 +19,6 @@ from ..files import remove_unfinished
 from ..networks.choose_precision import choose_precision
 from ..networks.precision import precision
 from ..progress import progress_shown
-from ..result import Result
 from ..seeds import seed_of_32_bits
 from ..settings import MixedPrecision, choices_of
 from ..training.budget import Budget, KeepToBudget
@@ -31,7 +29,6 @@ from ..training.callbacks import (
 )
 from ..training.checkpoints import Checkpoints
 from ..training.defaults import LEARNING_RATES
-from ..training.diagnosis import Finding
 from ..training.length import Length
 from ..training.loop import fit_first_steps, fit_in_intervals
 from ..training.measurement import Measurement
@@ -40,12 +37,14 @@ from ..training.profile import ProfileSteps
 from ..training.run_rows import RunRows, read_history
 from ..training.signals import StopSignals
 from .directory import RunDirectory, deciding_settings
+from .environment import environment
 from .growing_views import GrowingViews
 from .initial_weights import load_initial_weights
 from .length import run_length
 from .monitor import first_and_last, run_monitor
 from .monitored_images import views_at
 from .pretrain_config import PretrainConfig
+from .pretrain_result import PretrainResult
 from .pretraining import (
     build_augmenter,
     build_model,
@@ -54,6 +53,8 @@ from .pretraining import (
     networks_for_inference,
     training_batches,
 )
+from .report_page import refresh_page
+from .report_pictures import pictures_at_end
 from .run_images import changed_meanwhile, check_images, image_sizes
 from .run_lock import RunLock
 from .run_source import training_parts
@@ -63,32 +64,6 @@ from .tensorboard_pictures import VIEWS_SHOWN, TensorBoardPictures
 _LOGGER = logging.getLogger("simclr_keras")
 _INTERVALS_OF_BUDGET = 10  # at least
 _AGREE_EVERY = 10  # steps between questions whether any worker was asked to stop
-
-
-@dataclasses.dataclass(frozen=True)
-class PretrainResult(Result):
-    """What `pretrain` did.
-
-    Attributes:
-        run_dir: The run directory.
-        steps: Steps of the whole run.
-        first_step: The step this call began at: 0, or where an earlier call ended.
-        loss: Mean loss of the last interval, `None` if there was nothing left to do.
-        first_measurement: Of fixed images, before the first step; `None` if nothing was measured,
-            or this is not the worker that writes the run's files.
-        last_measurement: Of the same images, after the last step.
-        findings: What is wrong with the run at its end; `None` if there was nothing left to do.
-        unreadable: Images that could not be read and were replaced, name -> why; `None` for none.
-    """
-
-    run_dir: str
-    steps: int
-    first_step: int
-    loss: float | None
-    first_measurement: Measurement | None = None
-    last_measurement: Measurement | None = None
-    findings: list[Finding] | None = None
-    unreadable: dict[str, str] | None = None
 
 
 @progress_shown()
@@ -159,7 +134,8 @@ def _pretrain(
         if chief:
             lock.hold()
             _keep_weights(config, directory, source, held_out)
-        return PretrainResult(config.run_dir, 0, 0, None)
+        page = refresh_page(directory) if chief else None
+        return PretrainResult(config.run_dir, 0, 0, None, page=page)
     check_batch(config.batch_size, source)
     steps_per_epoch = len(source) // config.batch_size
     total_steps = run_length(config, directory, steps_per_epoch)
@@ -172,7 +148,12 @@ def _pretrain(
             Measurement.from_row(row) for row in read_history(directory.monitor_file)
         ]
         return PretrainResult(
-            config.run_dir, total_steps, total_steps, None, **first_and_last(measurements)
+            config.run_dir,
+            total_steps,
+            total_steps,
+            None,
+            **first_and_last(measurements),
+            page=refresh_page(directory) if chief else None,
         )
     check_divides(config.batch_size, strategy, config.micro_batch_size)
     largest = largest_of_workers(strategy)
@@ -287,6 +268,8 @@ def _pretrain(
                 schedule,
                 interval,
             )
+            call = {**environment(), "first_step": first_step}
+            directory.keep_call(call, source, held_out, monitor.repeated_images)
             shown = source.subset(np.arange(min(VIEWS_SHOWN, len(source))))
             pictures = TensorBoardPictures(
                 directory.tensorboard / "pictures",
@@ -340,6 +323,12 @@ def _pretrain(
             directory.save_networks(*networks)
             own_callbacks.conclude()
         leave_together(strategy, chief)
+    page = None
+    if chief:
+        parts = source, held_out
+        page = refresh_page(
+            directory, lambda: pictures_at_end(config, parts, networks[0], total_steps)
+        )
     return PretrainResult(
         config.run_dir,
         total_steps,
@@ -347,6 +336,7 @@ def _pretrain(
         logs["loss"] if logs else None,
         unreadable=bad_images.reasons or None,
         **(monitor.summary if monitor else {}),
+        page=page,
     )
 
 
@@ -361,6 +351,7 @@ def _keep_weights(
     model = build_model(config, source, initial)
     encoder, head = networks_for_inference(config, model, source)
     directory.begin(config, image_sizes(source), held_out, total_steps=0)
+    directory.keep_call(environment(), source, held_out)
     has_head = initial is not None and initial.fit_projection_head(head)
     directory.save_networks(encoder, head if has_head else None)
     _LOGGER.info(

@@ -215,6 +215,7 @@ class PretrainConfig(SourcedSettings):
     )
     strategy: StrategyName = setting("auto", "Which devices and workers train together.")
     profile: bool = setting(False, "Say where the time of a step goes.")
+    report: bool = setting(True, "Write the page RUN/report/index.html at the end.")
     checkpoint_every: int | None = setting(
         None,
         "Steps between checkpoints. Default: one epoch, clamped to 50 to 500 steps; with `minutes`, "

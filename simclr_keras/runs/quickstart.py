@@ -25,6 +25,7 @@ from .export import export
 from .pretrain import pretrain
 from .pretrain_config import PretrainConfig
 from .pretraining import build_augmenter
+from .report_page import refresh_page
 from .run_source import run_source
 
 LABELS_PER_CLASS = (1, 2, 5)
@@ -92,12 +93,14 @@ def quickstart(config: QuickstartConfig) -> QuickstartResult:
     directory = RunDirectory(run_dir)
     measured = evaluate(EvaluateConfig(run_dir, compare=["random", "pixels"]))
     few_labels = compare_few_labels(directory)
-    write_json(directory.evaluation_file, {**measured.to_dict(), "few_labels": few_labels})
+    written = dataclasses.replace(measured, page=None).to_dict()
+    write_json(directory.evaluation_file, {**written, "few_labels": few_labels})
     augmenter, source = build_augmenter(pretraining), run_source(pretraining, "train")
     picture = draw_views(source, augmenter, directory.report, pretraining.seed)["views"]
     version = pathlib.Path(output) / "1"
     if not version.exists():
         version = export(ExportConfig(run_dir, output=output)).path
+    measured = dataclasses.replace(measured, page=refresh_page(directory))  # with few labels
     fields = {f.name: getattr(measured, f.name) for f in dataclasses.fields(measured)}
     return QuickstartResult(**fields, few_labels=few_labels, export=version, picture=picture)
 

@@ -1,55 +1,61 @@
-"""`report`: the pictures of a run."""
+"""`report`: the pictures and the page of a run."""
 
 import dataclasses
 import pathlib
 
-from ..data.bad_images import BadImages
-from ..data.order import step_indices
+from ..files import write_json
 from ..objective.nt_xent import collapsed_loss
 from ..plots.figures import save_curves
 from ..plots.views import save_views
+from ..progress import progress_shown
 from ..result import Result
 from ..training.run_rows import read_history
 from .config import ReportConfig
 from .directory import RunDirectory
-from .pretraining import build_augmenter, training_batches
+from .report_page import write_page
+from .report_pictures import draw_pictures, first_views
 from .run_images import check_images, image_sizes, locate_images
-from .run_source import training_source
-
-_IMAGES = 10
+from .run_source import training_parts
 
 
 @dataclasses.dataclass(frozen=True)
 class ReportResult(Result):
-    """The pictures that `report` drew.
+    """What `report` drew.
 
     Attributes:
+        page: All that is known of the run, in one HTML file.
         views: Images of the first step and their views, as trained on.
         draws: A histogram of every sampled parameter, with its intended distribution.
         curves: The curves in `history.csv`; `None` if it has no rows yet.
     """
 
+    page: pathlib.Path
     views: pathlib.Path
     draws: pathlib.Path
     curves: pathlib.Path | None = None
 
 
+@progress_shown()
 def report(config: ReportConfig) -> ReportResult:
-    """Draws what a run was trained on and what it logged, into `RUN/report`.
+    """Draws what a run was trained on, what it learned and what was measured, into `RUN/report`.
+
+    `index.html` is one file that needs nothing else and loads nothing: a summary in words,
+    curves, views, draws, nearest neighbours and a map of the features (of a finished run), the
+    results of later commands, and how the run was made.
 
     Args:
         config: The settings; the run need not be finished.
 
     Returns:
-        A `ReportResult`: the paths of `views.png`, `draws.png` and `curves.png`.
+        A `ReportResult`: the paths of `index.html`, `views.png`, `draws.png` and `curves.png`.
 
     Raises:
         InputError: If there is no run, or its data cannot be found or are others.
 
     Example:
         >>> import simclr_keras as sk
-        >>> sk.report(sk.ReportConfig("runs/digits")).views.name
-        'views.png'
+        >>> sk.report(sk.ReportConfig("runs/digits")).page.name
+        'index.html'
 
     Reference:
         Chen et al. 2020, https://arxiv.org/abs/2002.05709, Figure 4.
@@ -59,27 +65,14 @@ def report(config: ReportConfig) -> ReportResult:
     run = dataclasses.replace(
         run, dataset=other or run.dataset, data_dir=config.data_dir or run.data_dir
     )
-    source, augmenter = training_source(run, directory), build_augmenter(run)
-    check_images(directory, image_sizes(source), run.dataset)
-    rows = min(_IMAGES, run.batch_size)
-    order = step_indices(
-        length=len(source),
-        batch_size=run.batch_size,
-        seed=run.seed,
-        first_step=0,
-        num_steps=1,
-    )
-    _, index = next(iter(order))
-    bad_images = BadImages(len(source), run.max_bad_fraction)
-    while found := source.find_unreadable(index[:rows]):  # what replaces one may be bad too
-        source = bad_images.replaced(source, found)
-    batches = training_batches(run, source, augmenter, 0, 1, rows=rows)
-    batch = next(iter(batches))
-    batch = batch[0] if run.probe else batch
-    images = [source.load(place).numpy() for place in index[:rows]]
-    paths = save_views(directory.report, images, batch, augmenter, run.seed, run.batch_size)
+    parts = training_parts(run, directory)
+    check_images(directory, image_sizes(parts[0]), run.dataset)
+    views = first_views(run, parts[0])
+    paths = save_views(directory.report, views)
     history = read_history(directory.history_file)
     if history:
         collapsed = collapsed_loss(run.batch_size, run.loss == "decoupled", run.views)
         paths["curves"] = save_curves(directory.report / "curves.png", history, collapsed)
-    return ReportResult(**paths)
+    encoder = directory.load_encoder() if directory.is_finished else None
+    write_json(directory.pictures_file, draw_pictures(run, parts, views, encoder))
+    return ReportResult(page=write_page(directory), **paths)

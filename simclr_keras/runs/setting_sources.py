@@ -24,6 +24,9 @@ RUN_KEYS = (
     "interval",
     "precision",
     "raised",
+    "calls",
+    "counts",
+    "repeated_images",
 )
 
 _GIVEN = "given"

@@ -345,7 +345,8 @@ def test_folder_of_many_sizes_and_its_evaluation(image_folder, tmp_path):
     assert result.train_images + result.test_images == 12
     for row in (result, result.random_encoder):
         assert 0 <= row.knn_accuracy <= 1 and 0 <= row.linear_accuracy <= 1
-    assert json.loads((run / "evaluation.json").read_text()) == result.to_dict()
+    written = json.loads((run / "evaluation.json").read_text())
+    assert {**written, "page": str(run / "report" / "index.html")} == result.to_dict()
 
 
 def test_evaluation_needs_labels_and_a_finished_run(image_folder, tmp_path, untrained_run):

@@ -40,7 +40,8 @@ DEFAULTS = {
         flip=True, probe=False, profile=False, seed=0, strategy="auto", mixed_precision="none",
         checkpoint_every=None, skip_unreadable=False, max_bad_fraction=0.05, hold_out=None,
         sources=NONE,
-        minutes=None, vertical_flip=False, quarter_turns=False, grayscale_probability=0.2,
+        minutes=None, report=True, vertical_flip=False, quarter_turns=False,
+        grayscale_probability=0.2,
         solarize_probability=0.0, saturation_jitter=0.8, hue_jitter=0.2, base_learning_rate=None,
     ),
     CheckDataConfig: dict(
