@@ -239,7 +239,7 @@ class PretrainConfig(SourcedSettings):
             )
         if self.steps == 0 and not self.weights:
             raise InputError(
-                "A run of 0 steps keeps trained weights as they are: name them with `weights`. "
+                "With 0 `steps` a run keeps trained weights as they are: name them with `weights`. "
                 "Received: steps=0, weights=None"
             )
         if self.image_size_schedule is not None:
