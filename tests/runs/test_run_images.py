@@ -108,7 +108,7 @@ def test_other_images_do_not_continue_a_run(begun, tmp_path):
         (tmp_path / "more" / f"{name}.png").unlink()
     said = (
         r"more does not hold the images that the run in .*run was begun with: 1 added "
-        r"\(dogs/new.png\), 4 missing \(cats/04.png, cats/06.png, cats/08.png, ...\), 1 changed "
+        r"\(dogs/new.png\), 4 missing \(cats/04.png, cats/06.png, cats/08.png and 1 more\), 1 changed "
         r"\(cats/02.png\)\. Restore them"
     )
     for command in (
