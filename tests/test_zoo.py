@@ -151,7 +151,7 @@ def test_a_run_on_it(zoo, short_resnet, tmp_path, caplog):
         pytest.MonkeyPatch.context() as patch,
         caplog.at_level(logging.WARNING, "simclr_keras"),
     ):
-        patch.setattr(pretrain_module, "StopOnNonFiniteLoss", lambda advice: Meddle())
+        patch.setattr(pretrain_module, "StopOnNonFiniteLoss", lambda *_, **_settings: Meddle())
         result = sk.pretrain(config)
     assert result.steps == 2
     assert set(result.unreadable) <= {

@@ -120,6 +120,8 @@ def draw_pictures(
     chosen = generator(config.seed, _STREAM).permutation(len(images))[:count]
     bad = images.find_unreadable(chosen)
     images = images.subset(np.setdiff1d(chosen, list(bad)))
+    if not len(images):
+        return pictures
     features, labels = extract_features(
         encoder, evaluation_dataset(images, config.image_size, _AT_ONCE)
     )

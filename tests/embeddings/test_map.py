@@ -196,7 +196,7 @@ def _cut_off(path):
         (_vectors_of_nan, "not finite, 1 of 3, for example of b"),
         (_one_name_too_few, "2 names and 3 vectors"),
         (_names_of_numbers, "not all of its names are texts"),
-        (_no_rows, "holds no embeddings"),
+        (_no_rows, "does not hold embeddings"),
         (_cut_off, "does not hold embeddings"),
         (lambda path: None, "There is no file"),
     ],
