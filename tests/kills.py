@@ -53,7 +53,8 @@ sys.argv = ["simclr-keras", *sys.argv[1:]]
 signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in the background of a script
 main()
 """
-_LEFT_OUT = {"date", "created", "signature"}  # a signature is one of a place
+# A signature is one of a place; a repeated command is one more call.
+_LEFT_OUT = {"date", "created", "signature", "calls"}
 
 
 def start(folder, arguments, moment=None, number=signal.SIGKILL, **environment) -> Script:

@@ -20,7 +20,7 @@ def test_a_killed_run_ends_as_one_that_was_left_alone(commands):
     assert moment in commands.writes["pretrain"]
     killed, code, said, largest, names, left = commands.kill("pretrain", moment)
     assert killed and code == 0, said
-    assert not largest and not names and not left
+    assert not largest and not names and not left, (largest, names, left)
 
 
 @pytest.mark.slow
