@@ -38,7 +38,8 @@ def test_the_parts_of_a_step_are_said_and_training_is_the_same(train, caplog):
     assert 99 < sum(shares.values()) < 101
     parts = ["convolutions", "gradients of kernels", "gradients of feature maps", "batch norm"]
     assert {*parts, "views", "optimizer", "nonlinearities"} <= shares.keys()
-    assert all(shares[part] > 0 for part in parts)  # the others may round to 0 on a busy machine
+    # The others may round to 0 on a busy machine.
+    assert all(shares[part] > 0 for part in parts)
     np.testing.assert_equal(profiled, train([]))
 
 
