@@ -11,7 +11,8 @@ def fine_tune(config: FineTuneConfig, as_json: bool):
     from ..runs.fine_tune import fine_tune_run
 
     result = fine_tune_run(config)
-    _print(config.run, result, f"{result.labels} labels", as_json)
+    run = config.run_dir or config.run  # `run_dir` is where a trained model has its results
+    _print(run, result, f"{result.labels} labels", as_json)
 
 
 @command_of(DistillConfig)

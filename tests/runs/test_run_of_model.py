@@ -5,8 +5,10 @@ import json
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 import simclr_keras as sk
+from simclr_keras.cli.main import app
 from simclr_keras.errors import InputError
 from simclr_keras.runs.directory import RunDirectory
 from simclr_keras.runs.trained_encoder import published_settings, trained_encoder
@@ -61,11 +63,18 @@ def test_a_network_that_only_its_export_knows(tiny_encoder, tmp_path):
     assert trained.image_size == 16 and trained.directory is None
 
 
-def test_fine_tuning_starts_from_an_export(run, model, tmp_path, caplog):
+def test_fine_tuning_starts_from_an_export(run, model, tmp_path):
     config = sk.FineTuneConfig(
         run=str(model), dataset="digits", run_dir=str(tmp_path / "run"), **TRAINING
     )
     result = sk.fine_tune_run(config)
+    command = ["fine-tune", str(model), "--dataset", "digits", "--run-dir", config.run_dir]
+    options = [f"--{k.replace('_', '-')}={v}" for k, v in TRAINING.items()]
+    assert (
+        CliRunner()
+        .invoke(app, [*command, *options])
+        .stdout.startswith(f"{config.run_dir}/fine-tuned/2-per-class-seed0: 20 labels")
+    )
     assert (result.classifier, result.labels, result.head_layers) == (
         "fine-tuned/2-per-class-seed0",
         20,
