@@ -21,7 +21,7 @@ PRETRAIN = {
     "first step": f"{SHOWN}#1",
     "a step of the second interval": f"{SHOWN}#5",
     "between intervals": "simclr_keras.training.callbacks:RunHistory.on_epoch_end#1",
-    "while images are measured": "simclr_keras.runs.monitor:measure#2",
+    "while images are measured": "simclr_keras.runs.monitor:Monitor._note#2",
     "while a checkpoint is written": "simclr_keras.training.checkpoints:write_checkpoint#2",
     "last step": f"{SHOWN}#10",
     "while the networks are saved": "simclr_keras.runs.directory:save_encoder#2",
@@ -35,7 +35,7 @@ OTHERS = {
     "distill": {"a step": f"{SHOWN}#7"},
     "embed": {"a batch": "simclr_keras.embeddings.file:_Rows.add#2"},
     "evaluate": {
-        "features": "simclr_keras.runs.evaluate:extract_features#2",
+        "features": "simclr_keras.runs.measure_encoder:extract_features#2",
         "linear evaluation": "simclr_keras.evaluation.linear_probe:LinearProbe.fit#1",
     },
     "export": {"while it is traced": "simclr_keras.serving.export:reusable#1"},
