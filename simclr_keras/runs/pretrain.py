@@ -133,7 +133,7 @@ def _pretrain(
     if config.steps == 0 and not directory.is_begun:
         if chief:
             lock.hold()
-            _keep_weights(config, directory, source, held_out)
+            _keep_weights(config, directory, source, held_out, sizes)
         page = refresh_page(directory) if chief else None
         return PretrainResult(config.run_dir, 0, 0, None, page=page)
     check_batch(config.batch_size, source)
@@ -345,12 +345,13 @@ def _keep_weights(
     directory: RunDirectory,
     source: ImageSource,
     held_out: ImageSource | None,
+    sizes: dict[str, int] | None,
 ) -> None:
     """Makes a run of no step, so that the commands on runs can use networks as they are."""
     initial = load_initial_weights(config.weights)
     model = build_model(config, source, initial)
     encoder, head = networks_for_inference(config, model, source)
-    directory.begin(config, image_sizes(source), held_out, total_steps=0)
+    directory.begin(config, sizes, held_out, total_steps=0)
     directory.keep_call(environment(), source, held_out)
     has_head = initial is not None and initial.fit_projection_head(head)
     directory.save_networks(encoder, head if has_head else None)

@@ -99,13 +99,13 @@ def _exported(path: str) -> TrainedEncoder:
 def _network_of(path: str, size: int, channels: int) -> keras.Model | None:
     """The network of an export with its weights; `None` if only the export knows it."""
     settings: dict[str, typing.Any] = network_settings(path)
-    weights = load_initial_weights(path)
     options = ("width_multiplier", "small_image_stem", "selective_kernel")
     known = {name: settings[name] for name in options if name in settings}
     try:
         encoder = build_encoder(settings.get("encoder", ""), size, channels=channels, **known)
     except InputError:
         return None
+    weights = load_initial_weights(path)
     if weights is None or not weights.fit_encoder(encoder):
         return None
     weights.copy_to_encoder(encoder)
