@@ -11,8 +11,9 @@ import numpy as np
 from ..data.folders import FolderContent
 from ..result import Result
 from .declared import other_format
+from .groups import groups_of
 from .look import Look
-from .picture_hash import groups_of, near_pairs
+from .picture_hash import near_pairs
 
 KINDS = {
     "unreadable": "Files that cannot be opened, or are no files",

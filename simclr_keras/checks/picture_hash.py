@@ -1,4 +1,4 @@
-"""`difference_hash` of pictures, and groups of pictures whose hashes are almost equal.
+"""`difference_hash` of pictures, and pairs of pictures whose hashes are almost equal.
 
 H = 64 bits of a hash, of which near-duplicates may differ in up to k.
 """
@@ -69,19 +69,6 @@ def near_pairs(hashes: np.ndarray, means: np.ndarray, bits: int) -> np.ndarray:
             bucket = firsts[by_part[bounds[start] : bounds[start + 1]]]
             pairs.append(_close(_within(bucket, hashes, bits), means))
     return np.concatenate(pairs)
-
-
-def groups_of(pairs: np.ndarray, count: int) -> list[np.ndarray]:
-    """The sorted groups of two or more of `count` things that are connected by pairs."""
-    from scipy.sparse import coo_array
-    from scipy.sparse.csgraph import connected_components
-
-    ones = np.ones(len(pairs), bool)
-    graph = coo_array((ones, tuple(pairs.T)), shape=(count, count))
-    _, group = connected_components(graph, directed=False)
-    order = np.argsort(group, kind="stable")
-    found = np.split(order, np.flatnonzero(np.diff(group[order])) + 1)
-    return sorted((each for each in found if len(each) > 1), key=lambda each: each[0])
 
 
 def _within(bucket: np.ndarray, hashes: np.ndarray, bits: int) -> np.ndarray:

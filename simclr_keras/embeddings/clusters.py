@@ -4,6 +4,7 @@ import warnings
 
 import numpy as np
 
+from ..checks.groups import groups_of
 from ..evaluation.nearest import nearest
 from ..seeds import seed_of_32_bits
 from .projection import sample
@@ -110,12 +111,5 @@ def duplicate_groups(count: int, pairs: np.ndarray) -> list[list[int]]:
         count: N, the number of images.
         pairs: int64 `(P, 2)`, see `near_duplicates`.
     """
-    from scipy.sparse import coo_array
-    from scipy.sparse.csgraph import connected_components
-
-    edges = coo_array((np.ones(len(pairs), bool), (pairs[:, 0], pairs[:, 1])), (count, count))
-    _, group = connected_components(edges, directed=False)
-    members = np.unique(pairs)
-    order = members[np.argsort(group[members], kind="stable")]
-    parts = np.split(order, np.flatnonzero(np.diff(group[order])) + 1) if len(order) else []
-    return sorted((part.tolist() for part in parts), key=lambda part: (-len(part), part[0]))
+    groups = (group.tolist() for group in groups_of(pairs, count))
+    return sorted(groups, key=lambda group: -len(group))

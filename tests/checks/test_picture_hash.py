@@ -5,7 +5,8 @@ import pytest
 from PIL import Image
 from zoo import encode
 
-from simclr_keras.checks.picture_hash import difference_hash, groups_of, near_pairs
+from simclr_keras.checks.groups import groups_of
+from simclr_keras.checks.picture_hash import difference_hash, near_pairs
 
 
 def _picture(seed, size=(200, 160)):
