@@ -6,7 +6,9 @@
 `--set name=value` changes all of them.
 Recipes are chosen on a validation part, a tenth of the labelled training images (pretraining sees
 all training images, but no labels): kNN (k = 20) and linear evaluation (L-BFGS). `--test` measures on
-the test images instead, once a recipe is chosen. Results, failures too, are in recipes.md.
+the test images instead, once a recipe is chosen. `--peer-python` adds lightly's SimCLR in PyTorch with
+its own recipe for CIFAR-10, on a ResNet-18 of quarter width (peers/lightly_recipe.py).
+Results, failures too, are in recipes.md.
 """
 
 import argparse
@@ -14,9 +16,12 @@ import ast
 import os
 import pathlib
 import statistics
+import subprocess
+import tempfile
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
+PEER = pathlib.Path(__file__).parent / "peers" / "lightly_recipe.py"
 PRESETS = ("small-images", "small-cpu")
 CHANGES = {
     **{preset: {} for preset in PRESETS},
@@ -31,27 +36,65 @@ CHANGES = {
 _VALIDATION = 10  # every tenth training image
 
 
-def measure(run: str, on_test: bool) -> tuple[float, float]:
-    """(kNN, linear) accuracy of a run's encoder."""
+def images(on_test: bool) -> list:
+    """The training images, and the test images if these are to be measured."""
+    import simclr_keras as sk
+
+    return [sk.load_source("cifar10", split) for split in ("train", "test")[: 1 + on_test]]
+
+
+def measure(features: list) -> tuple[float, float]:
+    """(kNN, linear) accuracy.
+
+    Args:
+        features: (features, labels) of the training images, and of the test images if these count.
+    """
     import numpy as np
 
     import simclr_keras as sk
 
-    encoder = sk.load_encoder(run)
-    parts = []
-    for split in ("train", "test") if on_test else ("train",):
-        images = sk.evaluation_dataset(sk.load_source("cifar10", split), 32, 500)
-        parts.append(sk.extract_features(encoder, images))
-    if on_test:
-        train, test = parts
+    if len(features) == 2:
+        train, measured = features
     else:
-        features, labels = parts[0]
+        found, labels = features[0]
         is_validation = np.arange(len(labels)) % _VALIDATION == 0
-        train = features[~is_validation], labels[~is_validation]
-        test = features[is_validation], labels[is_validation]
-    knn = sk.knn_accuracy(*train, *test, k=20, temperature=0.1)
+        train = found[~is_validation], labels[~is_validation]
+        measured = found[is_validation], labels[is_validation]
+    knn = sk.knn_accuracy(*train, *measured, k=20, temperature=0.1)
     probe = sk.LinearProbe().fit(*train)
-    return knn, float((probe.predict(test[0]) == test[1]).mean())
+    return knn, float((probe.predict(measured[0]) == measured[1]).mean())
+
+
+def measure_run(run: str, on_test: bool) -> tuple[float, float]:
+    """(kNN, linear) accuracy of a run's encoder."""
+    import simclr_keras as sk
+
+    encoder = sk.load_encoder(run)
+    return measure(
+        [
+            sk.extract_features(encoder, sk.evaluation_dataset(part, 32, 500))
+            for part in images(on_test)
+        ]
+    )
+
+
+def measure_lightly(
+    python: str, minutes: float, seed: int, on_test: bool
+) -> tuple[int, float, float]:
+    """(steps, kNN, linear) of lightly in the same minutes."""
+    import numpy as np
+
+    parts = images(on_test)
+    with tempfile.TemporaryDirectory() as folder:
+        given, found = os.path.join(folder, "images.npz"), os.path.join(folder, "features.npz")
+        np.savez(given, train=parts[0].images, measured=parts[-1].images)
+        length = ["--minutes", str(minutes), "--seed", str(seed)]
+        subprocess.run([python, str(PEER), given, found, *length], check=True)
+        result = np.load(found)
+        features = [(result["train"], parts[0].labels)]
+        if on_test:
+            features.append((result["measured"], parts[1].labels))
+        return int(result["steps"]), *measure(features)
 
 
 def main():
@@ -63,7 +106,12 @@ def main():
     parser.add_argument("--set", nargs="*", default=[], metavar="NAME=VALUE")
     parser.add_argument("--test", action="store_true", help="measure on the test images")
     parser.add_argument("--folder", default="runs/recipes")
+    parser.add_argument(
+        "--peer-python", help="a Python with lightly and PyTorch; needs --minutes"
+    )
     arguments = parser.parse_args()
+    if arguments.peer_python and not arguments.minutes:
+        parser.error("--peer-python needs --minutes")
 
     import simclr_keras as sk
 
@@ -89,13 +137,26 @@ def main():
                 **settings,
             )
             result = sk.pretrain(config)
-            found.append((result.steps, *measure(str(run), arguments.test)))
-        steps, knn, linear = (statistics.mean(column) for column in zip(*found))
-        print(
-            f"| {' '.join([recipe, *arguments.set])} | {len(found)} | {steps:.0f} | "
-            f"{100 * knn:.1f} | {100 * linear:.1f} |",
-            flush=True,
+            found.append((result.steps, *measure_run(str(run), arguments.test)))
+        print_row(" ".join([recipe, *arguments.set]), found)
+    if arguments.peer_python:
+        peer = arguments.peer_python, arguments.minutes
+        print_row(
+            "lightly", [measure_lightly(*peer, s, arguments.test) for s in arguments.seeds]
         )
+
+
+def print_row(name: str, found: list[tuple]) -> None:
+    """Prints the means of (steps, kNN, linear) over seeds, and how far the accuracies spread."""
+    columns = [statistics.mean(column) for column in zip(*found)]
+    accuracies = [
+        f"{100 * mean:.1f}"
+        + (f" ± {100 * statistics.stdev(values):.1f}" if len(found) > 1 else "")
+        for mean, values in zip(columns[1:], list(zip(*found))[1:])
+    ]
+    print(
+        f"| {name} | {len(found)} | {columns[0]:.0f} | {' | '.join(accuracies)} |", flush=True
+    )
 
 
 if __name__ == "__main__":

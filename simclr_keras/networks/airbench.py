@@ -7,7 +7,7 @@ from .resnet import convolution, norm
 
 AIRBENCH = "airbench"
 _WIDTHS = (64, 256, 256)  # filters of the three groups at a width multiplier of 1
-_FEATURES = 2048
+_FEATURES = 4096
 
 
 def airbench(
@@ -26,11 +26,11 @@ def airbench(
     Args:
         channels: Image channels C.
         width_multiplier: Factor on the filters of the three groups, 64, 256 and 256, and on the
-            2048 features.
+            4096 features.
         name: Name of the model.
 
     Returns:
-        A model `(N, H, W, C)` in [0, 1] -> `(N, D)`, D = 2048 times the width multiplier, for images
+        A model `(N, H, W, C)` in [0, 1] -> `(N, D)`, D = 4096 times the width multiplier, for images
         of at least 9 pixels.
 
     Raises:

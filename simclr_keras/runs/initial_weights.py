@@ -32,6 +32,7 @@ _OF_NETWORKS = (
     "normalization",
     "projection_dim",
     "projection_layers",
+    "projection_hidden_dim",
     "image_size",
 )
 _ARCHIVES = (".tar", ".tar.gz", ".tgz")

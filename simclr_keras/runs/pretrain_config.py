@@ -71,7 +71,9 @@ class PretrainConfig(SourcedSettings):
             "base_learning_rate",
             "learning_rate_scaling",
             "weight_decay",
-        )
+        ),
+        "image_size": ("image_size_schedule",),
+        "encoder": ("image_size_schedule",),  # some take images of one size only
     }
 
     dataset: str = setting(
@@ -123,6 +125,11 @@ class PretrainConfig(SourcedSettings):
         2,
         "Layers of the projection head (3 in SimCLR v2).",
         Range("in 0 to 16", lambda x: 0 <= x <= 16),
+    )
+    projection_hidden_dim: int | None = setting(
+        None,
+        "Width of the projection head's hidden layers. Default: that of the features.",
+        Range("in 1 to 65,536", lambda x: 1 <= x <= 65_536),
     )
     normalization: Normalization = setting(
         "batch", "batch; or group or frozen, which make micro-batches exact."

@@ -144,6 +144,7 @@ def _projection_head(config: PretrainConfig) -> ProjectionHead:
     return ProjectionHead(
         config.projection_dim,
         config.projection_layers,
+        config.projection_hidden_dim,
         normalization="none" if config.normalization == "frozen" else config.normalization,
     )
 

@@ -8,14 +8,14 @@ from simclr_keras.networks.airbench import airbench
 
 
 def test_layers_and_parameters():
-    """2x2 to 24 channels; per group 3x3, pooling, norm, 3x3, norm; 1x1 to 2048, norm."""
+    """2x2 to 24 channels; per group 3x3, pooling, norm, 3x3, norm; 1x1 to 4096, norm."""
     network = airbench()
     widths = (24, 64, 256, 256)
     weights = 2 * 2 * 3 * 24 + 24
     for inputs, filters in zip(widths, widths[1:]):
         weights += 9 * inputs * filters + 9 * filters * filters + 2 * 4 * filters
-    weights += 256 * 2048 + 4 * 2048
-    assert network.count_params() == weights and network.output_shape == (None, 2048)
+    weights += 256 * 4096 + 4 * 4096
+    assert network.count_params() == weights and network.output_shape == (None, 4096)
     convolutions = [x for x in network.layers if isinstance(x, keras.layers.Conv2D)]
     assert len(convolutions) == 8
     norms = [x for x in network.layers if isinstance(x, keras.layers.BatchNormalization)]
@@ -27,7 +27,7 @@ def test_any_size_and_channels(rng, size, channels):
     encoder = sk.build_encoder("airbench", size, channels, width_multiplier=0.125)
     images = rng.random((2, size, size, channels)).astype("float32")
     features = encoder(images, training=False).numpy()
-    assert features.shape == (2, 256) and np.ptp(features) > 0
+    assert features.shape == (2, 512) and np.ptp(features) > 0
 
 
 @pytest.mark.parametrize("option", ["small_image_stem", "selective_kernel"])

@@ -25,7 +25,8 @@ DIGITS = {"dataset": "digits", "image_size": 8, "batch_size": 32, "steps": 2}
 
 
 def _pretrain(path, **settings):
-    run = {**SMALL_NETWORK, **DIGITS, "run_dir": str(path), "projection_dim": 16, **settings}
+    head = {"projection_dim": 16, "projection_hidden_dim": 24}
+    run = {**SMALL_NETWORK, **DIGITS, **head, "run_dir": str(path), **settings}
     sk.pretrain(sk.PretrainConfig(**run))
     return RunDirectory(path)
 
@@ -55,7 +56,8 @@ def _assert_same(network, expected, **tolerance):
 def test_a_run_gives_its_networks_and_their_settings(run):
     config, encoder, head = _start(run.path)
     begun = run.read_config()
-    named = ["encoder", "width_multiplier", "small_image_stem", "projection_dim", "image_size"]
+    named = ["encoder", "width_multiplier", "small_image_stem", "image_size"]
+    named += ["projection_dim", "projection_hidden_dim"]
     for name in named:
         assert getattr(config, name) == getattr(begun, name)
         assert config.sources[name] == f"weights {run.path}"

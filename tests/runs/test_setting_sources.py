@@ -82,6 +82,15 @@ def test_another_optimizer_drops_what_was_chosen_for_the_first():
     assert _from("cifar10", optimizer="sgd", weight_decay=0.1).weight_decay == 0.1
 
 
+def test_a_schedule_of_sizes_belongs_to_the_size_and_the_encoder_that_it_was_chosen_for():
+    assert _from("small-cpu").image_size_schedule == "24@0,32@0.6"
+    assert _from("small-cpu", image_size=32).image_size_schedule is not None
+    assert _from("small-cpu", image_size=64).image_size_schedule is None
+    assert _from("small-cpu", encoder="resnet50").image_size_schedule is None
+    given = _from("small-cpu", image_size=64, image_size_schedule="48@0,64@0.6")
+    assert given.image_size_schedule == "48@0,64@0.6"
+
+
 def test_a_setting_without_a_default_must_be_given(write):
     with pytest.raises(InputError, match="`dataset` and `run_dir` must be given"):
         PretrainConfig.from_sources("small-images")

@@ -32,8 +32,8 @@ DEFAULTS = {
     PretrainConfig: dict(
         dataset=NONE, run_dir=NONE, data_dir=None, encoder="resnet50", weights=None,
         width_multiplier=1.0, small_image_stem=False, selective_kernel=False, projection_dim=128,
-        projection_layers=2, image_size=224, image_size_schedule=None, views=2, batch_size=256,
-        micro_batch_size=None,
+        projection_layers=2, projection_hidden_dim=None, image_size=224,
+        image_size_schedule=None, views=2, batch_size=256, micro_batch_size=None,
         normalization="batch", epochs=None, steps=None, optimizer="lars", learning_rate=None,
         learning_rate_scaling="sqrt", weight_decay=None, warmup_fraction=0.1, loss="nt-xent",
         temperature=0.1, color_jitter_strength=1.0, crop_area_min=0.08, crop="auto", blur=True,
