@@ -30,6 +30,7 @@ table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 th, td { padding: .25rem .75rem .25rem 0; border-bottom: 1px solid var(--line); text-align: left;
   vertical-align: top; }
 .wide { overflow-x: auto; }
+.number { white-space: nowrap; }
 code, pre { font: 13px/1.5 ui-monospace, monospace; background: var(--shade); border-radius: 4px; }
 pre { padding: .75rem; overflow-x: auto; }
 code { padding: .1rem .25rem; overflow-wrap: anywhere; }

@@ -12,6 +12,10 @@ def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
 
 
 def _row(kind: str, cells: Sequence[object]) -> str:
-    return (
-        "<tr>" + "".join(f"<{kind}>{escaped(str(cell))}</{kind}>" for cell in cells) + "</tr>\n"
-    )
+    return f"<tr>{''.join(_cell(kind, str(cell)) for cell in cells)}</tr>\n"
+
+
+def _cell(kind: str, text: str) -> str:
+    is_number = text[:1].isdigit() and len(text) < 24  # stays on one line
+    style = ' class="number"' if is_number else ""
+    return f"<{kind}{style}>{escaped(text)}</{kind}>"
