@@ -1,5 +1,7 @@
 """Settings from flags, presets, files and augmentations on the command line."""
 
+import dataclasses
+import json
 import re
 import shlex
 import sys
@@ -10,7 +12,6 @@ from processes import ROOT
 from simclr_keras.cli.main import main
 from simclr_keras.runs import pretrain as pretrain_module
 from simclr_keras.runs.pretrain import PretrainResult
-from simclr_keras.runs.pretrain_config import PretrainConfig
 
 
 @pytest.fixture
@@ -60,12 +61,14 @@ def test_data_and_run_may_be_named_in_the_file(config_of, tmp_path):
     }
 
 
-def test_the_preset_small_images_is_the_command_of_the_readme(config_of):
+def test_the_reference_model_is_that_of_the_command_of_the_readme(config_of):
     text = (ROOT / "README.md").read_text()
     command = re.search(
         r"simclr-keras (pretrain --dataset cifar10 .*?)\nsimclr", text, re.DOTALL
     )
-    _, *flags = shlex.split(command[1].replace("\\\n", " "))
-    assert config_of(*flags) == PretrainConfig.from_sources(
-        "small-images", dataset="cifar10", run_dir="runs/cifar10"
-    )
+    _, *flags = shlex.split(command[1])
+    file = ROOT / "saved_models" / "cifar10-airbench" / "1" / "metadata.json"
+    settings = dataclasses.asdict(config_of(*flags))
+    trained = json.loads(file.read_text())["training_run"]
+    assert {"dataset", "steps", "image_size_schedule", "weight_decay", "seed"} < trained.keys()
+    assert {name: settings[name] for name in trained} == trained
