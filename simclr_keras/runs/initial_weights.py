@@ -122,6 +122,7 @@ def network_settings(weights: str | None) -> dict[str, object]:
     if kind == "official":
         found = official_architecture(weights)
         head = {name: getattr(found, name) for name in ("projection_dim", "projection_layers")}
+        head["projection_hidden_dim"] = None  # that of the features, whatever a preset says
         return {
             "encoder": f"simclr_resnet{found.depth}",
             "width_multiplier": found.width_multiplier,

@@ -157,7 +157,12 @@ def test_a_checkpoint_of_the_original_release(tmp_path):
         "selective_kernel": True,
         "projection_dim": 16,
         "projection_layers": 3,
+        "projection_hidden_dim": None,
     }
+    of_preset = sk.PretrainConfig.from_sources(
+        "small-cpu", dataset="digits", run_dir="r", weights=str(checkpoint)
+    )
+    assert of_preset.projection_hidden_dim is None
     _, encoder, head = _start(checkpoint, image_size=8)
     official = sk.load_official_checkpoint(checkpoint)
     _assert_same(encoder, official.encoder)
