@@ -140,23 +140,21 @@ def main():
             found.append((result.steps, *measure_run(str(run), arguments.test)))
         print_row(" ".join([recipe, *arguments.set]), found)
     if arguments.peer_python:
-        peer = arguments.peer_python, arguments.minutes
-        print_row(
-            "lightly", [measure_lightly(*peer, s, arguments.test) for s in arguments.seeds]
-        )
+        found = [
+            measure_lightly(arguments.peer_python, arguments.minutes, seed, arguments.test)
+            for seed in arguments.seeds
+        ]
+        print_row("lightly", found)
 
 
 def print_row(name: str, found: list[tuple]) -> None:
     """Prints the means of (steps, kNN, linear) over seeds, and how far the accuracies spread."""
-    columns = [statistics.mean(column) for column in zip(*found)]
-    accuracies = [
-        f"{100 * mean:.1f}"
-        + (f" ± {100 * statistics.stdev(values):.1f}" if len(found) > 1 else "")
-        for mean, values in zip(columns[1:], list(zip(*found))[1:])
-    ]
-    print(
-        f"| {name} | {len(found)} | {columns[0]:.0f} | {' | '.join(accuracies)} |", flush=True
-    )
+    steps, *accuracies = zip(*found)
+    cells = [name, str(len(found)), f"{statistics.mean(steps):.0f}"]
+    for values in accuracies:
+        spread = f" ± {100 * statistics.stdev(values):.1f}" if len(values) > 1 else ""
+        cells.append(f"{100 * statistics.mean(values):.1f}{spread}")
+    print(f"| {' | '.join(cells)} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,8 @@
 
 The network is the one of lightly_step.py. The recipe is lightly's for CIFAR-10 in its benchmark
 (docs/source/getting_started/benchmarks/cifar10_benchmark.py): 128 images, two views without blur, SGD
-of rate 0.06 with momentum 0.9, weight decay 5e-4 and a cosine, NT-Xent at its default temperature of 0.5.
+of rate 0.06 with momentum 0.9, weight decay 5e-4 and a cosine, NT-Xent at its default temperature of 0.5;
+colour jitter at strength 0.5, the paper's for CIFAR-10 (Appendix B.9).
 In bfloat16, channels last, with two processes for the views. Runs in an environment with lightly and
 PyTorch.
 """
@@ -19,7 +20,7 @@ from lightly.transforms import SimCLRTransform
 from lightly_step import SIZE, WIDTH, encoder
 from PIL import Image
 
-BATCH, RATE, TIMED = 128, 0.06, 20  # images, peak rate, steps timed before the length is chosen
+BATCH, RATE, TIMED = 128, 0.06, 20  # images, peak rate, steps at the full rate
 MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
@@ -68,7 +69,7 @@ def train(images: np.ndarray, minutes: float, workers: int) -> tuple[torch.nn.Mo
         if made == TIMED // 4:  # the processes have started
             began = now
         done = 0.0
-        if made > TIMED:  # the share of the time is that of the steps
+        if made > TIMED:  # the share of the steps that fit into the time
             done = made / (made + (end - now) * (made - TIMED // 4) / (now - began))
         for group in optimizer.param_groups:
             group["lr"] = RATE * (1 + math.cos(math.pi * done)) / 2

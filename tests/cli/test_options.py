@@ -12,6 +12,7 @@ from processes import ROOT
 from simclr_keras.cli.main import main
 from simclr_keras.runs import pretrain as pretrain_module
 from simclr_keras.runs.pretrain import PretrainResult
+from simclr_keras.runs.pretrain_config import PretrainConfig
 
 
 @pytest.fixture
@@ -59,6 +60,17 @@ def test_data_and_run_may_be_named_in_the_file(config_of, tmp_path):
         "run_dir": "given",
         "color_jitter_strength": "file a.yaml",
     }
+
+
+def test_the_preset_small_images_is_the_command_that_was_measured(config_of):
+    command = """pretrain --dataset cifar10 --encoder simclr_resnet18 --width-multiplier 0.25
+        --small-image-stem --image-size 32 --batch-size 256 --temperature 0.2 --crop-area-min 0.2
+        --color-jitter-strength 0.5 --no-blur --optimizer adamw --learning-rate 4e-3
+        --warmup-fraction 0.05 --steps 1200 --run-dir runs/cifar10"""
+    _, *flags = shlex.split(command)
+    assert config_of(*flags) == PretrainConfig.from_sources(
+        "small-images", dataset="cifar10", run_dir="runs/cifar10"
+    )
 
 
 def test_the_reference_model_is_that_of_the_command_of_the_readme(config_of):
