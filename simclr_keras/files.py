@@ -36,7 +36,7 @@ def whole_file(path: str | os.PathLike) -> Iterator[pathlib.Path]:
     path = pathlib.Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     remove_unfinished(path.parent, f".{glob.escape(path.stem)}.{_MARK}*")
-    unfinished = path.with_name(f".{path.stem}.{_MARK}{uuid.uuid4().hex}{path.suffix}")
+    unfinished = path.with_name(unfinished_name(path.name))
     try:
         with explained_if_full(path):
             yield unfinished
@@ -116,6 +116,12 @@ def _existing(path: pathlib.Path) -> pathlib.Path:
     while not path.exists():
         path = path.parent
     return path
+
+
+def unfinished_name(name: str) -> str:
+    """The name of a hidden file that is written before it gets its own, with the same suffix."""
+    stem, suffix = os.path.splitext(name)
+    return f".{stem}.{_MARK}{uuid.uuid4().hex}{suffix}"
 
 
 def is_unfinished(path: pathlib.Path) -> bool:

@@ -8,13 +8,13 @@ import dataclasses
 import math
 import os
 import pathlib
-import re
 import types
 import typing
 from collections.abc import Callable
 
 from .errors import InputError
 from .seeds import is_seed
+from .stores import check_registered, is_remote
 
 
 class Range(typing.NamedTuple):
@@ -35,8 +35,7 @@ IMAGE_SIZE = Range("in 1 to 16,384", lambda x: 1 <= x <= 16_384)
 WIDTH = Range("in 0.008 to 64", lambda x: 1 / 128 <= x <= 64)  # 1 to 4096 filters in the stem
 SEED = Range("a 64-bit integer", is_seed)
 MAX_BAD_FRACTION = 0.05  # of images that turn out to be unreadable while they are used
-_MAY_HAVE_A_SCHEME = ("data_dir", "encoder", "student", "licence")  # TFDS, KerasHub, a link
-_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+_MAY_HAVE_ANY_SCHEME = ("data_dir", "encoder", "student", "licence")  # TFDS, KerasHub, a link
 
 
 def setting(
@@ -91,8 +90,8 @@ class Settings:
             check_range(field.name, value, field.metadata.get("within"))
             for part in value if isinstance(value, (list, tuple)) else [value]:
                 check_value(field.name, part)
-                if field.name not in _MAY_HAVE_A_SCHEME:
-                    check_local(field.name, part)
+                if field.name not in _MAY_HAVE_ANY_SCHEME:
+                    check_place(field.name, part)
 
 
 def choices_of(hint) -> tuple[str, ...]:
@@ -147,18 +146,13 @@ def check_value(name: str, value) -> None:
         raise InputError(f"`{name}` must {expected}. Received: {name}={value!r}")
 
 
-def check_local(name: str, value) -> None:
-    """Raises an `InputError` if a text has a scheme such as `gs://`, or names an unknown user.
-
-    `pathlib` makes a local folder `gs:` of the one, and fails for the other.
-    """
+def check_place(name: str, value) -> None:
+    """Raises an `InputError` if a text has a scheme that is not known, or names an unknown user."""
     if not isinstance(value, str):
         return
-    if _SCHEME.match(value):
-        raise InputError(
-            f"`{name}` must be on this machine: other stores cannot be read or written yet. "
-            f"Copy the data here, or mount the store. Received: {name}={value!r}"
-        )
+    if is_remote(value):
+        check_registered(name, value)
+        return
     user = value.split(os.sep)[0]
     if user.startswith("~") and os.path.expanduser(user) == user:
         raise InputError(

@@ -6,11 +6,12 @@ import os
 import pathlib
 import typing
 
-from ..data.datasets import has_test_part, is_folder, load_source
+from ..data.datasets import folder_path, has_test_part, is_folder, load_source
 from ..data.folders import split_folders, walk
 from ..data.shard_folders import holds_shards
 from ..data.sources import FileSource, ImageSource
 from ..errors import InputError
+from ..local_copies import file_here, with_local_copies
 from ..progress import counted, progress_shown
 from ..result import Result
 from .config import CheckDataConfig
@@ -48,6 +49,7 @@ class CheckDataResult(Result):
 
 
 @progress_shown()
+@with_local_copies
 def check_data(config: CheckDataConfig) -> CheckDataResult:
     """Looks at every image of a folder and names what is odd; changes nothing.
 
@@ -100,13 +102,15 @@ def check_data(config: CheckDataConfig) -> CheckDataResult:
     result = CheckDataResult(config.dataset, total, parts, findings)
     if config.output is None:
         return result
-    page = write_findings(config.output, result.dataset, total, findings, looks)
+    page = write_findings(
+        file_here(config.output, get=False), result.dataset, total, findings, looks
+    )
     return dataclasses.replace(result, page=page)
 
 
 def _load(config: CheckDataConfig) -> tuple[dict[str, ImageSource], list[Finding]]:
     """The images of each part, and what is odd about their folders."""
-    path = pathlib.Path(config.dataset).expanduser()
+    path = folder_path(config.dataset)
     if not is_folder(config.dataset) or holds_shards(path):
         # Says what is wrong with the name.
         parts = {"": load_source(config.dataset, "all", config.data_dir, skip_unreadable=True)}
@@ -124,6 +128,6 @@ def _load(config: CheckDataConfig) -> tuple[dict[str, ImageSource], list[Finding
         names = sorted(set(folders) - {""})
         number = {name: place for place, name in enumerate(names)} | {"": -1}
         labels = [number[folder] for folder in folders]
-        sources[part] = FileSource(content.images, labels, names, str(root))
+        sources[part] = FileSource(content.images, labels, names, root)
         findings += of_folder(part, root, content)
     return sources, findings

@@ -3,11 +3,11 @@
 import collections
 import dataclasses
 import os
-import pathlib
 from collections.abc import Iterator
 
 import numpy as np
 
+from .. import stores
 from ..data.folders import FolderContent
 from ..result import Result
 from .declared import other_format
@@ -66,7 +66,7 @@ def of_images(parts: dict[str, Look], min_side: int, near_bits: int) -> Iterator
     yield from _alike(parts, near_bits)
 
 
-def of_folder(part: str, root: pathlib.Path, content: FolderContent) -> Iterator[Finding]:
+def of_folder(part: str, root: str, content: FolderContent) -> Iterator[Finding]:
     """What is odd about a folder of images, apart from its images."""
     for path in sorted(content.special):
         yield Finding("unreadable", [_join(part, path)], "a pipe, a socket or a device")
@@ -84,7 +84,7 @@ def of_folder(part: str, root: pathlib.Path, content: FolderContent) -> Iterator
                 kind, [_join(part, path)], "one image" if counts[path] else "no image"
             )
     for path, is_followed in sorted(content.links.items()):
-        target = os.path.realpath(root / path)
+        target = os.path.realpath(stores.join(root, path))
         if not is_followed:
             note = f"leads to {target}, which is read under its own name: this one is ignored"
         elif os.path.basename(target) == os.path.basename(path):
@@ -93,7 +93,7 @@ def of_folder(part: str, root: pathlib.Path, content: FolderContent) -> Iterator
             note = f"leads to {target}, which is read under the name of the link"
         yield Finding("links", [_join(part, path)], note)
     for path in sorted(content.others):
-        start = _start(root / path)
+        start = _start(stores.join(root, path))
         known = other_format(start)
         if known or start.startswith((b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF8")):
             yield Finding("other-suffix", [_join(part, path)], known or "an image")
@@ -108,11 +108,11 @@ def _join(part: str, name: str) -> str:
     return os.path.join(part, name)
 
 
-def _start(file: pathlib.Path) -> bytes:
+def _start(file: str) -> bytes:
     try:
-        if not file.is_file():
+        if not stores.has_file(file):
             return b""
-        with file.open("rb") as stream:
+        with stores.open_file(file) as stream:
             return stream.read(32)
     except OSError:
         return b""

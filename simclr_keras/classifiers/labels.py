@@ -12,8 +12,10 @@ import numpy as np
 from ..data.parts import place_finder
 from ..data.sources import FileSource, ImageSource
 from ..errors import InputError, did_you_mean
+from ..local_copies import file_here
 from ..seeds import generator
 from ..settings import AT_LEAST_1, SHARE, check_range
+from ..stores import is_remote
 
 
 class LabelList(typing.NamedTuple):
@@ -104,7 +106,7 @@ def write_labels(path: str | os.PathLike, source: ImageSource, chosen: LabelList
     """
     key, places = "index", list(map(str, source.places[chosen.indices]))
     if isinstance(source, FileSource):
-        key, places = "path", [source.paths[index] for index in chosen.indices]
+        key, places = "path", [source.names[index] for index in chosen.indices]
     # File names need not be text.
     with open(path, "w", newline="", encoding="utf-8", errors="surrogateescape") as file:
         writer = csv.writer(file)
@@ -132,7 +134,7 @@ def read_labels(path: str | os.PathLike, source: ImageSource) -> LabelList:
             an unknown image, an unknown class, or an image with another label in an earlier
             row. The message names the row.
     """
-    path = pathlib.Path(path)
+    path = file_here(path)
     key = "path" if isinstance(source, FileSource) else "index"
     find = _finder(source)
     found: dict[int, tuple[str, int]] = {}
@@ -206,7 +208,7 @@ def _finder(source: ImageSource) -> Callable[[str], int | None]:
     """What finds the index of an image by its path or its place."""
     if not isinstance(source, FileSource):
         return place_finder(source)
-    files = enumerate(source.paths)
+    files = enumerate(source.names)
     return {_absolute(source.root, name): index for index, name in files}.get
 
 
@@ -214,9 +216,10 @@ def _forms(place: str, source: ImageSource) -> list[str]:
     """What a path may mean: relative to the source's folder or, for splits, to its parent."""
     if not isinstance(source, FileSource):
         return [place.strip()]
-    root = pathlib.Path(source.root)
-    return [_absolute(root, place), _absolute(root.parent, place)]
+    return [
+        _absolute(root, place) for root in (source.root, os.path.join(source.root, os.pardir))
+    ]
 
 
-def _absolute(*parts) -> str:
-    return os.path.normpath(os.path.abspath(os.path.join(*parts)))
+def _absolute(root: str, place: str) -> str:
+    return os.path.abspath(place if is_remote(place) else os.path.join(root, place))

@@ -7,6 +7,7 @@ import typing
 import numpy as np
 import tensorflow as tf
 
+from .. import stores
 from ..errors import InputError
 from .folders import folder_has_test_part, load_folder
 from .images import resize_and_center_crop
@@ -70,19 +71,19 @@ def load_source(
     """
     if split not in _SPLITS:
         raise ValueError(f"`split` must be one of {_SPLITS}. Received: split={split!r}")
-    path = pathlib.Path(name).expanduser()
     source: ImageSource
     if name == "digits":
         return _digits(split)
     if is_folder(name):
+        path = folder_path(name)
         load = load_shard_folder if holds_shards(path) else load_folder
         source, is_split = load(path, split, skip_unreadable)
-    elif path.is_file():
+    elif os.path.isfile(os.path.expanduser(name)):
         raise InputError(f"{name} is a file. Name the folder that the images are in.")
     elif _looks_like_a_path(name):
         raise InputError(
-            f"There is no folder {name} (looked for {path.absolute()}). Name digits, a TFDS "
-            "dataset, or a directory of images."
+            f"There is no folder {name} (looked for {stores.absolute(folder_path(name))}). Name "
+            "digits, a TFDS dataset, or a directory of images."
         )
     else:
         source, is_split = load_tfds(name, split, data_dir, skip_unreadable)
@@ -100,19 +101,39 @@ def has_test_part(name: str, data_dir: str | None = None) -> bool:
     if name == "digits":
         return True
     if is_folder(name):
-        path = pathlib.Path(name).expanduser()
+        path = folder_path(name)
         return shards_have_test_part(path) if holds_shards(path) else folder_has_test_part(path)
     return tfds_has_test_part(name, data_dir)
 
 
 def is_folder(name: str) -> bool:
     """Whether a name for `load_source` refers to a folder that exists."""
+    if stores.is_remote(name):
+        return stores.has_folder(name)
     path = pathlib.Path(name).expanduser()
     return name != "digits" and path.is_dir() and not _is_bare_tfds_name(name)
 
 
+def folder_path(name: str) -> str:
+    """The path of a folder for which `is_folder`, without what the shell or a person adds."""
+    if stores.is_remote(name):
+        return stores.without_slash(name)
+    return str(pathlib.Path(name).expanduser())
+
+
+def real_folder(name: str) -> str:
+    """The path of a folder of images that means the same wherever a command is called."""
+    return (
+        stores.without_slash(name)
+        if stores.is_remote(name)
+        else os.path.realpath(os.path.expanduser(name))
+    )
+
+
 def is_same_data(name: str, other: str) -> bool:
     """Whether two names for `load_source` refer to the same images."""
+    if stores.is_remote(name) or stores.is_remote(other):
+        return real_folder(name) == real_folder(other)
     if is_folder(name) and is_folder(other):
         return os.path.samefile(*(os.path.expanduser(folder) for folder in (name, other)))
     return name == other

@@ -17,8 +17,9 @@ from collections.abc import Callable
 import numpy as np
 
 from ..errors import InputError
+from ..stores import is_remote, open_file, read_at
 from .shard_index import Shard
-from .shard_source import FileReader
+from .shard_source import file_reader
 from .unreadable import why_damaged
 
 _AT_A_TIME = 64  # rows
@@ -54,7 +55,8 @@ def find_columns(file: str) -> Columns:
     import pyarrow.parquet
 
     try:
-        schema = pyarrow.parquet.read_schema(file)
+        with open_file(file) as stream:
+            schema = pyarrow.parquet.read_schema(stream)
     except (pa.ArrowException, OSError) as error:
         raise InputError(f"{file} is no Parquet file, or it is damaged: {error}") from error
     described = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))
@@ -105,26 +107,30 @@ def index_parquet(file: str, columns: Columns) -> Shard:
     import pyarrow as pa
     import pyarrow.parquet
 
-    parquet = pyarrow.parquet.ParquetFile(file)
+    parquet = pyarrow.parquet.ParquetFile(open_file(file))
     count = parquet.metadata.num_rows
     offsets, lengths = -1 - np.arange(count), np.full(count, -1, np.int32)
     labels = np.full(count, -1, np.int64)
     damage: dict[int, str] = {}
     wanted = [columns.image, *([columns.label] if columns.label else [])]
     row = 0
-    with open(file, "rb") as stream:
-        content = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
+    content = None if is_remote(file) else _mapped(file)
+    lies_in: mmap.mmap | bytes
     for group in range(parquet.metadata.num_row_groups):
         chunk = _chunk(parquet.metadata.row_group(group), columns.image)
         is_plain, place = chunk.compression == "UNCOMPRESSED", _start(chunk)
         start, end = place, place + chunk.total_compressed_size
-        if not is_plain and chunk.total_uncompressed_size > _GROUP_BYTES:
+        if not (is_plain and content) and chunk.total_uncompressed_size > _GROUP_BYTES:
             raise InputError(
                 f"{file} has a row group of {chunk.total_uncompressed_size / 2**20:,.0f} MiB, which "
-                f"would be read for each image. Write it again with at most "
-                f"{_GROUP_BYTES / 2**20:.0f} MiB in a group (`row_group_size=100`), or without "
-                "compression."
+                f"would be read for {'each image' if content else 'the index'}. Write it again with "
+                f"at most {_GROUP_BYTES / 2**20:.0f} MiB in a group (`row_group_size=100`)"
+                f"{', or without compression' if content else ''}."
             )
+        lies_in, origin = content or b"", 0
+        if is_plain and content is None:
+            with open_file(file) as stream:
+                lies_in, origin = read_at(stream, start, end - start), start
         try:
             for batch in parquet.iter_batches(_AT_A_TIME, row_groups=[group], columns=wanted):
                 for image, label in _rows(batch, columns):
@@ -137,11 +143,14 @@ def index_parquet(file: str, columns: Columns) -> Shard:
                     else:
                         lengths[row], labels[row] = len(image), label
                         # Where one image ends, the next begins; equal ones may be stored once.
-                        found = content.find(image, place, end) if is_plain else -1
+                        found = -1
+                        if is_plain:
+                            found = lies_in.find(image, place - origin, end - origin)
                         if found < 0 and is_plain:
-                            found = content.find(image, start, end)
+                            found = lies_in.find(image, start - origin, end - origin)
                         if found >= 0:
-                            offsets[row], place = found, found + len(image)
+                            offsets[row] = found + origin
+                            place = found + origin + len(image)
                     row += 1
         except (pa.ArrowException, OSError) as error:
             last = sum(parquet.metadata.row_group(k).num_rows for k in range(group + 1))
@@ -165,7 +174,12 @@ def parquet_reader(columns: Columns) -> Callable[[str], "ParquetReader"]:
     return lambda file: ParquetReader(file, columns, groups)
 
 
-class ParquetReader(FileReader):
+def _mapped(file: str) -> mmap.mmap:
+    with open(file, "rb") as stream:
+        return mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
+
+
+class ParquetReader:
     """Reads images by their place, or by the number of their row.
 
     Args:
@@ -175,7 +189,7 @@ class ParquetReader(FileReader):
     """
 
     def __init__(self, path: str, columns: Columns, groups: Callable):
-        super().__init__(path)
+        self._plain = file_reader(path)
         self._path, self._columns, self._groups = path, columns, groups
         self._lock = threading.Lock()  # a `ParquetFile` reads for one thread at a time
 
@@ -183,7 +197,7 @@ class ParquetReader(FileReader):
     def _file(self):
         import pyarrow.parquet
 
-        return pyarrow.parquet.ParquetFile(self._path)
+        return pyarrow.parquet.ParquetFile(open_file(self._path))
 
     @functools.cached_property
     def _ends(self) -> list[int]:
@@ -193,7 +207,7 @@ class ParquetReader(FileReader):
 
     def read(self, offset: int, length: int) -> bytes:
         if offset >= 0:
-            return super().read(offset, length)
+            return self._plain.read(offset, length)
         import pyarrow as pa
 
         row = -1 - offset

@@ -2,7 +2,7 @@
 
 import csv
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 
@@ -87,9 +87,10 @@ def write_held_out(path: str | os.PathLike, held_out: ImageSource) -> None:
         path: The CSV file.
         held_out: The images.
     """
-    key, names = "index", list(map(str, held_out.places))
+    key: str = "index"
+    names: Iterable[str] = map(str, held_out.places)
     if isinstance(held_out, FileSource):
-        key, names = "path", list(held_out.paths)
+        key, names = "path", held_out.names
     with (
         whole_file(path) as unfinished,
         # File names need not be text.
@@ -113,8 +114,8 @@ def find_held_out(path: str | os.PathLike, source: ImageSource) -> tuple[np.ndar
     listed = [name for (name,) in rows]
     find: Callable[[str], int | None] = place_finder(source)
     if key == "path":
-        names = source.paths if isinstance(source, FileSource) else ()
-        find = {name: index for index, name in enumerate(names)}.get
+        names, asked = source.names if isinstance(source, FileSource) else (), set(listed)
+        find = {name: index for index, name in enumerate(names) if name in asked}.get
     indices = [find(name) for name in listed]
     missing = [name for name, index in zip(listed, indices) if index is None]
     return np.sort(np.array([i for i in indices if i is not None], np.int64)), missing

@@ -14,6 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from ..errors import InputError
+from ..stores import open_file, stamp
 from .example_bytes import find_image
 from .shard_index import Shard
 from .unreadable import why_damaged
@@ -51,7 +52,7 @@ def index_records(
         lengths.append(length)
         labels.append(label)
 
-    size = os.path.getsize(file) if os.path.exists(file) else 0
+    size, _ = stamp(file)
     batch = max(1, min(_MOST_RECORDS, _BATCH_BYTES * (expected or 1) // max(size, 1)))
     place, at_a_time, lost = 0, batch, "cut off"
     while place < size:
@@ -84,7 +85,7 @@ def index_records(
     missing = max((expected or 0) - len(offsets), int(place < size))
     if missing:
         first = len(offsets)
-        reason = lost if os.path.exists(file) else "no such file"
+        reason = lost if size >= 0 else "no such file"
         for _ in range(missing):
             add()
         after = f", with the {missing - 1} after it" if missing > 1 else ""
@@ -95,7 +96,7 @@ def index_records(
 def record_name(file: str, offset: int) -> str:
     """The file and number, counted from 0, of the record that holds the byte at a place."""
     number = place = 0
-    with open(file, "rb") as stream:
+    with open_file(file) as stream:
         while (header := stream.read(8)) and len(header) == 8:
             place += _HEADER + struct.unpack("<Q", header)[0] + _FOOTER
             if place > offset:
@@ -122,7 +123,7 @@ def _records(file: str, place: int) -> tf.data.Dataset:
 
 def _length(file: str, place: int) -> int | None:
     """The length of the record at a place; `None` if its checksum says that it is damaged."""
-    with open(file, "rb") as stream:
+    with open_file(file) as stream:
         stream.seek(place)
         header = stream.read(_HEADER)
     if place == 0 and header.startswith(_COMPRESSED):

@@ -1,26 +1,35 @@
 """Loads folders of shards: Parquet files, or tar files as WebDataset writes them."""
 
 import collections
+import contextlib
 import os
-import pathlib
 import re
+from collections.abc import Iterator
 
+from .. import stores
 from ..errors import InputError
-from .folders import IMAGE_SUFFIXES
+from .folders import HELD_OUT
+from .listing import IMAGE_SUFFIXES
 from .parquet_shards import find_columns, index_parquet, parquet_name, parquet_reader
 from .shard_index import kept_index
 from .sources import ImageSource
 from .tar_shards import index_tar, tar_name
 
 _KINDS = (".parquet", ".tar")
-_HELD_OUT = ("test", "val", "validation")  # in this order of preference
 
 
 def holds_shards(folder: str | os.PathLike) -> bool:
     """Whether there are shards in a folder or in its sub-folders."""
-    root = pathlib.Path(folder).expanduser()
-    folders = [root, *(path for path in root.iterdir() if path.is_dir())]
-    return any(name.lower().endswith(_KINDS) for path in folders for name in _names(path))
+    root = os.fspath(folder)
+    folders = []
+    for name, is_folder in _in_folder(root):
+        if is_folder:
+            folders.append(stores.join(root, name))
+        elif name.lower().endswith(_KINDS):
+            return True
+    return any(
+        name.lower().endswith(_KINDS) for path in folders for name, _ in _in_folder(path)
+    )
 
 
 def load_shard_folder(
@@ -45,9 +54,9 @@ def load_shard_folder(
         InputError: If there are files of several kinds, some images cannot be read, or there is no
             training part.
     """
-    root = pathlib.Path(folder).expanduser()
+    root = os.fspath(folder)
     parts = _parts(root)
-    held_out = [part for part in _HELD_OUT if part in parts]
+    held_out = [part for part in HELD_OUT if part in parts]
     chosen = held_out if split == "test" and held_out else ["train"]
     if chosen == ["train"] and "train" not in parts:
         raise InputError(
@@ -61,28 +70,28 @@ def load_shard_folder(
     return source, split == "all" or bool(held_out)
 
 
-def _names(folder: pathlib.Path) -> list[str]:
-    try:
-        return os.listdir(folder)
-    except OSError:  # said when its images are read
-        return []
+def _in_folder(folder: str) -> Iterator[tuple[str, bool]]:
+    """The names in a folder, one by one: there may be millions."""
+    if stores.is_remote(folder):
+        yield from stores.entries(folder, (*_KINDS, *IMAGE_SUFFIXES))
+        return
+    with contextlib.suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:  # what cannot be read is said when its images are
+            yield entry.name, entry.is_dir()
 
 
 def shards_have_test_part(folder: str | os.PathLike) -> bool:
     """Whether a folder of shards has a split to test on."""
-    return any(part in _HELD_OUT for part in _parts(pathlib.Path(folder).expanduser()))
+    return any(part in HELD_OUT for part in _parts(os.fspath(folder)))
 
 
-def _parts(root: pathlib.Path) -> dict[str, list[str]]:
+def _parts(root: str) -> dict[str, list[str]]:
     """The sorted shards of each split; refuses a mixture of kinds."""
     kinds = collections.defaultdict(list)
-    for folder, subfolders, names in os.walk(root, followlinks=True):
-        subfolders[:] = sorted(name for name in subfolders if name[0] != ".")
-        for name in names:
-            suffix = os.path.splitext(name)[1].lower()
-            if name[0] != "." and suffix in (*_KINDS, *IMAGE_SUFFIXES):
-                path = os.path.relpath(os.path.join(folder, name), root)
-                kinds[suffix if suffix in _KINDS else "images"].append(path)
+    for path in _files(root):
+        suffix = os.path.splitext(path)[1].lower()
+        if suffix in (*_KINDS, *IMAGE_SUFFIXES):
+            kinds[suffix if suffix in _KINDS else "images"].append(path)
     if len(kinds) > 1:
         found = ", ".join(f"{len(paths)} {kind} ({paths[0]})" for kind, paths in kinds.items())
         raise InputError(
@@ -93,26 +102,39 @@ def _parts(root: pathlib.Path) -> dict[str, list[str]]:
     parts = collections.defaultdict(list)
     for path in sorted(paths):
         words = re.split(r"[^a-z0-9]+", path.lower())
-        parts[next((word for word in words if word in _HELD_OUT), "train")].append(path)
+        parts[next((word for word in words if word in HELD_OUT), "train")].append(path)
     return parts
 
 
-def _load(root: pathlib.Path, paths: list[str], skip_unreadable: bool) -> ImageSource:
-    files = [str(root / path) for path in paths]
+def _files(root: str) -> Iterator[str]:
+    """The paths of all files below a folder that are not hidden."""
+    if stores.is_remote(root):
+        paths = stores.files_below(root)
+        yield from (p for p in paths if not any(part[0] == "." for part in p.split("/")))
+        return
+    for folder, subfolders, names in os.walk(root, followlinks=True):
+        subfolders[:] = sorted(name for name in subfolders if name[0] != ".")
+        for name in names:
+            if name[0] != ".":
+                yield os.path.relpath(os.path.join(folder, name), root)
+
+
+def _load(root: str, paths: list[str], skip_unreadable: bool) -> ImageSource:
+    files = [stores.join(root, path) for path in paths]
     if files[0].lower().endswith(".tar"):
-        index = kept_index(files, str(root), lambda number: index_tar(files[number]))
-        return index.source(files, None, str(root), tar_name, skip_unreadable)
+        index = kept_index(files, root, lambda number: index_tar(files[number]))
+        return index.source(files, None, root, tar_name, skip_unreadable)
     columns = find_columns(files[0])
     index = kept_index(
         files,
-        str(root),
+        root,
         lambda number: index_parquet(files[number], columns),
         settings=[columns.image, columns.label or ""],
     )
     return index.source(
         files,
         columns.class_names,
-        str(root),
+        root,
         parquet_name,
         skip_unreadable,
         parquet_reader(columns),

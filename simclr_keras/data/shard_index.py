@@ -15,7 +15,8 @@ import numpy as np
 
 from ..files import whole_file
 from ..progress import counted
-from .shard_source import FileReader, Reader, ShardSource
+from ..stores import absolute, stamp
+from .shard_source import Reader, ShardSource, file_reader
 from .sources import ImageSource
 from .unreadable import refuse_or_skip
 
@@ -65,7 +66,7 @@ class ShardIndex:
         name: str,
         name_of: Callable[[str, int], str],
         skip_unreadable: bool,
-        open_file: Callable[[str], Reader] = FileReader,
+        open_file: Callable[[str], Reader] = file_reader,
     ) -> ImageSource:
         """A source of the images that can be read; `places` count the others too.
 
@@ -122,10 +123,9 @@ def kept_index(
     Returns:
         The index.
     """
-    stamps = [_stamp(file) for file in files]
-    decides = json.dumps([_FORMAT, *settings, *map(os.path.abspath, files)])
-    digest = hashlib.sha256(decides.encode("utf-8", "surrogateescape")).hexdigest()[:16]
-    kept = index_folder() / f"{name.replace(os.sep, '-')[-80:]}-{digest}.npz"
+    stamps = [stamp(file) for file in files]
+    decides = json.dumps([_FORMAT, *settings, *map(absolute, files)])
+    kept = kept_file(name, decides)
     found, is_stale = _read(kept, stamps)
     if found is not None:
         return found
@@ -146,21 +146,18 @@ def kept_index(
     return index
 
 
+def kept_file(name: str, *decides: str) -> pathlib.Path:
+    """The file in which something is kept: of the name of the data, and what decides what is found."""
+    digest = hashlib.sha256("\0".join(decides).encode("utf-8", "surrogateescape")).hexdigest()
+    return index_folder() / f"{name.replace(os.sep, '-')[-80:]}-{digest[:16]}.npz"
+
+
 def index_folder() -> pathlib.Path:
     """The folder that indexes are kept in: `SIMCLR_KERAS_CACHE`, or a user's folder of caches."""
     if folder := os.environ.get("SIMCLR_KERAS_CACHE"):
         return pathlib.Path(folder)
     caches = os.environ.get("XDG_CACHE_HOME") or pathlib.Path("~/.cache").expanduser()
     return pathlib.Path(caches) / "simclr_keras"
-
-
-def _stamp(file: str) -> tuple[int, int]:
-    """Size and time of a file, which change when the file does; (-1, -1) if there is none."""
-    try:
-        status = os.stat(file)
-    except OSError:
-        return -1, -1
-    return status.st_size, status.st_mtime_ns
 
 
 def _joined(shards: Iterable[Shard], files: Sequence[str], order, show) -> ShardIndex:

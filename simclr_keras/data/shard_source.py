@@ -1,5 +1,6 @@
 """`ShardSource`: images that lie one behind the other in files, read when they are needed."""
 
+import collections
 import functools
 import os
 import typing
@@ -9,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
+from .. import stores
 from .sources import ImageSource
 from .unreadable import why_undecodable
 
@@ -39,6 +41,35 @@ class FileReader:
     def __del__(self, close=os.close):  # at the end of the process there may be no `os`
         if hasattr(self, "_number"):  # not if it could not be opened
             close(self._number)
+
+
+class RemoteReader:
+    """A file in a store; as many streams are open as threads have read from it at once.
+
+    Args:
+        path: The file.
+    """
+
+    def __init__(self, path: str):
+        self._path = path
+        self._idle = collections.deque([stores.open_file(path)])
+
+    def read(self, offset: int, length: int) -> bytes:
+        try:
+            stream = self._idle.pop()
+        except IndexError:
+            stream = stores.open_file(self._path)
+        stream.seek(offset)
+        content = stream.read(length)
+        self._idle.append(stream)
+        if len(content) != length:
+            raise ValueError("the file is shorter than when it was indexed")
+        return content
+
+
+def file_reader(path: str) -> Reader:
+    """What reads from a file, local or remote."""
+    return RemoteReader(path) if stores.is_remote(path) else FileReader(path)
 
 
 def most_open_files() -> int:
@@ -78,7 +109,7 @@ class ShardSource(ImageSource):
         class_names: Sequence[str] | None = (),
         name: str = "shards",
         name_of: Callable[[str, int], str] = "{}, byte {}".format,
-        open_file: Callable[[str], Reader] = FileReader,
+        open_file: Callable[[str], Reader] = file_reader,
     ):
         self.shard = np.asarray(shard, np.min_scalar_type(max(len(files) - 1, 0)))
         super().__init__(len(self.shard), labels, class_names, name)

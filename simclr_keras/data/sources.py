@@ -10,8 +10,10 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
+from .. import stores
 from ..errors import InputError
 from .decoding import decode_in_pipeline, is_jpeg, jpeg_sides
+from .paths import PathList
 from .unreadable import why_undecodable, why_unreadable
 
 _SIDES_LOOKED_AT = 32
@@ -178,7 +180,7 @@ class ImageSource(abc.ABC):
 
 
 class _TensorSource(ImageSource):
-    """A source whose array, encoded images or file names are one tensor."""
+    """A source whose array or encoded images are one tensor."""
 
     _tensor: tf.Tensor | None = None
 
@@ -192,11 +194,11 @@ class _TensorSource(ImageSource):
 
     @abc.abstractmethod
     def _stored(self) -> Sequence:
-        """The array, the encoded images or the file names."""
+        """The array or the encoded images."""
 
     @tf.autograph.experimental.do_not_convert
     def _in_memory(self) -> tf.Tensor:
-        """The stored images or file names as a tensor on the host."""
+        """The stored images as a tensor on the host."""
         # Datasets capture an eager tensor; an array would be copied into their graphs.
         if self._tensor is None:
             with tf.init_scope(), tf.device("CPU"):
@@ -312,7 +314,7 @@ class EncodedSource(_TensorSource):
         return self.encoded
 
 
-class FileSource(_TensorSource):
+class FileSource(ImageSource):
     """Image files, read when they are needed.
 
     Args:
@@ -321,6 +323,7 @@ class FileSource(_TensorSource):
         class_names: A name for each label. Defaults to none.
         root: The folder that `paths` are relative to. Defaults to the current one.
         name: The name used in messages. Defaults to `root`.
+        sizes: The bytes of each file, `(N,)`. Defaults to what the files have when asked.
 
     Raises:
         ValueError: If there is not one label for each image.
@@ -342,28 +345,45 @@ class FileSource(_TensorSource):
         class_names: Sequence[str] = (),
         root: str = "",
         name: str | None = None,
+        sizes: np.ndarray | None = None,
     ):
         super().__init__(len(paths), labels, class_names, name or root or "files")
-        self.paths, self.root = tuple(paths), root
+        if root and not isinstance(paths, PathList) and any(map(os.path.isabs, paths)):
+            paths, root = [os.path.join(root, path) for path in paths], ""
+        self.names, self.root, self._sizes = PathList.of(paths), root, sizes
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """The file names; of millions of files, use `names`, which takes less memory."""
+        return tuple(self.names)
 
     def file(self, index: int) -> str:
         """The path of one of the images."""
-        return os.path.join(self.root, self.paths[index])
+        return stores.join(self.root, self.names[index])
 
+    def size(self, index: int) -> int:
+        """The bytes of one of the images.
+
+        Raises:
+            OSError: If there is no such file.
+        """
+        return stores.size(self.file(index)) if self._sizes is None else int(self._sizes[index])
+
+    @tf.autograph.experimental.do_not_convert
     def read(self, index: tf.Tensor) -> tf.Tensor:
-        return tf.io.read_file(super().read(index))
+        folder = os.fsencode(stores.join(self.root, "")) if self.root else b""
+        return tf.io.read_file(tf.strings.join([folder, self.names.read(index)]))
 
     def why_unreadable(self, index: int) -> str | None:
         return why_unreadable(self.file(index))
 
     def name_of(self, index: int) -> str:
-        return self.paths[index]
+        return self.names[index]
 
     def _keep(self, indices):
-        self.paths = tuple(self.paths[i] for i in indices)
-
-    def _stored(self):
-        return [os.fsencode(self.file(index)) for index in range(len(self))]
+        self.names = self.names.take(indices)
+        if self._sizes is not None:
+            self._sizes = self._sizes[indices]
 
 
 def as_source(

@@ -8,7 +8,9 @@ import tarfile
 import numpy as np
 
 from ..errors import InputError
-from .folders import IMAGE_SUFFIXES
+from ..stores import open_file, read_at
+from ..stores import size as size_of
+from .listing import IMAGE_SUFFIXES
 from .shard_index import Shard
 from .unreadable import START_BYTES, looks_complete, why_undecodable
 
@@ -30,7 +32,7 @@ def index_tar(file: str) -> Shard:
     Raises:
         InputError: If the file is compressed.
     """
-    with open(file, "rb") as stream:
+    with open_file(file) as stream:
         if stream.read(2) == b"\x1f\x8b":
             raise InputError(
                 f"{file} is compressed. Expected plain tar files, in which an image can be read by "
@@ -47,7 +49,7 @@ def index_tar(file: str) -> Shard:
             lengths.append(-1 if reason else length)
             labels.append(-1)
 
-        size, name, cut_off = os.path.getsize(file), "the start", False
+        size, name, cut_off = size_of(file), "the start", False
         try:
             stream.seek(0)
             with tarfile.open(fileobj=stream, mode="r:") as members:
@@ -69,7 +71,7 @@ def index_tar(file: str) -> Shard:
                         if cut_off:
                             break
                     elif suffix in ("cls", "json"):
-                        content = os.pread(stream.fileno(), member.size, place)
+                        content = read_at(stream, place, member.size)
                         label = _label(content, suffix, label)
                 stopped = members.offset
             stream.seek(stopped)
@@ -83,7 +85,7 @@ def index_tar(file: str) -> Shard:
 
 def tar_name(file: str, offset: int) -> str:
     """The file and the name of the member whose content begins at a place."""
-    with open(file, "rb") as stream:
+    with open_file(file) as stream:
         stream.seek(offset - tarfile.BLOCKSIZE)
         header = stream.read(tarfile.BLOCKSIZE)
     member = tarfile.TarInfo.frombuf(header, "utf-8", "surrogateescape")
@@ -92,14 +94,13 @@ def tar_name(file: str, offset: int) -> str:
 
 def _why(stream, place: int, length: int) -> str | None:
     """Why an image cannot be read; `None` if it can, or if it begins and ends as it should."""
-    number = stream.fileno()
     start, end = (
-        os.pread(number, min(START_BYTES, length), place + at)
+        read_at(stream, place + at, min(START_BYTES, length))
         for at in (0, max(0, length - START_BYTES))
     )
     if looks_complete(start, end, length):
         return None
-    return why_undecodable(os.pread(number, length, place))
+    return why_undecodable(read_at(stream, place, length))
 
 
 def _label(content: bytes, suffix: str, before: int) -> int:

@@ -6,10 +6,11 @@ import numpy as np
 import tensorflow as tf
 
 from ..errors import InputError
+from ..stores import is_remote
 from .array_records import array_record_name, index_array_records, reader_of
 from .records import index_records, record_name
 from .shard_index import kept_index
-from .shard_source import FileReader
+from .shard_source import file_reader
 from .sources import ImageSource
 
 _CYCLE, _BLOCK = (
@@ -37,13 +38,13 @@ def load_shards(
     info = builder.info.splits[split]
     stored_as = builder.info.file_format.value
     files = [str(path) for path in info.filepaths]
-    if stored_as not in ("tfrecord", "array_record") or "://" in files[0]:
+    as_records = stored_as == "tfrecord"
+    if not as_records and (stored_as != "array_record" or is_remote(files[0])):
         raise InputError(
             f"{name} takes {info.num_bytes / 2**30:.0f} GiB, too much to be kept in memory. Images "
-            "can be read when needed from tfrecord or array_record files on a disk of this "
-            f"machine. Received: {stored_as} files in {builder.data_dir}"
+            "can be read when needed from tfrecord files, or from array_record files on a disk of "
+            f"this machine. Received: {stored_as} files in {builder.data_dir}"
         )
-    as_records = stored_as == "tfrecord"
     index_one = index_records if as_records else index_array_records
     in_order = builder.info.disable_shuffling or not as_records
     index = kept_index(
@@ -61,7 +62,7 @@ def load_shards(
         name,
         record_name if as_records else array_record_name,
         skip_unreadable,
-        FileReader if as_records else reader_of(image_key),
+        file_reader if as_records else reader_of(image_key),
     )
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
+from .. import stores
 from ..errors import InputError, named
 from .decoding import DECODES_WEBP, FORMATS, WEBP_ADVICE, decode_image
 
@@ -54,18 +55,30 @@ def read_regular(file: str) -> bytes | str:
     """The bytes of a file, or why it cannot be read; never waits for a pipe or a device.
 
     Args:
-        file: Its path.
+        file: Its path, local or remote.
     """
+    if stores.is_remote(file):
+        try:
+            size = stores.size(file)
+            if size > MOST_BYTES:
+                return _too_large(size)
+            return stores.read(file) or "empty file"
+        except stores.errors() as error:
+            return stores.reason(error)
     try:
         status = os.stat(file)
         if not stat.S_ISREG(status.st_mode):  # opening a device may already do something
             return "no regular file"
         if status.st_size > MOST_BYTES:
-            return f"a file of {status.st_size / 2**30:.1f} GiB"
+            return _too_large(status.st_size)
         with open(os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as stream:
             return stream.read() or "empty file"
     except OSError as error:
         return error.strerror or str(error)
+
+
+def _too_large(size: int) -> str:
+    return f"a file of {size / 2**30:.1f} GiB"
 
 
 def why_damaged(content: bytes) -> str | None:

@@ -9,13 +9,16 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from ..data.datasets import evaluation_dataset, load_source, numbered
+from .. import stores
+from ..data.datasets import evaluation_dataset, folder_path, load_source, numbered
 from ..data.decoding import FORMATS
-from ..data.folders import find_images, is_special
+from ..data.folders import find_images
+from ..data.listing import is_special
 from ..data.shard_folders import holds_shards
 from ..data.sources import FileSource, ImageSource
 from ..errors import InputError, nothing_written, printable
 from ..files import check_can_be_written
+from ..local_copies import file_here, with_local_copies
 from ..progress import counted, progress_shown
 from ..result import Result
 from ..serving.versions import embedding_dimension, find_version, load_exported, read_metadata
@@ -66,6 +69,7 @@ class EmbedResult(Result):
 
 @nothing_written()
 @progress_shown()
+@with_local_copies
 def embed(
     config: EmbedConfig, progress: Callable[[int, int], None] | None = None
 ) -> EmbedResult:
@@ -98,7 +102,7 @@ def embed(
         Chen et al. 2020, https://arxiv.org/abs/2002.05709, Section 2.1: h is kept for
         downstream tasks.
     """
-    output = pathlib.Path(config.output)
+    output = file_here(config.output, get=False)
     check_suffix(output, "`output`")
     check_can_be_written(output, "`output`")
     metadata, dimension = read_metadata(config.model), embedding_dimension(config.model)
@@ -110,11 +114,11 @@ def embed(
             f"Received: {source.name}, which has {source.channels}"
         )
     served = load_exported(version).signatures["serving_default"]
-    root = os.path.abspath(source.root) if isinstance(source, FileSource) else ""
+    root = stores.absolute(source.root) if isinstance(source, FileSource) else ""
     done = 0
     with (
         counted("Embedding", len(source), "images") as show,
-        write_embeddings(output, root, os.path.abspath(version), sign(version)) as rows,
+        write_embeddings(output, root, stores.absolute(version), sign(version)) as rows,
     ):
         readable = []
         batches = evaluation_dataset(
@@ -154,8 +158,10 @@ def _find(
         if len(images) == 1:  # the command line passes a folder as a list of one
             return _find(images[0], split, data_dir)
         return _listed([os.fspath(image) for image in images])
-    path = pathlib.Path(images).expanduser()
-    if not path.exists() or (path.is_dir() and holds_shards(path)):
+    path = folder_path(os.fspath(images))
+    is_folder = stores.has_folder(path)
+    is_there = is_folder or os.path.exists(path) or stores.has_file(path)
+    if not is_there or (is_folder and holds_shards(path)):
         # A dataset's name or shards; otherwise load_source says what is wrong.
         # If the data has no test part, the training part is all of it here.
         source = load_source(
@@ -172,22 +178,26 @@ def _find(
             "`split` is for datasets given by name, such as cifar10; in a folder every image is "
             f"embedded. Pass the split's folder instead. Received: {images}, split={split}"
         )
-    if path.is_dir():
+    if is_folder:
         files = find_images(path)
         if not files:
             raise InputError(
                 f"There are no images in {images}. Expected a folder of {FORMATS} files."
             )
-        return _files(files, str(path))
-    if path.suffix == ".txt":
+        return _files(files, path)
+    if path.endswith(".txt"):
         # File names may hold any byte, and characters at which `splitlines` would cut them.
-        lines = re.split("\r?\n", path.read_bytes().decode("utf-8-sig", "surrogateescape"))
-        return _listed([line for line in lines if line.strip()], listed_in=str(path))
-    return _listed([path.name], str(path.parent))
+        text = file_here(path).read_bytes().decode("utf-8-sig", "surrogateescape")
+        return _listed(
+            [line for line in re.split("\r?\n", text) if line.strip()], listed_in=path
+        )
+    folder, name = os.path.split(path)
+    return _listed([name], folder)
 
 
 def _listed(files: list[str], root: str = "", listed_in: str = "the list"):
-    special = next((name for name in files if is_special(pathlib.Path(root, name))), None)
+    local = (name for name in files if not stores.is_remote(stores.join(root, name)))
+    special = next((name for name in local if is_special(pathlib.Path(root, name))), None)
     if special:
         raise InputError(
             f"{special} is a pipe, a socket or a device. Expected {FORMATS} files."
@@ -195,7 +205,7 @@ def _listed(files: list[str], root: str = "", listed_in: str = "the list"):
     return _files(files, root, listed_in)
 
 
-def _files(files: list[str], root: str, listed_in: str = ""):
+def _files(files: Sequence[str], root: str, listed_in: str = ""):
     if not files:
         raise InputError(f"There are no images in {listed_in}: it is empty. Add at least one.")
     # File systems allow names that are not valid UTF-8; text files do not.

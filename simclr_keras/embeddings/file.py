@@ -15,6 +15,7 @@ import numpy as np
 
 from ..errors import InputError
 from ..files import whole_file
+from ..local_copies import file_here, with_local_copies
 
 _ROW_GROUP = 2**23  # bytes of vectors that `.parquet` collects before it writes them
 _LARGEST_GROUP = 8 * _ROW_GROUP  # larger ones, of other programs, are read in parts
@@ -153,13 +154,14 @@ class _Parquet(_Rows):
             self.writer = None
 
 
+@with_local_copies
 def read_info(path: str | os.PathLike) -> EmbeddingsInfo:
     """Reads everything but the vectors from a file of embeddings.
 
     Raises:
         InputError: If the file does not exist or does not hold embeddings.
     """
-    path = pathlib.Path(path)
+    path = file_here(path)
     with _explained(path):
         if path.suffix == ".npz":
             with np.load(path) as saved:
@@ -193,13 +195,14 @@ def read_blocks(path: str | os.PathLike, rows: int = _ROWS) -> Iterator[np.ndarr
     Raises:
         InputError: As `read_info`.
     """
-    path = pathlib.Path(path)
+    path = file_here(path)
     with _explained(path):
         for _, block in _placed_blocks(path):
             for start in range(0, len(block), rows):
                 yield block[start : start + rows]
 
 
+@with_local_copies
 def read_vectors(path: str | os.PathLike) -> np.ndarray:
     """Reads all vectors of a file of embeddings, float32 `(N, D)`."""
     return np.concatenate(list(read_blocks(path)))
@@ -218,7 +221,7 @@ def read_rows(path: str | os.PathLike, places: Sequence[int]) -> np.ndarray:
     Raises:
         InputError: As `read_info`.
     """
-    path, found = pathlib.Path(path), {}
+    path, found = file_here(path), {}
     with _explained(path):
         for start, block in _placed_blocks(path, places):
             found.update({p: block[p - start] for p in places if 0 <= p - start < len(block)})

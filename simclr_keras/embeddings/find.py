@@ -10,9 +10,11 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from .. import stores
 from ..errors import InputError
 from ..evaluation.nearest import nearest
 from ..files import check_can_be_written
+from ..local_copies import file_here, with_local_copies
 from ..result import Result
 from .config import EmbedConfig, SearchConfig
 from .duplicates import near_duplicates
@@ -68,6 +70,7 @@ class SearchResult(Result):
     page: pathlib.Path
 
 
+@with_local_copies
 def search(config: SearchConfig) -> SearchResult:
     """The nearest embedded images of each query, or pairs of near-duplicates.
 
@@ -177,7 +180,7 @@ def _query_vectors(config: SearchConfig, info: EmbeddingsInfo, known) -> list[np
     new = [row for row, place in enumerate(known) if place is None]
     if new:
         for row in new:
-            if not os.path.isfile(queries[row]):
+            if not stores.has_file(queries[row]):
                 raise InputError(
                     f"There is no image {queries[row]}, neither as a file nor among the "
                     f"{len(info.paths)} names in {embeddings}, such as {info.paths[0]}."
@@ -223,8 +226,10 @@ def _explained(embeddings: str | os.PathLike) -> Iterator[None]:
 
 
 def _page(config: SearchConfig, what: str) -> pathlib.Path:
-    """The page to write, which can be written."""
-    beside = pathlib.Path(config.embeddings)
-    page = pathlib.Path(config.page or beside.with_name(f"{beside.stem}_{what}.html"))
+    """The page to write, which can be written: by default beside the embeddings."""
+    beside = file_here(config.embeddings)
+    page = beside.with_name(f"{beside.stem}_{what}.html")
+    if config.page:
+        page = file_here(config.page, get=False)
     check_can_be_written(page, "`page`")
     return page

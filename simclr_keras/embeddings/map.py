@@ -9,6 +9,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from ..evaluation.nearest import unit_vectors
+from ..local_copies import file_here, with_local_copies
 from ..progress import progress_shown
 from ..result import Result
 from .checked import read_checked
@@ -52,6 +53,7 @@ class MapResult(Result):
 
 
 @progress_shown()
+@with_local_copies
 def map_embeddings(config: MapConfig) -> MapResult:
     """Writes one HTML page with a map of the images, to explore in a browser without a network.
 
@@ -108,7 +110,10 @@ def map_embeddings(config: MapConfig) -> MapResult:
     listed = [*lonely.tolist(), *(index for group in groups[:_GROUPS] for index in group)]
     shown = choose_shown(places, listed, config.pictures, seed)
     drawn, sheets = sprite_sheets(names, shown, Pictures(info, config.images))
-    embeddings = pathlib.Path(config.embeddings)
+    embeddings = file_here(config.embeddings)
+    page = embeddings.with_name(f"{embeddings.stem}_map.html")
+    if config.output:
+        page = file_here(config.output, get=False)
     content = MapContent(
         title=f"Map of {os.path.basename(info.root) or embeddings.stem}",
         names=names,
@@ -126,9 +131,7 @@ def map_embeddings(config: MapConfig) -> MapResult:
         notes=_notes(config, info.model, len(names), len(drawn), len(groups)),
     )
     return MapResult(
-        page=write_map_page(
-            config.output or embeddings.with_name(f"{embeddings.stem}_map.html"), content
-        ),
+        page=write_map_page(page, content),
         images=len(names),
         pictures=len(drawn),
         folders=len(folders),

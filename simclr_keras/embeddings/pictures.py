@@ -6,9 +6,10 @@ import pathlib
 
 import tensorflow as tf
 
+from .. import stores
 from ..data.decoding import decode_image
-from ..data.folders import is_special
 from ..data.images import resize_and_center_crop
+from ..data.listing import is_special
 from .file import EmbeddingsInfo
 
 _LOGGER = logging.getLogger("simclr_keras")
@@ -71,7 +72,7 @@ class Pictures:
             return False
         root = os.path.abspath(self.root)
         if os.path.commonpath([root, os.path.abspath(path)]) == root:
-            return not is_special(pathlib.Path(path))
+            return stores.is_remote(path) or not is_special(pathlib.Path(path))
         if not self._warned:
             self._warned = True
             _LOGGER.warning(

@@ -12,6 +12,7 @@ from threadpoolctl import threadpool_limits
 
 from ..errors import InputError
 from ..files import whole_file
+from ..local_copies import file_here, with_local_copies
 from ..progress import progress_shown
 from ..result import Result
 from .checked import read_checked
@@ -42,6 +43,7 @@ class SelectResult(Result):
 
 
 @progress_shown()
+@with_local_copies
 def select(config: SelectConfig) -> SelectResult:
     """Chooses the images whose labels are most useful, and writes a list to fill in.
 
@@ -72,7 +74,7 @@ def select(config: SelectConfig) -> SelectResult:
     Reference:
         Hacohen, Dekel & Weinshall 2022, https://arxiv.org/abs/2202.02794.
     """
-    output = pathlib.Path(config.output)
+    output = file_here(config.output)
     _check_replaceable(output)
     info, vectors = read_checked(config.embeddings)
     key, written = _written_names(info)
@@ -154,7 +156,7 @@ class _Finder:
 
     def listed(self, path: str | os.PathLike[str], setting: str) -> list[int]:
         """The places of the images of a list; those that are not embedded are left out."""
-        header, rows = _read(pathlib.Path(path), setting)
+        header, rows = _read(file_here(path), setting)
         if self.key not in header:
             raise InputError(
                 f"{path}, row 1: expected a column {self.key}. Received: {','.join(header)}"

@@ -6,6 +6,7 @@ import os
 import pathlib
 import secrets
 
+from .. import stores
 from ..files import whole_file
 
 _KEY_BYTES = 32
@@ -38,8 +39,9 @@ def is_signed(model: str | os.PathLike, signature: str) -> bool:
 
 
 def _signature(key: bytes, model: str | os.PathLike) -> str:
-    folder = pathlib.Path(os.path.abspath(model))
-    graph = hashlib.sha256((folder / "saved_model.pb").read_bytes()).digest()
+    folder = stores.absolute(model)
+    with stores.open_file(stores.join(folder, "saved_model.pb")) as stream:
+        graph = hashlib.sha256(stream.read()).digest()
     return hmac.new(key, os.fsencode(folder) + b"\0" + graph, hashlib.sha256).hexdigest()
 
 

@@ -14,6 +14,7 @@ import tensorflow as tf
 from tensorflow.core.protobuf import trackable_object_graph_pb2
 
 from ..errors import InputError
+from ..local_copies import here, with_local_copies
 from .projection_head import ProjectionHead
 from .release_architecture import NAMED_IN_ERRORS, ReleaseArchitecture, infer_architecture
 from .release_files import variables_folder
@@ -45,6 +46,7 @@ class _Variable(typing.NamedTuple):
     shape: tuple[int, ...] | None  # None: the checkpoint has its name, but not its value
 
 
+@with_local_copies
 def load_official_checkpoint(path: str | os.PathLike) -> OfficialCheckpoint:
     """Loads a model that was published with, or trained by, the original release.
 
@@ -80,7 +82,7 @@ def load_official_checkpoint(path: str | os.PathLike) -> OfficialCheckpoint:
         Chen et al. 2020, https://arxiv.org/abs/2006.10029;
         https://github.com/google-research/simclr (folder `tf2`).
     """
-    path = pathlib.Path(path)
+    path = here(path)
     with variables_folder(path) as folder:
         reader, variables, nameless = _read(path, folder)
         networks, wanted = _networks(_architecture(variables))
@@ -92,6 +94,7 @@ def load_official_checkpoint(path: str | os.PathLike) -> OfficialCheckpoint:
     return networks
 
 
+@with_local_copies
 def official_architecture(path: str | os.PathLike) -> ReleaseArchitecture:
     """What networks a checkpoint holds, without loading them.
 
@@ -101,8 +104,9 @@ def official_architecture(path: str | os.PathLike) -> ReleaseArchitecture:
     Raises:
         InputError: If there is no such checkpoint, or it cannot be read.
     """
-    with variables_folder(pathlib.Path(path)) as folder:
-        return _architecture(_read(pathlib.Path(path), folder)[1])
+    path = here(path)
+    with variables_folder(path) as folder:
+        return _architecture(_read(path, folder)[1])
 
 
 def _read(path: pathlib.Path, folder: pathlib.Path):

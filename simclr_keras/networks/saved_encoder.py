@@ -9,9 +9,11 @@ import zipfile
 
 import keras
 
+from .. import stores
 from ..errors import InputError
 from ..files import whole_file
 from ..keras_versions import check_loadable
+from ..local_copies import file_here, with_local_copies
 from .adapter import one_line, with_fast_norms, with_keras_layers, with_right_gradients
 from .encoder import as_encoder
 from .projection_head import ProjectionHead
@@ -24,6 +26,7 @@ def is_encoder_file(name: str) -> bool:
     return name.endswith(".keras")
 
 
+@with_local_copies
 def load_encoder(path: str | os.PathLike) -> keras.Model:
     """Loads a saved encoder, such as `RUN/encoder.keras`.
 
@@ -60,6 +63,7 @@ def load_encoder(path: str | os.PathLike) -> keras.Model:
     return as_encoder(with_right_gradients(with_fast_norms(_load(path, "encoder.keras"))))
 
 
+@with_local_copies
 def load_projection_head(path: str | os.PathLike) -> ProjectionHead:
     """Loads the projection head of a run, for example to fine-tune from one of its layers.
 
@@ -89,7 +93,7 @@ def load_projection_head(path: str | os.PathLike) -> ProjectionHead:
 def _load(path: str | os.PathLike, of_run: str) -> keras.Model:
     """Reads a file, or that of a run directory."""
     check_loadable()
-    path = pathlib.Path(path)
+    path = file_here(path) if is_encoder_file(os.fspath(path)) else _run_here(path, of_run)
     if path.is_dir():
         path = path / of_run
         if not path.exists():
@@ -121,6 +125,13 @@ def _load(path: str | os.PathLike, of_run: str) -> keras.Model:
             "them before you load it, and register them with "
             f"`keras.saving.register_keras_serializable()`. Keras: {one_line(error)}"
         ) from error
+
+
+def _run_here(path: str | os.PathLike, of_run: str) -> pathlib.Path:
+    """A run directory; of a remote one, the copy of one file."""
+    if stores.is_remote(path):
+        return file_here(stores.join(path, of_run)).parent
+    return pathlib.Path(path)
 
 
 def _packages(path: pathlib.Path) -> set[str]:

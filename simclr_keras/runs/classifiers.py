@@ -14,6 +14,7 @@ from ..classifiers.training import TrainedClassifier
 from ..data.datasets import is_same_data
 from ..errors import InputError
 from ..files import is_unfinished, unfinished_folder, write_json
+from ..local_copies import is_copy
 from ..networks.saved_encoder import load_encoder, save_encoder
 from ..settings import without_idle_epochs
 from .classifier_config import ClassifierConfig
@@ -73,6 +74,9 @@ class SavedClassifier:
             InputError: If the classifier was trained with other settings.
         """
         if not self.path.exists():
+            return None
+        if is_copy(self.path) and not (self.path / "classifier.keras").exists():
+            shutil.rmtree(self.path)  # it was cut off on its way to the store
             return None
         try:
             # Settings that an earlier version of this package did not have had their defaults.

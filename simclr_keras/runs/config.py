@@ -10,7 +10,7 @@ from ..settings import (
     IMAGE_SIZE,
     Settings,
     WeightsDtype,
-    check_local,
+    check_place,
     check_value,
     setting,
 )
@@ -107,7 +107,7 @@ class EvaluateConfig(TrainedConfig):
             )
         for name in self.comparisons:
             check_value("compare", name)
-            check_local("compare", name.partition(":")[2] if _has_prefix(name) else name)
+            check_place("compare", name.partition(":")[2] if _has_prefix(name) else name)
 
     @property
     def comparisons(self) -> list[str]:

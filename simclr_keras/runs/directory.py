@@ -2,17 +2,17 @@
 
 import dataclasses
 import os
-import pathlib
 import typing
 
 import keras
 
-from ..data.datasets import is_folder, is_same_data
+from ..data.datasets import is_folder, is_same_data, real_folder
 from ..data.parts import write_held_out
 from ..data.sources import ImageSource
 from ..errors import InputError, RunFailure
 from ..files import is_unfinished, write_json
 from ..keras_versions import KERAS_3
+from ..local_copies import folder_here
 from ..networks.projection_head import ProjectionHead
 from ..networks.saved_encoder import load_encoder, load_projection_head, save_encoder
 from ..training.run_rows import read_history
@@ -31,6 +31,7 @@ _FREE_SETTINGS = (
     "max_bad_fraction",
     "report",
 )
+_OF_TRAINING = ("checkpoints/ckpt-*", "tensorboard/*")  # what only `pretrain` needs
 _LENGTHS = ("epochs", "steps", "minutes")  # may be raised; see `run_length`
 _RESTORE = "Restore the file from a copy, or choose another `run_dir` to begin again."
 
@@ -39,11 +40,12 @@ class RunDirectory:
     """Paths and files of one run.
 
     Args:
-        path: The folder; it need not exist yet.
+        path: The folder, which need not exist yet; of a remote one, the local copy is used.
+        to_train: Whether its checkpoints are needed too.
     """
 
-    def __init__(self, path: str | os.PathLike):
-        self.path = pathlib.Path(path)
+    def __init__(self, path: str | os.PathLike, to_train: bool = False):
+        self.path = folder_here(path, without=() if to_train else _OF_TRAINING)
         self.config_file = self.path / "config.json"
         self.images_file = self.path / "images.json"  # of a folder; see `run_images.py`
         self.held_out_file = self.path / "held_out.csv"  # if anything is; see `run_source.py`
@@ -148,8 +150,9 @@ class RunDirectory:
             self.held_out_file.unlink(missing_ok=True)
         new = {**dataclasses.asdict(config), **chosen}
         settings = new if is_new else self._read()
-        folder = os.path.realpath(os.path.expanduser(config.dataset))
-        place = {"dataset_folder": folder} if is_folder(config.dataset) else {}
+        place = {}
+        if is_folder(config.dataset):
+            place = {"dataset_folder": real_folder(config.dataset)}
         write_json(self.config_file, {**settings, "keras_generation": _GENERATION, **place})
         if is_new and image_sizes is not None:
             write_json(self.images_file, image_sizes)
@@ -247,7 +250,7 @@ class RunDirectory:
         """The folder of the run's images when it was last trained; `None` for other data."""
         folder = self._read().get("dataset_folder")
         if folder is None and is_folder(dataset := self.read_config().dataset):
-            return os.path.realpath(os.path.expanduser(dataset))  # begun by an earlier version
+            return real_folder(dataset)  # begun by an earlier version
         return folder
 
     def _read(self) -> dict:

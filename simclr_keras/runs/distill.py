@@ -12,6 +12,7 @@ from ..classifiers.fine_tune import build_classifier
 from ..classifiers.labels import read_labels
 from ..classifiers.training import measure
 from ..distribution.strategy import choose_local_strategy
+from ..local_copies import with_local_copies
 from ..networks.encoders import build_encoder
 from ..networks.precision import copy_of
 from ..progress import progress_shown
@@ -31,6 +32,7 @@ _TEMPERATURES = {"teacher": 0.1, "pretrained": 0.1}
 
 
 @progress_shown()
+@with_local_copies
 def distill_run(
     config: DistillConfig, callbacks: Sequence[keras.callbacks.Callback] = ()
 ) -> DistillResult:

@@ -9,6 +9,7 @@ from ..data.datasets import is_same_data
 from ..errors import InputError, nothing_written
 from ..evaluation.classes import class_name, match_classes
 from ..files import write_json
+from ..local_copies import in_store, with_local_copies
 from ..plots.figures import save_learning_curve
 from ..progress import progress_shown
 from .compare import compare
@@ -32,6 +33,7 @@ from .trained_encoder import trained_encoder
 
 
 @progress_shown()
+@with_local_copies
 def evaluate(config: EvaluateConfig) -> EvaluateResult:
     """Evaluates a run by weighted kNN and linear evaluation of its frozen features.
 
@@ -146,6 +148,7 @@ def _written(directory: RunDirectory, result: EvaluateResult) -> EvaluateResult:
             result.train_images,
         )
         result = dataclasses.replace(result, learning_curve_picture=picture)
+    result = in_store(result)
     write_json(directory.evaluation_file, result.to_dict())
     record_result(directory, "evaluate", result.to_dict())
     return dataclasses.replace(result, page=refresh_page(directory))

@@ -6,9 +6,11 @@ import pathlib
 
 from ..errors import nothing_written
 from ..files import check_can_be_written
+from ..local_copies import with_local_copies
 from ..progress import progress_shown
 from ..result import Result
 from ..serving.export import export_classifier, export_encoder
+from ..stores import is_remote
 from .classifiers import find_classifier
 from .config import ExportConfig
 from .directory import RunDirectory
@@ -34,6 +36,7 @@ class ExportResult(Result):
 
 @nothing_written()
 @progress_shown()
+@with_local_copies
 def export(config: ExportConfig) -> ExportResult:
     """Exports the encoder of a finished run, or one of its classifiers.
 
@@ -57,7 +60,8 @@ def export(config: ExportConfig) -> ExportResult:
     Reference:
         https://www.tensorflow.org/hub/reusable_saved_models
     """
-    check_can_be_written(config.output, "`output`", is_folder=True)
+    if not is_remote(config.output):
+        check_can_be_written(config.output, "`output`", is_folder=True)
     common = {name: getattr(config, name) for name in ("version", "weights_dtype", "licence")}
     if config.classifier is not None:
         return ExportResult(_export_classifier(config, common))

@@ -9,6 +9,7 @@ import keras
 from ..classifiers.fine_tune import fine_tune
 from ..classifiers.training import measure
 from ..distribution.strategy import choose_local_strategy
+from ..local_copies import with_local_copies
 from ..networks.precision import copy_of
 from ..networks.projection_head import ProjectionHead
 from ..progress import progress_shown
@@ -33,6 +34,7 @@ _LOGGER = logging.getLogger("simclr_keras")
 
 
 @progress_shown()
+@with_local_copies
 def fine_tune_run(
     config: FineTuneConfig, callbacks: Sequence[keras.callbacks.Callback] = ()
 ) -> FineTuneResult:

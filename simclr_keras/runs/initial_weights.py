@@ -2,7 +2,6 @@
 
 import dataclasses
 import os
-import pathlib
 import typing
 from collections.abc import Sequence
 
@@ -10,6 +9,7 @@ import keras
 import numpy as np
 
 from ..errors import InputError
+from ..local_copies import here, outside, with_local_copies
 from ..networks.official_checkpoints import load_official_checkpoint, official_architecture
 from ..networks.own_function import is_function
 from ..networks.projection_head import ProjectionHead
@@ -21,6 +21,7 @@ from ..serving.versions import (
     load_exported,
     read_metadata,
 )
+from ..stores import has_file, has_folder, join
 from .directory import RunDirectory
 
 # The settings that describe the networks of a run.
@@ -90,6 +91,7 @@ class InitialWeights:
         return encoder.variables if self.of_export else encoder.weights
 
 
+@with_local_copies
 def network_settings(weights: str | None) -> dict[str, object]:
     """The settings of `pretrain` that describe the networks whose weights these are.
 
@@ -110,7 +112,7 @@ def network_settings(weights: str | None) -> dict[str, object]:
         directory = RunDirectory(weights)
         settings = dataclasses.asdict(directory.read_config())
         if not _is_known(settings["encoder"]):
-            settings["encoder"] = str(directory.encoder_file)
+            settings["encoder"] = outside(directory.encoder_file)
         return _of_networks(settings)
     if kind == "export":
         embedding_dimension(weights)  # raises an error for a classifier
@@ -133,6 +135,7 @@ def network_settings(weights: str | None) -> dict[str, object]:
     return {"encoder": weights}
 
 
+@with_local_copies
 def load_initial_weights(weights: str | None) -> InitialWeights | None:
     """Loads what a run starts from.
 
@@ -150,7 +153,7 @@ def load_initial_weights(weights: str | None) -> InitialWeights | None:
     kind = kind_of(weights)
     if weights is None or kind is None and weights_for_keras(weights):
         return None
-    if kind is None or not os.path.exists(weights):
+    if kind is None or not (has_file(weights) or has_folder(weights)):
         raise InputError(
             "`weights` must be `imagenet`, or the path of a run, an export, a .keras file, a weights "
             f"file or a checkpoint of the original release. There is nothing at that path. Received: "
@@ -194,25 +197,25 @@ def weights_for_keras(weights: str | None) -> str | None:
     """The weights, if Keras loads them: `imagenet`, or a file that exists and holds only weights."""
     if weights is None or weights == "imagenet":
         return weights
-    is_there = any(map(os.path.exists, (weights, f"{weights}.index")))  # a checkpoint's prefix
-    return weights if is_there and kind_of(weights) is None else None
+    path = str(here(weights))
+    is_there = any(map(os.path.exists, (path, f"{path}.index")))  # a checkpoint's prefix
+    return path if is_there and kind_of(weights) is None else None
 
 
 def kind_of(weights: str | None) -> ModelKind | None:
     """What there is at a path; `None` for a plain weights file, `imagenet` or nothing."""
     if weights is None:
         return None
-    path = pathlib.Path(weights)
     if is_encoder_file(weights):
         return "keras"
     if weights.endswith(_ARCHIVES):
         return "official"
-    if not path.is_dir():
+    if not has_folder(weights):
         return None
-    if RunDirectory(path).is_begun:
+    if has_file(join(weights, "config.json")) and RunDirectory(weights).is_begun:
         return "run"
     try:
-        is_ours = (find_version(path) / METADATA_FILE).exists()
+        is_ours = has_file(join(find_version(weights), METADATA_FILE))
     except InputError:  # of the release, only `variables/` is needed
         is_ours = False
     return "export" if is_ours else "official"

@@ -4,14 +4,13 @@ import collections
 import dataclasses
 import hashlib
 import math
-import pathlib
 import typing
 
 import numpy as np
 import tensorflow as tf
 
 from ..data.bad_images import BadImages
-from ..data.datasets import evaluation_dataset, is_folder
+from ..data.datasets import evaluation_dataset, folder_path, is_folder
 from ..data.folders import folder_has_test_part
 from ..data.sources import ImageSource
 from ..distribution.strategy import local_replicas
@@ -69,7 +68,7 @@ def held_out_part(config: PretrainConfig, held_out: ImageSource | None) -> Image
         held_out: What the run holds out of its own data. Otherwise the data's own test part, if
             it need not be read into memory for this, as that of TFDS data.
     """
-    folder = pathlib.Path(config.dataset).expanduser()
+    folder = folder_path(config.dataset)
     if held_out is None and (
         config.dataset == "digits"
         or (is_folder(config.dataset) and folder_has_test_part(folder))

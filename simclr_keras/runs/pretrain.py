@@ -16,6 +16,7 @@ from ..data.sources import ImageSource
 from ..distribution.strategy import check_divides, choose_strategy, is_chief
 from ..distribution.workers import check_agreement, largest_of_workers, leave_together
 from ..files import remove_unfinished
+from ..local_copies import send, with_local_copies
 from ..networks.choose_precision import choose_precision
 from ..networks.precision import precision
 from ..progress import progress_shown
@@ -67,6 +68,7 @@ _AGREE_EVERY = 10  # steps between questions whether any worker was asked to sto
 
 
 @progress_shown()
+@with_local_copies
 def pretrain(
     config: PretrainConfig, callbacks: Sequence[keras.callbacks.Callback] = ()
 ) -> PretrainResult:
@@ -109,7 +111,7 @@ def pretrain(
         Chen et al. 2020, https://arxiv.org/abs/2002.05709, Algorithm 1.
     """
     budget = Budget(config.minutes or 0.0)  # from the start of this function on
-    directory = RunDirectory(config.run_dir)
+    directory = RunDirectory(config.run_dir, to_train=True)
     directory.check(config)
     with RunLock(directory.path) as lock:
         return _pretrain(config, budget, directory, lock, OwnCallbacks(callbacks))
@@ -248,6 +250,7 @@ def _pretrain(
             lock.hold()
             chosen = {"total_steps": total_steps, "interval": interval}
             directory.begin(config, sizes, held_out, **chosen, precision=computed_in)
+            send()
         callbacks = [
             StopOnNonFiniteLoss(
                 "Lower `learning_rate`, or raise `temperature`; with `mixed_precision=float16` try "

@@ -14,6 +14,7 @@ from ..evaluation.features import extract_features
 from ..evaluation.linear_probe import LinearProbe
 from ..evaluation.paired import mean_difference
 from ..files import write_json
+from ..local_copies import folder_here, with_local_copies
 from ..plots.views import draw_views
 from ..progress import progress_shown
 from ..seeds import seed_of_32_bits
@@ -70,6 +71,7 @@ class QuickstartResult(EvaluateResult):
 
 
 @progress_shown()
+@with_local_copies
 def quickstart(config: QuickstartConfig) -> QuickstartResult:
     """Pretrains, evaluates and exports an encoder on the digits; draws pairs of views.
 
@@ -97,7 +99,7 @@ def quickstart(config: QuickstartConfig) -> QuickstartResult:
     write_json(directory.evaluation_file, {**written, "few_labels": few_labels})
     augmenter, source = build_augmenter(pretraining), run_source(pretraining, "train")
     picture = draw_views(source, augmenter, directory.report, pretraining.seed)["views"]
-    version = pathlib.Path(output) / "1"
+    version = folder_here(output, outline=True) / "1"
     if not version.exists():
         version = export(ExportConfig(run_dir, output=output)).path
     measured = dataclasses.replace(measured, page=refresh_page(directory))  # with few labels

@@ -4,6 +4,7 @@ import dataclasses
 import pathlib
 
 from ..files import write_json
+from ..local_copies import with_local_copies
 from ..objective.nt_xent import collapsed_loss
 from ..plots.figures import save_curves
 from ..plots.views import save_views
@@ -36,6 +37,7 @@ class ReportResult(Result):
 
 
 @progress_shown()
+@with_local_copies
 def report(config: ReportConfig) -> ReportResult:
     """Draws what a run was trained on, what it learned and what was measured, into `RUN/report`.
 

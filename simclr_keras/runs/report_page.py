@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from ..errors import RunFailure
 from ..files import is_unfinished, write_json
+from ..local_copies import outside
 from ..objective.nt_xent import collapsed_loss
 from ..plots.report_page import write_report_page
 from ..plots.run_facts import RunFacts
@@ -73,7 +74,7 @@ def _facts(directory: RunDirectory) -> RunFacts:
             return of() if file.exists() else default
         except _DAMAGED as error:
             what = " ".join(str(error).split()) or type(error).__name__
-            problems.append(f"{file} is left out, as it cannot be read: {what}")
+            problems.append(f"{outside(file)} is left out, as it cannot be read: {what}")
             return default
 
     history = read(
@@ -90,7 +91,7 @@ def _facts(directory: RunDirectory) -> RunFacts:
     commands += [{k: v for k, v in entry.items() if k != "result"} for entry in results]
     settings = dataclasses.asdict(config)
     return RunFacts(
-        run=str(directory.path),
+        run=outside(directory.path),
         sources=settings.pop("sources"),
         settings=settings,
         images=directory.read_chosen("counts") or {},

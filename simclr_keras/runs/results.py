@@ -6,6 +6,7 @@ import filelock
 
 from ..errors import RunFailure
 from ..files import check_can_be_written, write_json
+from ..local_copies import get_again
 from .directory import RunDirectory
 from .environment import environment
 
@@ -37,6 +38,7 @@ def record_result(
     entry = {"measured": measured, **environment(), "result": result}
     try:
         with filelock.FileLock(path.with_name(".results.lock"), timeout=_WAIT_SECONDS):
+            get_again(path)
             entries = read_results(directory)
             if not (once and any(_is_same(each, entry) for each in entries)):
                 write_json(path, [*entries, entry])

@@ -4,7 +4,6 @@ import dataclasses
 import json
 import logging
 import os
-import pathlib
 from collections.abc import Sequence
 
 from ..data.datasets import is_folder, is_same_data
@@ -13,6 +12,8 @@ from ..data.parts import take_part
 from ..data.shard_source import ShardSource
 from ..data.sources import FileSource, ImageSource
 from ..errors import InputError, named
+from ..local_copies import with_local_copies
+from ..stores import is_remote, stamp
 from .directory import RunDirectory
 from .pretrain_config import PretrainConfig
 from .run_source import find_listed, run_source
@@ -23,12 +24,13 @@ _LOGGER = logging.getLogger("simclr_keras")
 def image_sizes(source: ImageSource) -> dict[str, int] | None:
     """Path within the folder and size in bytes of each image, or shard; `None` if in memory."""
     if isinstance(source, ShardSource):
-        files = [file for file in source.files if os.path.exists(file)]  # others are skipped
+        sizes = {file: stamp(file)[0] for file in source.files}
+        files = [file for file, size in sizes.items() if size >= 0]  # others are skipped
         root = os.path.commonpath(map(os.path.dirname, files))
-        return {os.path.relpath(file, root): os.path.getsize(file) for file in files}
+        return {os.path.relpath(file, root): sizes[file] for file in files}
     if not isinstance(source, FileSource):
         return None
-    return {path: _size(source.file(index)) for index, path in enumerate(source.paths)}
+    return {path: _size(source, index) for index, path in enumerate(source.names)}
 
 
 def changed_meanwhile(
@@ -39,27 +41,35 @@ def changed_meanwhile(
 ) -> str:
     """How the files of a run have changed while it went on; empty if they have not.
 
+    Not looked at are files in a store, each of which would take a request.
+
     Args:
         source: The images that the run trains on.
         held_out: Those that it holds out.
         sizes: What `image_sizes` returned when it began.
         since: When that was, in seconds of `time.time`.
     """
-    found = {path: size for path, size in (image_sizes(source) or {}).items() if size >= 0}
-    kinds = _kinds(sizes or {}, found)
+    if isinstance(source, FileSource) and is_remote(source.root):
+        return ""
+    if isinstance(source, FileSource):
+        now = {path: stamp(source.file(index))[0] for index, path in enumerate(source.names)}
+    else:
+        now = image_sizes(source) or {}
+    kinds = _kinds(sizes or {}, {path: size for path, size in now.items() if size >= 0})
     if isinstance(source, FileSource) and os.path.isdir(source.root):
-        known = {*source.paths, *(held_out.paths if isinstance(held_out, FileSource) else ())}
-        root = pathlib.Path(source.root)
-        new = (path for path in walk(root, skip_closed=True).images if path not in known)
-        kinds["added"] = {path for path in new if _changed_at(str(root / path)) > since}
+        known = {*source.names, *(held_out.names if isinstance(held_out, FileSource) else ())}
+        new = (path for path in walk(source.root, skip_closed=True).images if path not in known)
+        kinds["added"] = {
+            path for path in new if _changed_at(os.path.join(source.root, path)) > since
+        }
     return _told(kinds)
 
 
-def _size(file: str) -> int:
+def _size(source: FileSource, index: int) -> int:
     """The size of a file; -1 if it has vanished."""
     try:
-        return os.path.getsize(file)
-    except OSError:
+        return source.size(index)
+    except FileNotFoundError:
         return -1
 
 
@@ -174,6 +184,7 @@ def _told(kinds: dict[str, set[str]]) -> str:
     )
 
 
+@with_local_copies
 def load_run_source(
     run: str | os.PathLike, split: str, dataset: str | None = None, data_dir: str | None = None
 ) -> ImageSource:

@@ -6,6 +6,7 @@ import pathlib
 import filelock
 
 from ..errors import RunFailure
+from ..local_copies import claim
 
 LOCK_FILE = ".run.lock"
 
@@ -41,6 +42,7 @@ class RunLock:
                 "choose another `run_dir`."
             ) from error
         self._lock = lock
+        claim(self._path)  # for processes on other machines, if the run is in a store
 
     def __enter__(self) -> "RunLock":
         return self

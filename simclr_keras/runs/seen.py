@@ -6,10 +6,10 @@ import hashlib
 import json
 import logging
 import os
-import pathlib
 from collections.abc import Iterator
 
-from ..data.datasets import has_test_part, is_folder, is_same_data
+from .. import stores
+from ..data.datasets import folder_path, has_test_part, is_folder, is_same_data
 from ..data.folders import training_folder
 from ..data.sources import FileSource, ImageSource
 from .directory import RunDirectory
@@ -124,16 +124,16 @@ def _count_files(directory: RunDirectory, dataset: str, test: FileSource) -> int
     A file of the run that is no longer at its place was moved: its name and size are enough.
     """
     sizes = json.loads(directory.images_file.read_text())
-    root = training_folder(pathlib.Path(dataset).expanduser())
-    in_place = os.path.samefile(root, test.root)
+    root = training_folder(folder_path(dataset))
+    in_place = is_same_data(root, test.root)
     alike = collections.defaultdict(list)  # (name, size) -> files of the run
     for path, size in sizes.items():
         alike[os.path.basename(path), size].append(os.path.join(root, path))
     contents: dict[tuple, set] = {}
 
     def is_seen(index: int) -> bool:
-        path, file = test.paths[index], test.file(index)
-        key = os.path.basename(path), os.path.getsize(file)
+        path, file = test.names[index], test.file(index)
+        key = os.path.basename(path), test.size(index)
         if key not in alike:
             return False
         if in_place and sizes.get(path) == key[1]:
@@ -147,7 +147,7 @@ def _count_files(directory: RunDirectory, dataset: str, test: FileSource) -> int
 
 def _content(file: str) -> str | None:
     """A hash of a file's content; `None` if it does not exist."""
-    if not os.path.exists(file):
+    if stores.stamp(file)[0] < 0:
         return None
-    with open(file, "rb") as stream:
+    with stores.open_file(file) as stream:
         return hashlib.sha256(stream.read()).hexdigest()

@@ -4,7 +4,6 @@ import collections
 import dataclasses
 import json
 import os
-import pathlib
 import re
 import types
 import typing
@@ -12,6 +11,7 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 from ..errors import InputError, did_you_mean
+from ..local_copies import file_here, with_local_copies
 from ..settings import Settings, setting, without_idle_epochs
 from .presets import AUGMENTATIONS, PRESETS, AugmentName, NamedSettings, PresetName
 
@@ -221,13 +221,14 @@ def read_settings(path: str, config_class: type) -> dict[str, typing.Any]:
     return settings
 
 
+@with_local_copies
 def parse_settings(path: str):
     """What a `.json`, `.yaml` or `.yml` file holds.
 
     Raises:
         InputError: If the file cannot be read.
     """
-    file = pathlib.Path(path)
+    file = file_here(path)
     suffix = file.suffix.lower()
     if suffix not in (".json", ".yaml", ".yml"):
         raise InputError(f"`config` must be a .json or .yaml file. Received: config={path}")

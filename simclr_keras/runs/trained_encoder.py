@@ -13,6 +13,7 @@ from ..networks.official_checkpoints import load_official_checkpoint
 from ..networks.saved_encoder import load_encoder
 from ..serving.layer import ExportedEncoder
 from ..serving.versions import read_metadata
+from ..stores import is_remote
 from .config import TrainedConfig
 from .directory import RunDirectory
 from .initial_weights import kind_of, load_initial_weights, network_settings
@@ -80,7 +81,7 @@ def published_settings(config: PretrainConfig) -> dict:
         del settings[name]
     for name in ("dataset", "weights", "encoder"):
         value = settings[name]
-        if value and (os.path.isabs(value) or os.path.exists(value)):
+        if value and (is_remote(value) or os.path.isabs(value) or os.path.exists(value)):
             settings[name] = pathlib.Path(value).name
     return settings
 

@@ -13,12 +13,14 @@ import tensorflow as tf
 from .. import __version__
 from ..errors import InputError
 from ..keras_versions import layers_of
+from ..local_copies import folder_here, with_local_copies
 from ..settings import AT_LEAST_1, WeightsDtype, check_choice, check_range, choices_of
 from .graph import reusable
 from .versions import METADATA_FILE, new_version
 from .warmup import example_inputs, write_warmup_requests
 
 
+@with_local_copies
 def export_encoder(
     encoder: keras.Model,
     path: str | os.PathLike,
@@ -86,6 +88,7 @@ def export_encoder(
     return _export(encoder, path, version, image_size, weights_dtype, licence, answer, content)
 
 
+@with_local_copies
 def export_classifier(
     classifier: keras.Model,
     path: str | os.PathLike,
@@ -175,7 +178,7 @@ def _export(
     content: dict,
 ) -> pathlib.Path:
     """Writes a version; shared by both kinds of export."""
-    path = pathlib.Path(path)
+    path = folder_here(path, outline=True)
     check_choice("weights_dtype", weights_dtype, choices_of(WeightsDtype))
     check_range("version", version, AT_LEAST_1)
     image_size = image_size or model.input_shape[1]

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 import tensorflow as tf
 
+from .. import stores
 from ..errors import InputError
 from ..files import unfinished_folder
 
@@ -56,23 +57,29 @@ def _exists(path: pathlib.Path, version: int) -> str:
     )
 
 
-def versions(path: pathlib.Path) -> list[int]:
+def versions(path: str | os.PathLike) -> list[int]:
     """The numbers of the versions in a model's folder, in no particular order."""
-    if not path.is_dir():
+    path = os.fspath(path)
+    if stores.is_remote(path):
+        found = stores.entries(path) if stores.is_folder(path) else []
+        return [int(name) for name, is_folder in found if name.isdecimal() and is_folder]
+    if not os.path.isdir(path):
         return []
-    return [int(p.name) for p in path.iterdir() if p.name.isdecimal() and p.is_dir()]
+    return [int(p.name) for p in os.scandir(path) if p.name.isdecimal() and p.is_dir()]
 
 
-def find_version(path: str | os.PathLike) -> pathlib.Path:
+def find_version(path: str | os.PathLike) -> str:
     """The folder that holds `saved_model.pb`: `path` itself or its newest version.
+
+    TensorFlow reads it in a store as on a disk.
 
     Raises:
         InputError: If there is none.
     """
-    path = pathlib.Path(path)
-    candidates = [path, *(path / str(v) for v in sorted(versions(path), reverse=True))]
-    for candidate in candidates:
-        if (candidate / "saved_model.pb").exists():
+    with stores.explained(f"{path} could not be read"):
+        numbers = sorted(versions(path), reverse=True)
+    for candidate in (os.fspath(path), *(stores.join(path, str(n)) for n in numbers)):
+        if stores.has_file(stores.join(candidate, "saved_model.pb")):
             return candidate
     raise InputError(
         f"There is no exported model in {path}. Expected a folder with saved_model.pb, or one "
@@ -86,9 +93,10 @@ def read_metadata(path: str | os.PathLike) -> dict:
     Raises:
         InputError: If there is no exported model, or this package did not write it.
     """
-    file = find_version(path) / METADATA_FILE
+    file = stores.join(find_version(path), METADATA_FILE)
     try:
-        return json.loads(file.read_text())
+        with stores.open_file(file) as stream:
+            return json.loads(stream.read())
     except FileNotFoundError:
         problem = "is missing"
     except ValueError:
@@ -142,4 +150,4 @@ def load_exported(path: str | os.PathLike) -> typing.Any:
     Reference:
         https://www.tensorflow.org/hub/reusable_saved_models
     """
-    return tf.saved_model.load(str(find_version(path)))
+    return tf.saved_model.load(find_version(path))

@@ -9,6 +9,7 @@ import keras
 
 from ..errors import RunFailure
 from ..keras_versions import loss_scale
+from ..local_copies import send
 from .checkpoints import Checkpoints
 from .run_rows import RunRows
 from .signals import StopSignals
@@ -172,6 +173,7 @@ class SaveCheckpoints(keras.callbacks.Callback):
     def _save(self) -> None:
         was_asked, self._signals.asked_to_save = self._signals.asked_to_save, False
         self._checkpoints.save()
+        send()  # to a store, if the run is in one
         self._saved = time.monotonic()
         if was_asked:
             _LOGGER.info("A checkpoint was written after step %d.", self.model.steps_made)

@@ -227,5 +227,7 @@ def test_names_are_split_at_commas_and_counted_once():
     assert sk.EvaluateConfig("run").comparisons == []
     with pytest.raises(InputError, match="`compare` must be a text that is not empty"):
         sk.EvaluateConfig("run", compare="random,")
-    with pytest.raises(InputError, match="`compare` must be on this machine"):
-        sk.EvaluateConfig("run", compare="official:gs://bucket/r50")
+    with pytest.raises(
+        InputError, match="`compare` is in a store that TensorFlow does not know"
+    ):
+        sk.EvaluateConfig("run", compare="official:nowhere://bucket/r50")

@@ -52,7 +52,7 @@ def test_newest_version_is_loaded(rng, tiny_encoder, tmp_path):
     images = rng.random((2, 16, 16, 3)).astype("float32")
     loaded = load_exported(tmp_path / "m")
     np.testing.assert_allclose(loaded(images), tiny_encoder(images, training=False), atol=1e-5)
-    assert find_version(tmp_path / "m" / "9").name == "9"
+    assert find_version(tmp_path / "m" / "9") == str(tmp_path / "m" / "9")
 
 
 def test_what_is_missing_or_damaged_is_said(tmp_path):
