@@ -38,18 +38,20 @@ def progress_shown() -> Iterator[None]:
     silent. A level that the program has set for the logger `simclr_keras` is kept, and its
     handlers are used; without any, messages go to standard error.
     """
-    level, handler = _LOGGER.level, None
+    level, propagate, handler = _LOGGER.level, _LOGGER.propagate, None
     if level == logging.NOTSET:
         _LOGGER.setLevel(logging.INFO)
     if not _LOGGER.hasHandlers():
         handler = StandardErrorHandler()
         _LOGGER.addHandler(handler)
+        _LOGGER.propagate = False  # other packages configure logging later: each line twice
     try:
         yield
     finally:
         _LOGGER.setLevel(level)
         if handler is not None:
             _LOGGER.removeHandler(handler)
+            _LOGGER.propagate = propagate
 
 
 def has_terminal() -> bool:
