@@ -1,3 +1,5 @@
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
@@ -29,6 +31,32 @@ def test_probe_chooses_a_strength_that_generalises(rng):
         for s in (1e-3, 1e3)
     }
     assert chosen.accuracy(test, test_labels) == scores[chosen.strength_]
+
+
+@pytest.mark.parametrize(
+    "accuracies, chosen, last",
+    [
+        # 40 are held out: a standard error of 0.6 is 0.08.
+        ({0.01: 0.5, 0.1: 0.6, 1.0: 0.5, 10.0: 0.9}, 0.1, 1.0),
+        ({0.01: 0.5, 0.1: 0.6, 1.0: 0.55, 10.0: 0.9}, 10.0, 10.0),
+        ({0.01: 0.6, 0.1: 0.6, 1.0: 0.6, 10.0: 0.6}, 0.01, 10.0),
+    ],
+    ids=["clearly worse", "worse by chance", "all the same"],
+)
+def test_probe_tries_no_strength_beyond_one_that_is_clearly_worse(
+    monkeypatch, rng, accuracies, chosen, last
+):
+    tried = []
+
+    def fitted(self, features, labels, strength):
+        tried.append(strength)
+        return SimpleNamespace(score=lambda *held: accuracies[strength], classes_=None)
+
+    monkeypatch.setattr(LinearProbe, "_fitted", fitted)
+    features, labels = rng.normal(size=(200, 2)), np.arange(200) % 2
+    probe = LinearProbe(strengths=(10.0, 1.0, 0.1, 0.01)).fit(features, labels)
+    assert probe.strength_ == chosen and max(tried) == last
+    assert tried[-1] == chosen  # the last fit is that of all features
 
 
 def test_probe_with_one_label_per_class_uses_the_default(rng):
