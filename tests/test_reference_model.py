@@ -27,6 +27,7 @@ def test_its_card_and_its_size():
     assert f"{metadata['embedding_dimension']:,} features" in card
 
 
+@pytest.mark.slow
 def test_it_tells_images_of_cifar10_apart():
     """Far above random weights (about 30 %) on a few hundred images."""
     data_dir = os.environ.get("TFDS_DATA_DIR", str(DATA))

@@ -119,6 +119,7 @@ def test_embed_leaves_out_and_names_the_others(zoo, tiny_encoder, tmp_path):
     assert [row.query for row in sk.search(config).rows] == queries
 
 
+@pytest.mark.slow
 def test_a_run_on_it(zoo, short_resnet, tmp_path, caplog):
     """Loads, trains, evaluates and fine-tunes; a file vanishes and another appears meanwhile."""
     folder, made = zoo

@@ -124,6 +124,7 @@ def test_two_workers_train_as_one_process(one, tmp_path, worker_environments):
     _equal(run, tmp_path / "two")
 
 
+@pytest.mark.slow
 def test_the_chief_measures_without_the_other_workers(tmp_path, worker_environments):
     work = ("--batch-size", "640", "--steps", "2", "--checkpoint-every", "2")
     results = _finish(_start(tmp_path / "run", *work, environments=worker_environments()))

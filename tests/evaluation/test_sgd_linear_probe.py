@@ -22,6 +22,7 @@ def _mean_colour():
     return keras.Model(images, keras.layers.GlobalAveragePooling2D()(images))
 
 
+@pytest.mark.slow
 def test_equals_the_papers_updates_in_numpy(rng):
     images, labels = _colours(rng, 22)  # 5 batches of 4; two images are left out of each epoch
     probe = SGDLinearProbe(
@@ -44,6 +45,7 @@ def test_equals_the_papers_updates_in_numpy(rng):
     assert probe.accuracy(features, labels) == (expected.argmax(1) == labels).mean() > 0.6
 
 
+@pytest.mark.slow
 def test_the_encoder_is_frozen_statistics_included(rng, tiny_encoder):
     tiny_encoder(rng.random((8, 16, 16, 3)), training=True)  # statistics other than 0 and 1
     before = [w.copy() for w in tiny_encoder.get_weights()]
@@ -54,6 +56,7 @@ def test_the_encoder_is_frozen_statistics_included(rng, tiny_encoder):
         np.testing.assert_array_equal(a, b)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("policy", ["float32", "mixed_float16"])
 def test_equal_on_repeat_and_another_with_another_seed(rng, policy):
     keras.mixed_precision.set_global_policy(policy)
@@ -69,6 +72,7 @@ def test_equal_on_repeat_and_another_with_another_seed(rng, policy):
     assert np.abs(first - other).max() > 1e-5 and first.dtype == np.float32
 
 
+@pytest.mark.slow
 def test_views_are_flipped_unless_told_otherwise():
     images = np.zeros((16, 8, 8, 3), "uint8")
     images[::2, :, :4], images[1::2, :, 4:] = 255, 255  # bright on the left, on the right
@@ -86,6 +90,7 @@ def test_views_are_flipped_unless_told_otherwise():
     assert margin(flip=False) > 5 * margin(flip=True)
 
 
+@pytest.mark.slow
 def test_labels_with_gaps_and_files_of_many_sizes(image_folder):
     source = load_source(str(image_folder), "all")
     source.labels = 4 + 3 * source.labels

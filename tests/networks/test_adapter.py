@@ -36,6 +36,7 @@ def norms(model):
     return [x for x in layers if isinstance(x, keras.layers.BatchNormalization)]
 
 
+@pytest.mark.slow
 def test_reports_what_it_changed_and_what_still_differs():
     backbone = keras.applications.ResNet50(
         include_top=False, weights=None, input_shape=(32, 32, 3), pooling="avg"
@@ -91,6 +92,7 @@ def test_subclassed_models_work_and_the_report_says_what_could_not_be_done(rng):
     )
 
 
+@pytest.mark.slow
 def test_the_log_carries_the_report_where_it_is_wanted(caplog):
     with caplog.at_level("INFO", logger="simclr_keras"):
         for log_changes in (True, False):

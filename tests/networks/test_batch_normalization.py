@@ -155,6 +155,7 @@ def test_gradients_in_half_precision(images, rng):
         assert error < 0.01
 
 
+@pytest.mark.slow
 def test_two_replicas_have_the_statistics_of_one(run_python):
     # The fused kernel sees one replica only: here Keras' synchronised path must be taken.
     output = run_python(

@@ -56,6 +56,7 @@ def test_applications_take_a_weights_file(rng, tmp_path):
     np.testing.assert_allclose(encoder(images), expected, rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_simclr_resnets_take_a_weights_file(rng, tmp_path):
     options = {"image_size": 16, "width_multiplier": 0.125, "small_image_stem": True}
     encoder = build_encoder("simclr_resnet18", **options)
@@ -133,6 +134,7 @@ def test_saved_and_loaded_gives_the_same_features(rng, tmp_path, kind, tiny_enco
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("channels", [1, 4, 13])
 @pytest.mark.parametrize(
     "name", ["simclr_resnet18", "simclr_resnet50", "mobilenet", "keras_cv"]
@@ -155,6 +157,7 @@ def test_encoders_of_any_channels_train_a_step(rng, single_blocks, name, channel
     assert kernel.shape[2] == channels and np.abs(kernel.numpy() - before).max() > 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["simclr_resnet18", "simclr_resnet50"])
 def test_saved_and_loaded_simclr_goes_on_as_it_would_have(rng, single_blocks, tmp_path, name):
     encoder = build_encoder(

@@ -26,6 +26,7 @@ def fixture(name):
     return archive, np.load(FIXTURES / f"{name}_io.npz")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name, depth", [("r18_1x_sk0", 18), ("r50_1x_sk1", 50)])
 def test_fixtures_of_the_release_give_its_outputs(name, depth):
     archive, expected = fixture(name)
@@ -98,6 +99,7 @@ def same_as(checkpoint, loaded):
     return len(ours) == len(theirs) and np.allclose(ours, theirs, rtol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "depth, options",
     [

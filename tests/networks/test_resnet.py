@@ -75,6 +75,7 @@ def test_published_parameters_are_the_hand_counted_ones():
     assert {key: round(millions) for key, millions in counted.items()} == PUBLISHED
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("selective", [False, True])
 @pytest.mark.parametrize(
     "depth",
@@ -166,6 +167,7 @@ def test_mixing_is_a_softmax_over_the_streams(rng, run_mode, policy):
     np.testing.assert_allclose(tf.cast(result, "float32"), pooled, atol=tolerance)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "small, selective",
     [(True, False), pytest.param(False, True, marks=pytest.mark.slow)],

@@ -29,6 +29,7 @@ print(json.dumps(sk.load_encoder(sys.argv[1])(images, training=False).numpy().to
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("selective", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_a_new_process_loads_what_was_saved(tmp_path, run_python, selective):
     """There nothing of the package is imported yet, so Keras knows none of its layers."""

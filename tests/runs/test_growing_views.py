@@ -43,6 +43,7 @@ def _outcome(path):
     return rows, RunDirectory(path).load_encoder().get_weights()
 
 
+@pytest.mark.slow
 def test_views_grow_between_intervals_and_a_run_that_goes_on_is_the_same(
     tmp_path, traced, interrupted_after
 ):
@@ -81,6 +82,7 @@ def test_views_do_not_shrink_if_a_budget_lengthens_the_run():
     assert views.begin(6, 2, length) == 10 and model.augmenter.image_size == 12
 
 
+@pytest.mark.slow
 def test_crops_cut_while_decoding_grow_too(tmp_path, image_folder, traced):
     result = pretrain(_config(tmp_path / "run", image_folder, batch_size=4, views=3))
     assert result.steps == 10 and {4, 8, 12} <= set(traced)

@@ -46,6 +46,7 @@ def run(image_folder, tmp_path, untrained_run):
     return untrained_run(tmp_path / "run", image_folder, with_lists=True, batch_size=4)
 
 
+@pytest.mark.slow
 def test_no_held_out_image_is_read_in_pretraining(image_folder, tmp_path):
     config = _config(tmp_path / "run", image_folder, seed=5)
     chosen = sk.load_source(str(image_folder), "test", seed=5).paths
@@ -58,6 +59,7 @@ def test_no_held_out_image_is_read_in_pretraining(image_folder, tmp_path):
         sk.pretrain(dataclasses.replace(config, run_dir=str(tmp_path / "all"), hold_out=0.0))
 
 
+@pytest.mark.slow
 def test_a_resumed_run_ends_as_an_uninterrupted_one(image_folder, tmp_path, interrupted_after):
     sk.pretrain(_config(tmp_path / "whole", image_folder))
     config = _config(tmp_path / "run", image_folder)
@@ -101,6 +103,7 @@ def test_of_images_without_any_label_a_share_is_held_out_on_request(image_folder
     assert (len(training), len(held_out)) == (9, 3)
 
 
+@pytest.mark.slow
 def test_nothing_is_held_out_on_request(image_folder, tmp_path):
     config = _config(tmp_path / "run", image_folder, hold_out=0.0, steps=1)
     sk.pretrain(config)
@@ -168,6 +171,7 @@ def _measure(run, **data):
     return evaluated
 
 
+@pytest.mark.slow
 def test_later_commands_measure_on_the_list_whatever_was_added(run, image_folder):
     listed = _listed(run)
     for index in range(8):
@@ -184,6 +188,7 @@ def test_later_commands_measure_on_the_list_whatever_was_added(run, image_folder
     assert len(run_source(config, "train", directory=RunDirectory(run), hold_out=False)) == 20
 
 
+@pytest.mark.slow
 def test_the_list_is_that_of_the_moved_folder_too(run, image_folder, tmp_path):
     before = sk.load_run_source(run, "test").paths
     shutil.move(image_folder, tmp_path / "elsewhere")
@@ -212,6 +217,7 @@ def test_a_missing_image_is_named(run, image_folder):
             command()
 
 
+@pytest.mark.slow
 def test_data_without_files_is_listed_by_index(tmp_path, monkeypatch, untrained_run):
     draw = np.random.default_rng(0)
     whole = ArraySource(draw.integers(0, 256, (20, 8, 8, 3), "uint8"), np.arange(20) % 2)
@@ -227,6 +233,7 @@ def test_data_without_files_is_listed_by_index(tmp_path, monkeypatch, untrained_
     assert sorted((*source.places, *held_out.places)) == list(range(20))
 
 
+@pytest.mark.slow
 def test_a_run_of_an_earlier_version_goes_on_with_all_images(
     image_folder, tmp_path, interrupted_after
 ):

@@ -49,6 +49,7 @@ def settings(data_dir):
     }
 
 
+@pytest.mark.slow
 def test_a_run_resumes_bit_exactly(tmp_path, settings, interrupted_after, caplog):
     whole = PretrainConfig(run_dir=str(tmp_path / "whole"), **settings)
     source = training_source(whole, RunDirectory(whole.run_dir))
@@ -65,6 +66,7 @@ def test_a_run_resumes_bit_exactly(tmp_path, settings, interrupted_after, caplog
     assert sum("Indexing" in line for line in caplog.messages) <= 1
 
 
+@pytest.mark.slow
 def test_batches_are_those_of_a_dataset_in_memory(tmp_path, settings, monkeypatch):
     weights = []
     for size in (0, 2**30):
@@ -76,6 +78,7 @@ def test_batches_are_those_of_a_dataset_in_memory(tmp_path, settings, monkeypatc
         np.testing.assert_array_equal(a, b)
 
 
+@pytest.mark.slow
 def test_the_commands_on_a_run(tmp_path, settings, untrained_run):
     run = str(untrained_run(tmp_path / "run", with_lists=True, **settings))
     found = evaluate(EvaluateConfig(run))
@@ -110,6 +113,7 @@ def test_the_commands_on_a_run(tmp_path, settings, untrained_run):
     assert embedded.count == VALIDATION
 
 
+@pytest.mark.slow
 def test_a_held_out_part(tmp_path, settings, caplog):
     """Of a dataset with a training split only, whose damaged records are skipped."""
     folder = write_imagenet(tmp_path / "data", train=TRAIN)

@@ -84,6 +84,7 @@ def test_the_head_starts_anew_if_it_has_another_shape(run):
     assert all(np.all(norm.moving_mean == 0) for norm in head.norm_layers)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype, error", [("float32", 0), ("bfloat16", 2**-8)])
 def test_an_export_gives_its_encoder(run, tmp_path, dtype, error):
     exported = sk.export(
@@ -104,6 +105,7 @@ def test_an_export_of_any_encoder_is_known_by_its_name_only(tmp_path):
     _assert_same(ours, encoder)
 
 
+@pytest.mark.slow
 def test_a_classifier_is_not_an_encoder(run, tmp_path):
     tuned = sk.fine_tune(
         run.load_encoder(), np.zeros((8, 8, 8, 3), "uint8"), [0, 1] * 4, steps=1
@@ -113,6 +115,7 @@ def test_a_classifier_is_not_an_encoder(run, tmp_path):
         _start(path)
 
 
+@pytest.mark.slow
 def test_a_keras_file_gives_its_network(tmp_path):
     import keras
 
@@ -169,6 +172,7 @@ def test_a_checkpoint_of_the_original_release(tmp_path):
     _assert_same(head, official.projection_head)
 
 
+@pytest.mark.slow
 def test_group_norm_has_weights_of_its_own_and_frozen_batch_norm_those_of_batch_norm(
     run, tmp_path
 ):
@@ -204,6 +208,7 @@ def test_weights_that_do_not_fit_are_refused_and_nothing_is_written(run, tmp_pat
         _start(unfinished)
 
 
+@pytest.mark.slow
 def test_a_run_that_goes_on_needs_its_weights_no_more(run, tmp_path):
     weights = tmp_path / "weights"
     shutil.copytree(run.path, weights)
@@ -218,6 +223,7 @@ def test_a_run_that_goes_on_needs_its_weights_no_more(run, tmp_path):
     assert parts.load_encoder().count_params() == whole.count_params()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("head", [16, 8])
 def test_the_summary_says_what_was_loaded(run, tmp_path, caplog, head):
     settings = {**DIGITS, "run_dir": str(tmp_path / "run"), "projection_dim": head}

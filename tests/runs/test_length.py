@@ -77,6 +77,7 @@ def long_rates(short_resnet, tmp_path_factory):
     return _rates(run)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("finished", [True, False])
 def test_the_rest_of_a_raised_run_follows_the_longer_schedule(
     tmp_path, interrupted_after, caplog, long_rates, finished
@@ -109,6 +110,7 @@ def test_the_rest_of_a_raised_run_follows_the_longer_schedule(
             np.testing.assert_array_equal(a, b)
 
 
+@pytest.mark.slow
 def test_a_budget_becomes_a_number_of_steps_that_is_kept(
     tmp_path, monkeypatch, interrupted_after, caplog
 ):
@@ -127,6 +129,7 @@ def test_a_budget_becomes_a_number_of_steps_that_is_kept(
         np.testing.assert_array_equal(a, b)
 
 
+@pytest.mark.slow
 def test_a_length_that_a_budget_has_adjusted_is_kept(tmp_path, monkeypatch):
     """Seconds left after the first step, and after intervals of two steps.
 

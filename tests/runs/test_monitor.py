@@ -53,6 +53,7 @@ def whole(tmp_path_factory, short_resnet):
     return path, pretrain(_config(path))
 
 
+@pytest.mark.slow
 def test_what_a_run_writes_and_returns(whole):
     path, result = whole
     rows = read_history(path / "monitor.csv")
@@ -70,6 +71,7 @@ def test_what_a_run_writes_and_returns(whole):
     assert "held_out_retrieval" not in read_history(path / "history.csv")[0]
 
 
+@pytest.mark.slow
 def test_a_finished_run_returns_its_measurements(whole):
     path, result = whole
     again = pretrain(_config(path))
@@ -78,6 +80,7 @@ def test_a_finished_run_returns_its_measurements(whole):
     assert again.findings is None
 
 
+@pytest.mark.slow
 def test_measuring_changes_nothing(whole, tmp_path, monkeypatch):
     monkeypatch.setattr(module, "load_monitored", lambda *arguments: None)
     result = pretrain(_config(tmp_path / "run"))
@@ -109,6 +112,7 @@ class Recorder(keras.callbacks.Callback):
         self.calls.append("end")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("step", [10, 20])
 def test_a_resumed_run_ends_with_the_same_files(whole, tmp_path, interrupted_after, step):
     """With callbacks, which are told of one run, not of its parts."""
@@ -136,6 +140,7 @@ def test_a_resumed_run_ends_with_the_same_files(whole, tmp_path, interrupted_aft
         np.testing.assert_array_equal(one, other)
 
 
+@pytest.mark.slow
 def test_what_tensorboard_shows_of_a_run(whole):
     folder = whole[0] / "tensorboard" / "pictures"
     (file,) = folder.glob("events*")
@@ -161,6 +166,7 @@ def test_what_tensorboard_shows_of_a_run(whole):
     assert load_source("digits", "test").labels[near.argmin()] == int(table[1][0])
 
 
+@pytest.mark.slow
 def test_the_log_shows_few_numbers_and_compares_with_the_start(tmp_path, caplog):
     with caplog.at_level(logging.INFO, logger="simclr_keras"):
         pretrain(_config(tmp_path / "run", steps=10))
@@ -170,6 +176,7 @@ def test_the_log_shows_few_numbers_and_compares_with_the_start(tmp_path, caplog)
     assert "Before the first step -> now: kNN" in text and "(19 held-out images)." in text
 
 
+@pytest.mark.slow
 def test_too_little_work_is_said(tmp_path, caplog):
     with caplog.at_level(logging.INFO, logger="simclr_keras"):
         result = pretrain(_config(tmp_path / "run", steps=2))
@@ -177,6 +184,7 @@ def test_too_little_work_is_said(tmp_path, caplog):
     assert any("Nothing is measured while training" in r.getMessage() for r in caplog.records)
 
 
+@pytest.mark.slow
 def test_broken_test_images_do_not_stop_pretraining(rng, tmp_path, caplog):
     for part in ("train", "test"):
         (tmp_path / "data" / part / "a").mkdir(parents=True)
@@ -216,6 +224,7 @@ def test_measures_match_the_references(rng, decoupled):
     assert (found.step, found.images, found.part) == (7, 16, "held_out")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16", "mixed_float16"])
 def test_encoding_is_inference_and_leaves_the_model_alone(policy, rng, tiny_encoder):
     keras.mixed_precision.set_global_policy(policy)
@@ -259,6 +268,7 @@ print(json.dumps([part.shape for part in found[1]]))
 )
 
 
+@pytest.mark.slow
 def test_two_replicas_encode_as_one_does(run_python):
     assert run_python(TWO_REPLICAS).splitlines()[-1] == "[[21, 64], [21, 8]]"
 

@@ -44,6 +44,7 @@ def _copy(folder, url):
     return url
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_goes_on_as_a_local_one_and_loses_nothing(
     url, tmp_path, interrupted_after, monkeypatch, caplog
 ):

@@ -163,6 +163,7 @@ def test_the_page_can_be_left_out(tmp_path, untrained_run):
     assert refresh_page(RunDirectory(run)) and _sections(run) == ["summary", "settings"]
 
 
+@pytest.mark.slow
 @pytest.mark.pictures
 def test_pretraining_ends_with_a_page(tmp_path, image_folder, monkeypatch):
     """Images without labels; a run of two steps cannot afford features, but views."""

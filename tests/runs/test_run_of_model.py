@@ -63,6 +63,7 @@ def test_a_network_that_only_its_export_knows(tiny_encoder, tmp_path):
     assert trained.image_size == 16 and trained.directory is None
 
 
+@pytest.mark.slow
 def test_fine_tuning_starts_from_an_export(run, model, tmp_path):
     config = sk.FineTuneConfig(
         run=str(model), dataset="digits", run_dir=str(tmp_path / "run"), **TRAINING
@@ -117,6 +118,7 @@ def test_a_run_has_its_directory(run, tmp_path):
         sk.fine_tune_run(sk.FineTuneConfig(run=str(tmp_path / "nothing"), **TRAINING))
 
 
+@pytest.mark.slow
 def test_a_run_of_no_step_can_be_raised(run, tmp_path):
     with pytest.raises(InputError, match="name them with `weights`. Received: steps=0"):
         sk.PretrainConfig("digits", "there", steps=0)

@@ -39,6 +39,7 @@ def test_the_warning():
     assert seen_warning(360, 400).startswith("Pretraining saw 360 of the 400 test images: ")
 
 
+@pytest.mark.slow
 def test_it_stands_beside_every_number(run, capsys, caplog):
     said = "Pretraining saw all 3 test images"
     with caplog.at_level(logging.WARNING, "simclr_keras"):
@@ -59,6 +60,7 @@ def test_it_stands_beside_every_number(run, capsys, caplog):
         assert result["seen_in_pretraining"] is True and result["test_images_seen"] == 3
 
 
+@pytest.mark.slow
 def test_without_the_weights_of_the_run_nothing_was_seen(run):
     training = dict(run=str(run), steps=1, batch_size=4)
     scratch = sk.fine_tune_run(sk.FineTuneConfig(**training, from_scratch=True, name="s"))
@@ -71,6 +73,7 @@ def test_without_the_weights_of_the_run_nothing_was_seen(run):
     assert students["pretrained"].seen_in_pretraining is True
 
 
+@pytest.mark.slow
 def test_runs_of_earlier_versions(image_folder, tmp_path, untrained_run, run):
     """Without a list of images they trained on all of them, as far as one can know."""
     assert _seen(untrained_run(tmp_path / "old", image_folder)) == 3

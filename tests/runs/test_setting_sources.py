@@ -172,6 +172,7 @@ def test_a_runs_own_config_is_a_file_of_settings(image_folder, tmp_path):
     assert again == dataclasses.replace(config, run_dir="other", epochs=2, steps=None)
 
 
+@pytest.mark.slow
 def test_a_run_keeps_the_sources_and_resumes_without_them(tmp_path, short_resnet):
     settings = {**SMALL_NETWORK, "image_size": 8, "batch_size": 16, "steps": 1}
     run = {"dataset": "digits", "run_dir": str(tmp_path / "run")}

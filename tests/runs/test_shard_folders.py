@@ -43,6 +43,7 @@ def _config(folder, run, **changes):
     return PretrainConfig(dataset=folder, run_dir=str(run), **{**settings, **changes})
 
 
+@pytest.mark.slow
 def test_the_same_images_give_the_same_run(folders, tmp_path, interrupted_after):
     weights = []
     for name, folder in folders.items():
@@ -57,6 +58,7 @@ def test_the_same_images_give_the_same_run(folders, tmp_path, interrupted_after)
             np.testing.assert_array_equal(a, b)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["tar", "snappy"])
 def test_the_commands_on_a_run(folders, tmp_path, untrained_run, name):
     settings = dict(image_size=8, batch_size=8, steps=4)

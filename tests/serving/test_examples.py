@@ -174,6 +174,7 @@ def _main(name, monkeypatch, *arguments):
     _load(name).main()
 
 
+@pytest.mark.slow
 def test_the_clients_print_embeddings_or_the_most_likely_class(
     exported, tiny_encoder, tmp_path, rest_server, grpc_server, monkeypatch, capsys
 ):

@@ -81,6 +81,7 @@ def test_signatures_normalise_and_features_stay_as_they_are(rng, tiny_encoder, t
     np.testing.assert_allclose(loaded(images), features, atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype, relative", [("float16", 2**-11), ("bfloat16", 2**-8)])
 def test_half_size_weights(rng, dtype, relative, tmp_path):
     # One convolution without anything after it: the error is that of its rounded weights.
@@ -151,6 +152,7 @@ def test_an_encoder_of_any_size_needs_one(tmp_path):
         export_encoder(pooled, tmp_path / "m")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
 def test_an_encoder_trained_in_mixed_precision_serves_float32(rng, policy, tmp_path):
     keras.mixed_precision.set_global_policy(policy)

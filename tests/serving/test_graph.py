@@ -48,6 +48,7 @@ print(json.dumps(results))
 """
 
 
+@pytest.mark.slow
 def test_a_fresh_process_without_this_package(
     rng, regularised_encoder, encoded_images, tmp_path, run_python
 ):
