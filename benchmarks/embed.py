@@ -10,10 +10,14 @@ Compares medians of interleaved repeats in one process:
 "whole" includes everything from the call on: loading the exported model, or loading
 `encoder.keras` and tracing. "warm" is the rate from the first batch to the last.
 
+With --parts, the processor time that each part takes per image is shown, the least of the repeats:
+what bounds the speed.
+
 With --memory, each number of images is embedded in a separate process and its peak resident
 memory is shown.
 
     python benchmarks/embed.py --folder photos/ --image-size 64 --width 0.25
+    python benchmarks/embed.py --jpeg-side 224 --parts
     python benchmarks/embed.py --memory
 """
 
@@ -39,6 +43,7 @@ def main():
     parser.add_argument("--image-size", type=int, default=64)
     parser.add_argument("--batch-size", type=int, default=64)
     parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--parts", action="store_true")
     parser.add_argument("--memory", action="store_true")
     parser.add_argument("--counts", type=int, nargs="+", default=[1_000, 5_000, 20_000])
     options = parser.parse_args()
@@ -46,6 +51,8 @@ def main():
         work = pathlib.Path(work)
         if options.memory:
             measure_memory(work, options)
+        elif options.parts:
+            measure_parts(work, options)
         else:
             measure_speed(work, options)
 
@@ -130,6 +137,65 @@ def measure_speed(work, options):
             ratio = statistics.median(own / other for own, other in pairs)
             cells += f"{statistics.median(rates[kind]):>9.0f}{ratio:>8.2f}x"
         print(f"{kind:<25}{cells}")
+
+
+def measure_parts(work, options):
+    import keras
+    import tensorflow as tf
+
+    import simclr_keras as sk
+
+    folder = link_images(work / "images", folder_of(work, options), options.images)
+    files = sorted(map(str, folder.iterdir()))
+    source = sk.load_source(str(folder), "all")
+    size, batch = options.image_size, options.batch_size
+    encoder = sk.build_encoder(options.encoder, size, width_multiplier=options.width)
+    shorter = min(tf.io.decode_jpeg(tf.io.read_file(files[0])).shape[:2])
+    ratio = max(r for r in (1, 2, 4, 8) if r == 1 or shorter >= r * size)
+    ready = tf.data.Dataset.from_tensors(tf.random.uniform([batch, size, size, 3]))
+
+    def each_file(function):
+        files_in_order = tf.data.Dataset.from_tensor_slices(files)
+        return files_in_order.map(function, num_parallel_calls=4).batch(batch)
+
+    def decode(path, ratio=1):
+        return tf.io.decode_jpeg(tf.io.read_file(path), channels=3, ratio=ratio)
+
+    def resize(path, ratio=1, antialias=False):
+        return tf.image.resize(decode(path, ratio), (size, size), antialias=antialias)
+
+    kinds = {
+        "read": lambda: each_file(tf.io.read_file),
+        "read, decode": lambda: each_file(lambda path: decode(path)[:size, :size]),
+        f"read, decode at 1/{ratio}": lambda: each_file(
+            lambda path: decode(path, ratio)[:size, :size]
+        ),
+        "read, decode, resize": lambda: each_file(resize),
+        f"read, decode at 1/{ratio}, resize antialiased": lambda: each_file(
+            lambda path: resize(path, ratio, True)
+        ),
+        "all of the input of `embed`": lambda: sk.evaluation_dataset(source, size, batch),
+        "all of the input of the peer": lambda: keras.utils.image_dataset_from_directory(
+            folder,
+            labels=None,
+            shuffle=False,
+            image_size=(size, size),
+            batch_size=batch,
+            crop_to_aspect_ratio=True,
+        ),
+        "encoder": lambda: ready.repeat(-(-len(files) // batch)).map(encoder),
+    }
+    least = dict.fromkeys(kinds, float("inf"))
+    for _ in range(options.repeats):
+        for kind, dataset in kinds.items():
+            batches = iter(dataset())
+            next(batches)
+            begin = time.process_time()
+            images = batch * sum(1 for _ in batches)
+            least[kind] = min(least[kind], (time.process_time() - begin) / images)
+    print("\nprocessor time per image, microseconds")
+    for kind, seconds in least.items():
+        print(f"{kind:<50}{1e6 * seconds:>6.0f}")
 
 
 _CHILD = """
