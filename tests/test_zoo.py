@@ -57,6 +57,7 @@ def test_loading_leaves_out_what_is_damaged_at_its_ends(zoo, source):
     assert str(refused.value).isprintable()
 
 
+@pytest.mark.slow
 def test_training_and_evaluation_and_serving_read_the_same(zoo, source):
     """Crops as in training; the dataset of evaluation; the graph of `serving_bytes`."""
     readable = _names(zoo[1], READ)

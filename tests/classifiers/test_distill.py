@@ -119,6 +119,7 @@ def test_a_student_comes_to_predict_what_its_teacher_does(rng, tiny_encoder):
     assert distilled.history[-1]["accuracy"] is None  # there are no labels
 
 
+@pytest.mark.slow
 def test_teacher_and_student_see_the_same_view(rng):
     """Both return their image's mean: only on the same view is their loss the entropy."""
 

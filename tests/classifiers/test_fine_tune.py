@@ -90,6 +90,7 @@ def test_it_learns_and_reports(rng, tiny_encoder, optimizer):
     assert accuracy(logits_of, batches.batch(10)) > 0.9
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_weights(rng, tiny_encoder):
     images, labels = _images(rng, 20)
     both = [
@@ -138,6 +139,7 @@ def test_images_without_a_label_are_left_out(rng, tiny_encoder):
     assert tuned.plan.batch_size == 2 and tuned.classifier.output_shape == (None, 3)
 
 
+@pytest.mark.slow
 def test_files_of_many_sizes(image_folder, tiny_encoder):
     paths = tuple(sorted(str(p.relative_to(image_folder)) for p in image_folder.rglob("*.png")))
     labels = [path.startswith("dogs") for path in paths]

@@ -26,6 +26,7 @@ def _equal(one, other):
     assert one.history == other.history and one.best_step == other.best_step
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("optimizer", ["lars", "adamw", "sgd"])
 def test_interrupted_twice_ends_as_uninterrupted(
     tiny_encoder, images, tmp_path, interrupted_after, optimizer
@@ -104,6 +105,7 @@ def test_callbacks_of_keras_see_what_is_recorded(tiny_encoder, images):
     assert seen == [{name: row[name] for name in names} for row in tuned.history]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("precision", ["float16", "bfloat16"])
 @pytest.mark.parametrize("optimizer", ["adamw", "lars"])
 def test_mixed_precision_trains_what_float32_does(tiny_encoder, images, precision, optimizer):
@@ -121,6 +123,7 @@ def test_mixed_precision_trains_what_float32_does(tiny_encoder, images, precisio
     assert 0 < max(differences) < 0.02
 
 
+@pytest.mark.slow
 def test_distillation_continues_too(tiny_encoder, images, tmp_path, interrupted_after):
     teacher, student = (build_classifier(tiny_encoder, 3, seed=seed) for seed in (1, 2))
     labels = np.where(np.arange(40) % 4, -1, np.arange(40) % 3)

@@ -70,6 +70,7 @@ def _one_line(returncode, stderr, code):
     return ours[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("flags", [(), ("--debug",)])
 def test_a_traceback_is_shown_where_it_is_asked_for(tmp_path, flags):
     result = _cli(*flags, "report", tmp_path / "nothing")

@@ -134,6 +134,7 @@ def test_decodes_in_a_saved_model(picture, tmp_path):
     assert loaded.decode(tf.constant(_encode(picture, "JPEG"))).shape == (5, 8, 3)
 
 
+@pytest.mark.slow
 def test_a_pipeline_decodes_the_same_pixels(encoded_images):
     for least_side in (None, 16):
         for name, content in encoded_images.items():

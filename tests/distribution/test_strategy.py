@@ -44,6 +44,7 @@ def test_batch_must_divide():
         check_divides(7, Two)
 
 
+@pytest.mark.slow
 def test_jit_under_several_replicas_is_refused(run_python):
     script = """
 import tensorflow as tf, keras, simclr_keras as sk

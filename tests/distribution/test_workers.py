@@ -169,6 +169,7 @@ def test_a_signal_to_one_worker_stops_all_with_a_checkpoint(tmp_path, worker_env
     assert (tmp_path / "run" / "checkpoints" / f"ckpt-{stopped[0][1]}.index").exists()
 
 
+@pytest.mark.slow
 def test_workers_with_other_settings_are_stopped(tmp_path, worker_environments):
     environments = worker_environments()
     workers = _start(tmp_path / "run", "--steps", "2", environments=environments[:1])

@@ -120,6 +120,7 @@ def test_zeros_and_half_precision_are_finite():
         assert np.all(np.isfinite(tf.cast(gradient, tf.float32)))
 
 
+@pytest.mark.slow
 def test_two_replicas_are_one(run_python):
     """Losses and gradients, across the replicas of a process of its own."""
     output = run_python(

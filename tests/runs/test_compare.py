@@ -116,6 +116,7 @@ def test_without_compare_nothing_changes(run, result):
     assert plain == {k: value for k, value in result.to_dict().items() if k not in kept}
 
 
+@pytest.mark.slow
 def test_any_model_can_be_compared_with(run, folder, untrained_run, tmp_path, caplog):
     """Of another run it is said that it saw test images."""
     trained = trained_encoder(TrainedConfig(str(run)))

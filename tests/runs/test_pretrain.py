@@ -160,6 +160,7 @@ def test_a_run_that_was_killed_while_it_began_begins(tmp_path):
         RunDirectory(tmp_path).check(_config(tmp_path))
 
 
+@pytest.mark.slow
 def test_the_probe_leaves_out_images_beside_the_class_folders(image_folder, tmp_path):
     for file in sorted(image_folder.glob("dogs/*.png"))[1:]:
         file.rename(image_folder / file.name)  # 6 cats, 1 dog, 5 without a label
@@ -215,6 +216,7 @@ def test_the_projection_head_is_kept_with_the_encoder(tmp_path, monkeypatch, lay
     assert head(features, layers=min(layers, 1)).shape == (2, 64)
 
 
+@pytest.mark.slow
 def test_a_finished_run_without_a_head_gets_it_from_its_checkpoint(tmp_path):
     config = _config(tmp_path / "run", steps=2)
     pretrain(config)
@@ -409,6 +411,7 @@ def build(image_size, channels):
 """
 
 
+@pytest.mark.slow
 def test_an_encoder_of_ones_own_is_imported_for_pretraining_only(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "own_encoder.py").write_text(OWN_ENCODER)
@@ -428,6 +431,7 @@ def test_an_encoder_of_ones_own_is_imported_for_pretraining_only(tmp_path, monke
     assert pretrain(config).loss is None  # finished
 
 
+@pytest.mark.slow
 def test_an_automatic_precision_is_chosen_once(
     tmp_path, monkeypatch, caplog, interrupted_after
 ):

@@ -115,6 +115,7 @@ def test_what_a_run_in_a_store_is_for(url, tmp_path, untrained_run):
     assert not [name for name in stores.files_below(url) if "unfinished" in name]
 
 
+@pytest.mark.slow
 def test_a_classifier_of_a_run_in_a_store(url, tmp_path, untrained_run, caplog):
     run = _copy(untrained_run(tmp_path / "run"), url + "/run")
     config = sk.FineTuneConfig(run=run, labels_per_class=1, steps=1, name="a")
@@ -160,6 +161,7 @@ def test_a_message_names_the_run_in_the_store(url):
         sk.load_exported(url)
 
 
+@pytest.mark.slow
 def test_images_and_shards_in_a_store(url, tmp_path, image_folder, monkeypatch):
     from shards import samples, write_parquet, write_tar
 

@@ -28,6 +28,7 @@ HISTORY = """step,epoch,learning_rate,contrastive_accuracy,loss,images_per_secon
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("crop", ["auto", "device"])
 def test_pictures_of_a_folder(image_folder, tmp_path, untrained_run, crop):
     settings = {"image_size": 16, "batch_size": 4, "steps": 2, "crop": crop}

@@ -98,6 +98,7 @@ def test_data_of_another_kind_does_not(begun, dataset):
         begun.check(_config("run", dataset))
 
 
+@pytest.mark.slow
 def test_other_images_do_not_continue_a_run(begun, tmp_path):
     shutil.copytree("images", "more")
     pretrain_config = _config("run", "more")
@@ -120,6 +121,7 @@ def test_other_images_do_not_continue_a_run(begun, tmp_path):
     assert not begun.checkpoints.exists()
 
 
+@pytest.mark.slow
 def test_other_data_is_used_as_such(begun, tmp_path, caplog):
     shutil.copytree("images", "fewer")
     (tmp_path / "fewer" / "cats" / "00.png").unlink()

@@ -84,6 +84,7 @@ def test_the_commands_on_a_run(folders, tmp_path, untrained_run, name):
     assert embedded.count == COUNT and embedded.paths[-1] == f"{moved}/train/39"
 
 
+@pytest.mark.slow
 def test_other_shards_are_other_images(folders, tmp_path):
     config = _config(folders["tar"], tmp_path / "run", steps=2)
     pretrain(config)

@@ -35,6 +35,7 @@ def test_export_of_an_official_checkpoint_serves_its_features(official, tmp_path
     np.testing.assert_allclose(embedding, io["final_avg_pool"], rtol=0, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_evaluation_of_an_official_checkpoint(official, image_folder, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     before = sorted(tmp_path.rglob("*"))

@@ -128,6 +128,7 @@ def test_workers_stop_and_save_together():
     assert batch == 3 and asked == [[0, 0], [0, 0]] and saved == [1]
 
 
+@pytest.mark.slow
 def test_a_step_that_fails_because_of_an_image_is_made_once(short_resnet, tmp_path):
     """The same weights, steps and means as with the bad images replaced from the beginning."""
     draw = np.random.default_rng(0)

@@ -109,6 +109,7 @@ def test_other_losses(rng, loss):
         np.testing.assert_allclose(a, b, atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("compile_arguments", [{}, {"run_eagerly": True}], ids=str)
 def test_several_views(rng, compile_arguments):
     images, labels = _data(rng, 12)
@@ -123,6 +124,7 @@ def test_several_views(rng, compile_arguments):
     assert logs == pytest.approx(expected_logs, abs=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("compile_arguments", [{}, {"jit_compile": True}], ids=str)
 def test_moving_averages_move_once_by_the_mean_of_the_micro_batches(rng, compile_arguments):
     norm = keras.layers.BatchNormalization(momentum=0.9)
@@ -234,6 +236,7 @@ def _cutout():
     return pytest.importorskip("keras_cv").layers.RandomCutout(0.5, 0.5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("compile_arguments", [{}, {"run_eagerly": True}, COMPILED], ids=str)
 @pytest.mark.parametrize("layer", [_Noise, _cutout])
 def test_draws_that_cannot_be_repeated_are_refused(rng, layer, compile_arguments):
@@ -278,6 +281,7 @@ def test_mixed_precision_and_loss_scale(rng, policy):
         assert np.abs(a - b).max() <= 0.05 * np.abs(a - before).max() + 1e-3
 
 
+@pytest.mark.slow
 def test_sizes_that_do_not_fit(rng):
     images, labels = _data(rng, 10)
     message = "must be a multiple of its micro-batch of 4 images"

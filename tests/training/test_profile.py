@@ -29,6 +29,7 @@ def train():
     return train
 
 
+@pytest.mark.slow
 def test_the_parts_of_a_step_are_said_and_training_is_the_same(train, caplog):
     with caplog.at_level(logging.INFO, logger="simclr_keras"):
         profiled = train([ProfileSteps()])
@@ -43,6 +44,7 @@ def test_the_parts_of_a_step_are_said_and_training_is_the_same(train, caplog):
     np.testing.assert_equal(profiled, train([]))
 
 
+@pytest.mark.slow
 def test_a_training_that_is_too_short_says_nothing(train, caplog):
     with caplog.at_level(logging.INFO, logger="simclr_keras"):
         train([ProfileSteps()], steps=5)

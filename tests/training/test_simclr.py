@@ -154,6 +154,7 @@ def _validation_loss(model, images, batch_size):
     return np.mean(losses)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "arguments",
     [

@@ -97,6 +97,7 @@ def test_an_encoder_that_is_right_passes(tmp_path):
     assert "2 replicas train as one." in result.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "encoder, text",
     [

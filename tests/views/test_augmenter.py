@@ -29,6 +29,7 @@ def test_copies_of_one_image_get_different_views(rng):
         assert len({v.tobytes() for v in view.numpy()}) == 64
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("turned", [False, True])
 def test_the_same_for_every_form_of_the_seed_and_way_of_running(rng, turned):
     images = _images(rng)
@@ -62,6 +63,7 @@ def test_without_a_seed_every_call_draws_anew(rng):
     assert np.abs(draw(images) - draw(images)).max() > 0.1
 
 
+@pytest.mark.slow
 def test_parts_of_a_batch_get_the_views_of_the_whole(rng):
     images, augmenter = _images(rng, 6), SimCLRAugmenter(16)
     whole = augmenter(images, seed=(0, 3))

@@ -49,6 +49,7 @@ def test_as_many_crops_as_views(rng):
         augmenter(cut[:, :3], seed=(4, 9))
 
 
+@pytest.mark.slow
 def test_one_view_is_the_first_of_two(rng):
     images = rng.integers(0, 256, (3, 30, 30, 3), "uint8")
     augmenter = SimCLRAugmenter(16)

@@ -47,6 +47,7 @@ def test_views_are_the_same_views_turned(rng, cropped, compiled):
             np.testing.assert_array_equal(np.rot90(x[::-1] if flip else x, quarter), y)
 
 
+@pytest.mark.slow
 def test_colour_and_blur_are_drawn_as_before(rng):
     image = np.full((2, 30, 30, 3), 200, "uint8")  # a turn changes nothing but what is drawn
     image[..., 1:] = 90
