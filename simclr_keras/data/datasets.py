@@ -16,7 +16,7 @@ from .parallel import map_batches, map_examples, without_tuning
 from .parts import FIFTH, choose_held_out, take_part
 from .shard_folders import holds_shards, load_shard_folder, shards_have_test_part
 from .sources import ArraySource, ImageSource
-from .tfds import load_tfds, tfds_has_test_part
+from .tfds import load_tfds, tfds_has_test_part, tfds_names
 
 _SPLITS = ("all", "train", "test")
 _DIGITS_SEED = 0  # everyone gets the same split of the digits
@@ -310,8 +310,4 @@ def _looks_like_a_path(name: str) -> bool:
 
 
 def _is_bare_tfds_name(name: str) -> bool:
-    if os.sep in name:
-        return False
-    import tensorflow_datasets as tfds
-
-    return name in tfds.list_builders()
+    return os.sep not in name and name in tfds_names()

@@ -71,6 +71,14 @@ def tfds_has_test_part(name: str, data_dir: str | None = None) -> bool:
     return any(part in _builder(name, data_dir).info.splits for part in _HELD_OUT)
 
 
+def tfds_names() -> list[str]:
+    """The names of all datasets that TFDS prepares."""
+    import tensorflow_datasets as tfds
+
+    # Those of communities are looked up online, and their names hold a colon.
+    return tfds.list_builders(with_community_datasets=False)
+
+
 def _builder(name: str, data_dir: str | None):
     import tensorflow_datasets as tfds
 
@@ -101,9 +109,7 @@ def _labelled(builder, name: str, parts: list[str]) -> str:
 
 
 def _unknown(name: str, error: Exception) -> str:
-    import tensorflow_datasets as tfds
-
-    known = ["digits", *tfds.list_builders()]
+    known = ["digits", *tfds_names()]
     if name.split("/")[0].split(":")[0] in known:
         return f"TFDS has no dataset {name!r}: {_line(error)}"
     return (

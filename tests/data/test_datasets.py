@@ -187,6 +187,19 @@ def test_array_batches_are_as_stored(arrays):
         np.testing.assert_array_equal(labels, images[:, 0, 0, 0] % 3)
 
 
+def test_names_are_looked_up_without_a_network(tmp_path, monkeypatch):
+    import tensorflow_datasets as tfds
+
+    register = tfds.core.community.community_register()
+    monkeypatch.setattr(register, "list_builders", lambda: pytest.fail("listed online"))
+    (tmp_path / "photos").mkdir()
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match="There are no images in"):
+        load_source("photos", "all")
+    with pytest.raises(InputError, match="Did you mean cifar10"):
+        load_source("cifar1O", "all")
+
+
 def test_a_directory_does_not_hide_a_dataset_of_its_name(tmp_path, monkeypatch):
     (tmp_path / "cifar10").mkdir()
     monkeypatch.chdir(tmp_path)
