@@ -47,6 +47,7 @@ def head(tiny_encoder):
     return head
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("single_blocks")
 def test_encoders(run_blocks, caplog, recwarn):
     head = sk.ProjectionHead(output_dim=16)
@@ -64,6 +65,7 @@ def test_encoders(run_blocks, caplog, recwarn):
     assert [layer.units for layer in dense[-2:]] == [2048, 3]
 
 
+@pytest.mark.slow
 def test_evaluation(run_blocks, data, rng):
     any_size = keras.Input((None, None, 3))
     encoder = keras.layers.GlobalAveragePooling2D()(keras.layers.Conv2D(8, 3)(any_size))
@@ -99,6 +101,7 @@ def test_monitoring(run_blocks):
     assert sk.alignment(names["views_1"], names["views_2"]) < 0.1
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not KERAS_3, reason="keras.layers.Pipeline is new in Keras 3")
 def test_views(run_blocks, tiny_encoder, data):
     model = run_blocks("views.md", encoder=tiny_encoder)["model"]

@@ -131,6 +131,7 @@ def _revealed(folder, script: str) -> dict[str, str]:
     return dict(text.split('" is "', 1) for text in texts)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(np.__version__ < "2", reason="pyright knows no type of NumPy 1's arrays")
 def test_pyright_knows_the_types(tmp_path):
     names = [f"sk.{name}" for name in sk.__all__]

@@ -155,6 +155,7 @@ def test_gradient_accumulation():
     trained(compiled(keras.optimizers.SGD(0.1, gradient_accumulation_steps=2)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "options",
     [{}, {"jit_compile": True}, {"steps_per_execution": 2}],
@@ -228,6 +229,7 @@ def test_an_augmentation_for_images_in_0_to_255_is_refused():
         uncompiled(augmenter=layers.RandomBrightness(0.2))
 
 
+@pytest.mark.slow
 def test_an_augmenter_in_a_dataset_and_in_a_functional_model():
     augmenter = AUGMENTERS["ours"]()
     batches = tf.data.Dataset.from_tensor_slices(IMAGES).batch(4).map(augmenter)
@@ -318,6 +320,7 @@ def test_a_probe_learns_from_labels_and_asks_for_them():
         model.fit(IMAGES, batch_size=4, verbose=0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "options",
     [{"validation_data": (IMAGES,)}, {"validation_split": 0.5}],

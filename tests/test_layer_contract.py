@@ -95,6 +95,7 @@ def test_arguments_survive(case):
     contract.check_arguments(case.of, case.arguments)
 
 
+@pytest.mark.slow
 def test_the_revived_layer_computes_the_same(case):
     contract.check_outputs_of_revived(case)
 
@@ -136,6 +137,7 @@ def test_the_head_stops_at_a_middle_layer_of_a_functional_model():
     assert widths == [8, 5, 5, 6]
 
 
+@pytest.mark.slow
 def test_views_of_a_functional_model_are_drawn_anew():
     images = keras.Input((12, 10, 3))
     model = keras.Model(images, sk.SimCLRAugmenter(8)(images))
@@ -252,6 +254,7 @@ def _trained(optimizer, steps=2, **options):
     return model, data
 
 
+@pytest.mark.slow
 @of_optimizers
 @pytest.mark.parametrize("policy", POLICIES)
 def test_optimizer_eager_traced_and_revived_train_alike(policy, kind, arguments):

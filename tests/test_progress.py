@@ -19,6 +19,7 @@ logging.getLogger("simclr_keras").info("silent again")
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "before, during, expected",
     [

@@ -102,6 +102,7 @@ def test_check_data_names_them_and_opens_no_pipe(zoo, tmp_path):
     )
 
 
+@pytest.mark.slow
 def test_embed_leaves_out_and_names_the_others(zoo, tiny_encoder, tmp_path):
     model = sk.export_encoder(tiny_encoder, tmp_path / "model")
     result = sk.embed(sk.EmbedConfig(model, str(zoo[0]), output=str(tmp_path / "e.parquet")))

@@ -160,6 +160,7 @@ def test_a_tfds_dataset_without_labels(tmp_path, monkeypatch):
     assert len(load_source("made", "test", labelled=False)) == 6
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not _TFDS.exists(), reason=f"needs CIFAR-10 in {_TFDS}")
 def test_cifar10():
     source = load_source("cifar10", "test", data_dir=str(_TFDS))
@@ -232,6 +233,7 @@ def test_continues_where_it_left_off(arrays, image_folder, kind, first_step):
         np.testing.assert_array_equal(got[1], expected[1])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["arrays", "folder"])
 def test_two_halves_are_the_whole_batch(arrays, image_folder, kind):
     source = arrays if kind == "arrays" else load_source(str(image_folder), "all")

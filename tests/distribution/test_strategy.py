@@ -134,6 +134,7 @@ def test_tpu_without_a_tpu_says_so(monkeypatch):
         choose_strategy("tpu")
 
 
+@pytest.mark.slow
 def test_rows_of_the_replicas_make_the_global_batch(run_python):
     script = """
 import tensorflow as tf

@@ -37,6 +37,7 @@ def test_simclr_resnets_by_name(options, features):
     assert len(mixing) == (16 if "selective_kernel" in options else 0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["resnet50", "mobilenetv2"])
 def test_applications_are_prepared(rng, name):
     encoder = build_encoder(name, image_size=32)
@@ -45,6 +46,7 @@ def test_applications_are_prepared(rng, name):
     assert encoder.name == name
 
 
+@pytest.mark.slow
 def test_applications_take_a_weights_file(rng, tmp_path):
     backbone = keras.applications.MobileNet(
         include_top=False, weights=None, input_shape=(32, 32, 3), pooling="avg", alpha=1.0
@@ -115,6 +117,7 @@ def test_sizes_that_keras_cannot_take():
         build_encoder("resnet50", image_size=8)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["mobilenet", "keras_cv", "user"])
 def test_saved_and_loaded_gives_the_same_features(rng, tmp_path, kind, tiny_encoder):
     given = {"keras_cv": keras_cv_backbone, "user": lambda: tiny_encoder}.get(

@@ -55,6 +55,7 @@ def test_frozen_batch_norm_stays_as_it_is(rng):
     assert len(frozen.trainable_variables) == 21  # the convolutions: 1 + 16 + 4 shortcuts
 
 
+@pytest.mark.slow
 def test_saved_and_loaded(rng, tmp_path):
     images = rng.random((2, 16, 16, 3), "float32")
     for normalization in ("group", "frozen"):
@@ -74,6 +75,7 @@ def test_groups_divide_the_channels_and_hold_sixteen(channels, expected):
     assert groups(channels) == expected
 
 
+@pytest.mark.slow
 # Where an image has one position a group of one channel is 0, whatever goes in.
 @pytest.mark.parametrize(
     "name, image_size, options",

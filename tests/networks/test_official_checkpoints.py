@@ -132,6 +132,7 @@ def test_works_out_the_networks(tmp_path, depth, options):
     assert (loaded.linear_head is None) is (options.get("classes") == 0)
 
 
+@pytest.mark.slow
 def test_each_variable_is_in_its_place(tmp_path):
     checkpoint = Checkpoint(50, ratio=0.0625)
     loaded = load_official_checkpoint(checkpoint.write(tmp_path))

@@ -43,6 +43,7 @@ def weights_of(encoder):
     return {layer.name: layer.get_weights() for layer in encoder.layers if layer.weights}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "depth, small, selective",
     [

@@ -194,6 +194,7 @@ def test_what_a_killed_process_left_is_no_classifier(tmp_path, untrained_run):
         find_classifier(directory, ".unfinished-123")
 
 
+@pytest.mark.slow
 def test_a_crash_while_saving_leaves_no_classifier(run, monkeypatch):
     def crash(model, file):
         raise OSError("disk full")
@@ -206,6 +207,7 @@ def test_a_crash_while_saving_leaves_no_classifier(run, monkeypatch):
     ]
 
 
+@pytest.mark.slow
 def test_from_scratch_begins_with_random_weights_of_the_seed(run, monkeypatch):
     given = []
 

@@ -159,6 +159,7 @@ def test_weights_that_cannot_be_downloaded_are_left_out(run, monkeypatch, caplog
     assert result["verdict"]["not_compared"] == {"imagenet": reason}
 
 
+@pytest.mark.slow
 def test_a_test_part_of_training_images_leaves_nothing_to_compare_on(run, folder, tmp_path):
     shutil.copytree(folder / "train", tmp_path / "copy")
     config = sk.EvaluateConfig(str(run), eval_dataset=str(tmp_path / "copy"), compare="pixels")
@@ -167,6 +168,7 @@ def test_a_test_part_of_training_images_leaves_nothing_to_compare_on(run, folder
     assert "no test image without a near-duplicate" in verdict.sentence
 
 
+@pytest.mark.slow
 def test_an_export_of_unknown_architecture_has_no_random_weights(run, tmp_path):
     trained = trained_encoder(TrainedConfig(str(run)))
     path = sk.export_encoder(trained.encoder, tmp_path / "model", image_size=16)

@@ -94,6 +94,7 @@ def test_the_accuracy_is_that_of_the_features(run, colours):
     assert results["knn_accuracy"] == pytest.approx(expected)
 
 
+@pytest.mark.slow
 def test_the_batch_size_does_not_matter(run):
     first, *others = (
         evaluate(EvaluateConfig(run.path, batch_size=size)) for size in (1, 3, 256)
@@ -122,6 +123,7 @@ def test_classes_are_matched_by_name(run, colours):
         assert of[1]["per_class"] == expected
 
 
+@pytest.mark.slow
 def test_of_other_data_everything_is_measured_and_nothing_is_held_out(run, colours):
     for name in ("flat", "other"):  # 18 images without splits
         shutil.copytree(colours / "train", colours.parent / name)
@@ -188,6 +190,7 @@ def test_what_is_printed(run, capsys):
     assert any(line.split()[:1] == ["5"] and curve in line for line in lines)
 
 
+@pytest.mark.slow
 def test_what_python_gets(run):
     result = sk.evaluate(EvaluateConfig(run.path, compare_random=True, learning_curve=True))
     assert result.test_images == 7 and result.linear_sgd_accuracy is None

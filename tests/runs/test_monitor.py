@@ -273,6 +273,7 @@ def test_two_replicas_encode_as_one_does(run_python):
     assert run_python(TWO_REPLICAS).splitlines()[-1] == "[[21, 64], [21, 8]]"
 
 
+@pytest.mark.slow
 def test_an_encoder_with_constant_features_is_reported(caplog, rng, tmp_path):
     inputs = keras.Input((16, 16, 3))
     constant = keras.layers.Rescaling(0.0, 1.0)(keras.layers.GlobalAveragePooling2D()(inputs))

@@ -80,6 +80,7 @@ def test_large_images_are_fewer():
     assert affordable_passes(8192, 500, (224, 224, 3)) == 2**28 // (224 * 224 * 3)
 
 
+@pytest.mark.slow
 def test_images_and_views_are_the_same_each_time_and_differ_between_seeds():
     first, again, other = _digits(), _digits(), _digits(seed=1)
     assert first.part == "held_out"
@@ -138,6 +139,7 @@ def test_repeated_images_are_counted(rng):
     assert found.repeated == 11 / 40
 
 
+@pytest.mark.slow
 def test_the_test_part_of_a_folder_is_held_out(rng, tmp_path):
     for part, count in (("train", 40), ("test", 20)):
         for index in range(count):

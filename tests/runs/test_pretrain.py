@@ -180,6 +180,7 @@ def test_the_probe_leaves_out_images_beside_the_class_folders(image_folder, tmp_
     assert np.isfinite(float(row["probe_loss"]))
 
 
+@pytest.mark.slow
 def test_a_finished_run_says_so_and_stays(tmp_path):
     config = _config(tmp_path / "run", steps=2)
     pretrain(config)
@@ -189,6 +190,7 @@ def test_a_finished_run_says_so_and_stays(tmp_path):
     assert (tmp_path / "run" / "encoder.keras").stat().st_mtime_ns == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layers", [0, 2])
 def test_the_projection_head_is_kept_with_the_encoder(tmp_path, monkeypatch, layers):
     trained = {}
@@ -290,6 +292,7 @@ def test_non_finite_loss_stops_the_run(tmp_path, monkeypatch):
     assert not (tmp_path / "run" / "encoder.keras").exists()
 
 
+@pytest.mark.slow
 def test_mixed_precision_runs_end_with_a_float32_encoder(tmp_path):
     pretrain(_config(tmp_path / "run", steps=2, mixed_precision="bfloat16"))
     encoder = RunDirectory(tmp_path / "run").load_encoder()
@@ -297,6 +300,7 @@ def test_mixed_precision_runs_end_with_a_float32_encoder(tmp_path):
     assert all("float32" in str(layer.dtype) for layer in encoder.layers)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("optimizer", ["sgd", "lamb"])
 def test_other_optimizers_train(tmp_path, optimizer, caplog):
     config = _config(tmp_path / "run", optimizer=optimizer, learning_rate_scaling="linear")
@@ -306,6 +310,7 @@ def test_other_optimizers_train(tmp_path, optimizer, caplog):
     assert unused == (optimizer == "lamb")
 
 
+@pytest.mark.slow
 def test_weight_decay_shrinks_kernels_only(tmp_path):
     # 1 - learning rate * weight decay = 0: one step leaves of a kernel what AdamW adds, 1e-3.
     pretrain(

@@ -138,6 +138,7 @@ def test_a_damaged_file_is_a_line(tmp_path, untrained_run, caplog, file, content
     assert "damaged" in caplog.text or "cannot be read" in caplog.text
 
 
+@pytest.mark.slow
 def test_an_unfinished_run_has_a_page(tmp_path, untrained_run):
     run = untrained_run(tmp_path / "run", batch_size=4)
     (run / "encoder.keras").unlink()

@@ -27,6 +27,7 @@ def model(run):
     return sk.export(sk.ExportConfig(str(run), output=str(run.parent / "model"))).path.parent
 
 
+@pytest.mark.slow
 def test_an_export_is_evaluated_as_its_run_is(run, model):
     of_run = sk.evaluate(sk.EvaluateConfig(str(run)))
     written = sorted(run.parent.rglob("*"))

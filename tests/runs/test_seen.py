@@ -132,6 +132,7 @@ def test_images_of_another_folder(run, image_folder, tmp_path):
     assert seen_fields(RunDirectory(run), config, None, config.dataset) == fields
 
 
+@pytest.mark.slow
 def test_the_own_folder_beside_other_training_images(run, image_folder, tmp_path):
     """`evaluate --dataset OTHER --eval-dataset OWN`: nothing is held out."""
     shutil.copytree(image_folder, tmp_path / "more")

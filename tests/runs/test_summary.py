@@ -43,6 +43,7 @@ def test_the_summary_says_what_will_happen(caplog, tmp_path):
     assert rows["Devices"].startswith("processor with ") or " GPU" in rows["Devices"]
 
 
+@pytest.mark.slow
 def test_the_summary_follows_the_settings(caplog, tmp_path):
     rows = _summary(
         caplog,
@@ -66,6 +67,7 @@ def test_the_summary_follows_the_settings(caplog, tmp_path):
     assert rows["Memory"].endswith(" MB for activations")
 
 
+@pytest.mark.slow
 def test_more_views_have_more_negatives(caplog, tmp_path):
     rows = _summary(caplog, tmp_path / "run", views=4, loss="decoupled")
     assert rows["Views"].startswith("four of 8 x 8 pixels: ")
@@ -75,6 +77,7 @@ def test_more_views_have_more_negatives(caplog, tmp_path):
     )
 
 
+@pytest.mark.slow
 def test_views_that_grow_are_said(caplog, tmp_path):
     rows = _summary(caplog, tmp_path / "run", image_size_schedule="4@0,8@0.5")
     assert rows["Views"].startswith(

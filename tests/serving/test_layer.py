@@ -25,6 +25,7 @@ def batch(rng):
     return rng.random((6, 16, 16, 3)).astype("float32"), np.array([0, 1, 2] * 2)
 
 
+@pytest.mark.slow
 def test_fine_tuning_moves_every_weight(path, batch, tiny_encoder):
     layer, model = _classifier(path, trainable=True)
     expected = tiny_encoder(batch[0], training=False)

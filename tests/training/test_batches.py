@@ -100,6 +100,7 @@ def test_what_cannot_be_trained_on_gets_a_sentence(model, images, make, text):
     assert model.steps_made == 0
 
 
+@pytest.mark.slow
 def test_values_of_a_dataset_are_checked_in_the_graph_and_get_one_sentence(model, images):
     dataset = _batches((images.astype("float32"), LABELS)).batch(4)
     for use in (model.fit, model.evaluate, model.predict):

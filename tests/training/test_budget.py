@@ -38,6 +38,7 @@ def _timed(monkeypatch, seconds_per_step):
     monkeypatch.setattr(budget_module._TimeSteps, "seconds_per_step", seconds_per_step)
 
 
+@pytest.mark.slow
 def test_timing_leaves_no_trace(model, train, monkeypatch):
     monkeypatch.setattr(budget_module, "_LEAST_SECONDS", 0.0)
     monkeypatch.setattr(budget_module, "_SHARE", 0.0)
@@ -109,6 +110,7 @@ class _Machine(keras.callbacks.Callback):
         self.clock.now += 30.0 if made == 1 else self.clock.of_step
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "speeds, steps", [({}, 60), ({1: 2.0}, 31), ({1: 0.5, 100: 1.0}, 110), ({40: 4.0}, 44)]
 )

@@ -92,6 +92,7 @@ def test_8_micro_batches_of_32_give_the_gradient_of_256(whole_batch, compile_arg
     assert logs == pytest.approx(expected_logs, abs=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "loss",
     [NTXentLoss(0.5, decoupled=True), lambda a, b: nt_xent_loss(a, b, 0.7)],
@@ -197,6 +198,7 @@ class _Drawn(SimCLRAugmenter):
         return self.drawn
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("compile_arguments", [{}, {"run_eagerly": True}, COMPILED], ids=str)
 @pytest.mark.parametrize("layer", [_translation, _keras_cv_flip])
 def test_both_passes_see_the_same_views_of_extra_layers(rng, layer, compile_arguments):
@@ -264,6 +266,7 @@ def test_frozen_layers_stay_to_the_last_bit(rng):
             np.testing.assert_array_equal(a, b)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
 def test_mixed_precision_and_loss_scale(rng, policy):
     images, labels = _data(rng, 12)

@@ -109,6 +109,7 @@ except KeyboardInterrupt:
 """
 
 
+@pytest.mark.slow
 def test_any_command_ends_at_once_for_a_second_signal():
     handled = "import signal\nsignal.signal(signal.SIGTERM, lambda *_: None)\n"
     result = run_script(handled + ANY_COMMAND)

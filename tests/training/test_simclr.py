@@ -129,6 +129,7 @@ def test_predict_returns_features(rng, tiny_encoder):
     np.testing.assert_allclose(model.predict(images, verbose=0), expected, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_validation_uses_fixed_views_and_changes_nothing(rng, tiny_encoder):
     model = _model(tiny_encoder)
     images = _images(rng)
@@ -184,6 +185,7 @@ def test_each_validation_image_has_draws_of_its_own(rng, tiny_encoder, arguments
         assert float(found) == pytest.approx(of_first, rel=1e-4)
 
 
+@pytest.mark.slow
 def test_validation_while_training_begins_at_the_first_place(rng, tiny_encoder):
     model = _model(tiny_encoder)
     images = _images(rng, 10)
@@ -205,6 +207,7 @@ def test_smaller_last_batch_trains_on_one_device(rng, tiny_encoder):
     assert int(model.step) == 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "decoupled, micro_batch_size, policy, compile_arguments",
     [
@@ -243,6 +246,7 @@ def test_a_last_batch_of_one_image_teaches_nothing(
         np.testing.assert_allclose(a, b, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_steps_per_execution_and_callbacks(rng, tiny_encoder):
     model = _model(tiny_encoder, compile_arguments={"steps_per_execution": 2})
     seen = []
@@ -251,6 +255,7 @@ def test_steps_per_execution_and_callbacks(rng, tiny_encoder):
     assert len(seen) == 2 and int(model.step) == 8
 
 
+@pytest.mark.slow
 @pytest.mark.optimized_graphs
 @pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
 def test_mixed_precision_takes_a_step_close_to_float32s(rng, policy):
@@ -278,6 +283,7 @@ def test_mixed_precision_takes_a_step_close_to_float32s(rng, policy):
     assert np.linalg.norm(moved[0] - moved[1]) < 0.35 * np.linalg.norm(moved[0])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("decoupled", [False, True])
 def test_a_loss_object_counts_as_its_function(rng, tiny_encoder, decoupled):
     images, start = _images(rng), tiny_encoder.get_weights()
@@ -312,6 +318,7 @@ class Unstreamed(keras.losses.Loss):
         return self.loss.call(projections_1, projections_2)
 
 
+@pytest.mark.slow
 def test_custom_loss_gets_all_projections(rng, tiny_encoder):
     images, weights = _images(rng), tiny_encoder.get_weights()
     losses = []

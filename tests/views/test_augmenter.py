@@ -23,6 +23,7 @@ def test_two_views_in_range(rng, run_mode):
     assert np.abs(views[0] - views[1]).max() > 0.1
 
 
+@pytest.mark.slow
 def test_copies_of_one_image_get_different_views(rng):
     images = np.repeat(_images(rng, 1), 64, 0)
     for view in SimCLRAugmenter(20)(images, seed=(0, 0)):
@@ -88,6 +89,7 @@ def test_uncompiled_operations_give_the_same(rng, monkeypatch):
         np.testing.assert_allclose(view, other, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_nothing_is_drawn_that_is_not_used(rng, monkeypatch):
     drawn = []
     draw_parameters, crop_boxes = pipeline.draw_parameters, crops.crop_boxes
@@ -119,6 +121,7 @@ def test_nothing_is_drawn_that_is_not_used(rng, monkeypatch):
         assert drawn == expected
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [pytest.param(1, marks=pytest.mark.slow), 7])
 def test_tiles_do_not_show(rng, monkeypatch, count):
     images = _images(rng, count)
@@ -129,6 +132,7 @@ def test_tiles_do_not_show(rng, monkeypatch, count):
         np.testing.assert_allclose(view, other, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_a_batch_of_unknown_size(rng):
     augmenter = SimCLRAugmenter(16)
     spec = tf.TensorSpec([None, 24, 24, 3], tf.uint8)
@@ -140,6 +144,7 @@ def test_a_batch_of_unknown_size(rng):
             np.testing.assert_allclose(view, other, atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "alone",
     [
@@ -265,6 +270,7 @@ def test_keras_cv_layers_can_be_appended(rng):
     assert np.abs(views[0] - expected[0]).max() > 0.1
 
 
+@pytest.mark.slow
 def test_config_keeps_every_argument_and_the_views(rng):
     arguments = {
         "image_size": 12,
@@ -317,6 +323,7 @@ def test_floats_in_0_to_255_are_refused(rng):
         SimCLRAugmenter(16)(_images(rng).astype("float32"))
 
 
+@pytest.mark.slow
 def test_more_views_begin_with_the_same_two(rng, run_mode):
     images = _images(rng)
     two, five = (SimCLRAugmenter(16, views=views) for views in (2, 5))

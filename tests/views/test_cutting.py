@@ -37,6 +37,7 @@ def test_the_same_crops_as_on_the_device(rng, side, interpolation):
         np.testing.assert_allclose(a, b, atol=0.51 / 255 + 1e-4)
 
 
+@pytest.mark.slow
 def test_as_many_crops_as_views(rng):
     images = rng.integers(0, 256, (3, 30, 30, 3), "uint8")
     augmenter = SimCLRAugmenter(16, views=4, **PLAIN)
@@ -68,6 +69,7 @@ def test_one_view_is_the_first_of_two(rng):
         np.testing.assert_array_equal(view, first)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("encode", [tf.io.encode_jpeg, tf.io.encode_png])
 @pytest.mark.parametrize("reduced_scales", [True, False])
 def test_one_crop_of_an_encoded_image(rng, encode, reduced_scales):
@@ -82,6 +84,7 @@ def test_one_crop_of_an_encoded_image(rng, encode, reduced_scales):
     np.testing.assert_array_equal(one[0], two[0])
 
 
+@pytest.mark.slow
 def test_colour_and_flip_follow_on_the_device(rng):
     images = rng.integers(0, 256, (3, 30, 30, 3), "uint8")
     augmenter = SimCLRAugmenter(24)

@@ -25,6 +25,7 @@ def test_turns_are_those_of_numpy(rng):
         np.testing.assert_array_equal(flipped[quarters], expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("compiled", [False, True])
 @pytest.mark.parametrize("cropped", [False, True])
 def test_views_are_the_same_views_turned(rng, cropped, compiled):
