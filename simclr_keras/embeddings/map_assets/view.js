@@ -2,6 +2,7 @@
 // The map: where one looks, what is drawn there, and how a pointer or the keyboard moves it.
 
 const SHOWN_SIDE = { least: 26, most: 72 }; // pixels of a picture on the map
+const SLOW_FRAME = 30; // milliseconds
 
 class MapView {
   /** `on.hover(image, x, y)` and `on.pick(image)` are called with -1 where there is no image. */
@@ -14,6 +15,7 @@ class MapView {
     this.pointers = new Map();
     const canvas = document.getElementById("points");
     this.points = webglPoints(canvas) || canvasPoints(this.fresh(canvas));
+    this.every = this.points.everyMoving;
     this.overlay = document.getElementById("overlay");
     new ResizeObserver(() => this.resize()).observe(box);
     this.listen();
@@ -74,8 +76,9 @@ class MapView {
     this.draw();
   }
 
-  /** Draws in the next frame; Canvas 2D draws fewer points until the map rests. */
+  /** Draws in the next frame, fewer points until the map rests if frames would be slow. */
   hurry() {
+    if (!this.moving) this.before = 0;
     this.moving = true;
     clearTimeout(this.rest);
     this.rest = setTimeout(() => { this.moving = false; this.draw(); }, 150);
@@ -85,10 +88,20 @@ class MapView {
   draw() {
     if (this.waiting) return;
     this.waiting = true;
-    requestAnimationFrame(() => {
+    requestAnimationFrame((now) => {
       this.waiting = false;
+      if (this.moving) this.thinOut(now);
       this.paint();
     });
+  }
+
+  /** After two slow frames in a row, while the map moves: half as many points from then on. */
+  thinOut(now) {
+    this.slow = this.before && now - this.before > SLOW_FRAME ? this.slow + 1 : 0;
+    this.before = now;
+    if (this.slow < 2) return;
+    this.every = Math.max(this.every, Math.min(MOST_EVERY, 2 * this.every));
+    this.slow = 0;
   }
 
   paint() {
@@ -96,7 +109,7 @@ class MapView {
     const ratio = Math.min(2, devicePixelRatio || 1);
     const base = Math.max(2.5, Math.min(7, 0.33 * Math.sqrt(width * height / count)));
     const size = Math.min(11, base * Math.max(1, camera.scale / (2 * this.least)) ** 0.4);
-    this.points.paint(camera, width, height, size, ratio, this.moving);
+    this.points.paint(camera, width, height, size, ratio, this.moving ? this.every : 1);
     this.overlay.width = Math.round(width * ratio); // also clears
     this.overlay.height = Math.round(height * ratio);
     const context = this.overlay.getContext("2d");
