@@ -11,8 +11,8 @@ import numpy as np
 from .. import stores
 from ..files import whole_file
 from .decoding import DECODES_WEBP
+from .kept_files import kept_file
 from .listing import Folder, Listing
-from .shard_index import kept_file
 
 _LOGGER = logging.getLogger("simclr_keras")
 _FORMAT = f"listing 1, WebP: {DECODES_WEBP}"  # another when the files change

@@ -62,6 +62,11 @@ class PathList(Sequence[str]):
     def __iter__(self) -> Iterator[str]:
         return map(self.__getitem__, range(len(self)))
 
+    @property
+    def buffers(self) -> tuple[bytearray, np.ndarray, np.ndarray]:
+        """The characters, starts and lengths."""
+        return self._text.content, self._starts, self._lengths
+
     def take(self, indices: np.ndarray) -> "PathList":
         """The paths at some indices, in this order."""
         return PathList(self._text, self._starts[indices], self._lengths[indices])

@@ -3,7 +3,6 @@
 import array
 import concurrent.futures
 import dataclasses
-import hashlib
 import json
 import logging
 import os
@@ -16,6 +15,7 @@ import numpy as np
 from ..files import whole_file
 from ..progress import counted
 from ..stores import absolute, stamp
+from .kept_files import kept_file
 from .shard_source import Reader, ShardSource, file_reader
 from .sources import ImageSource
 from .unreadable import refuse_or_skip
@@ -144,20 +144,6 @@ def kept_index(
     except OSError as error:
         _LOGGER.warning("The index of %s cannot be kept in %s: %s.", name, kept.parent, error)
     return index
-
-
-def kept_file(name: str, *decides: str) -> pathlib.Path:
-    """The file in which something is kept: of the name of the data, and what decides what is found."""
-    digest = hashlib.sha256("\0".join(decides).encode("utf-8", "surrogateescape")).hexdigest()
-    return index_folder() / f"{name.replace(os.sep, '-')[-80:]}-{digest[:16]}.npz"
-
-
-def index_folder() -> pathlib.Path:
-    """The folder that indexes are kept in: `SIMCLR_KERAS_CACHE`, or a user's folder of caches."""
-    if folder := os.environ.get("SIMCLR_KERAS_CACHE"):
-        return pathlib.Path(folder)
-    caches = os.environ.get("XDG_CACHE_HOME") or pathlib.Path("~/.cache").expanduser()
-    return pathlib.Path(caches) / "simclr_keras"
 
 
 def _joined(shards: Iterable[Shard], files: Sequence[str], order, show) -> ShardIndex:

@@ -361,6 +361,14 @@ class FileSource(ImageSource):
         """The path of one of the images."""
         return stores.join(self.root, self.names[index])
 
+    @property
+    def sizes(self) -> np.ndarray:
+        """int64 `(N,)`: the bytes of each file; -1 for one that has vanished."""
+        if self._sizes is not None:
+            return self._sizes
+        files = map(self.file, range(len(self)))
+        return np.fromiter((stores.stamp(file)[0] for file in files), np.int64, len(self))
+
     def size(self, index: int) -> int:
         """The bytes of one of the images.
 

@@ -3,7 +3,7 @@
 import functools
 import json
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -18,6 +18,7 @@ _LOST = (
     tf.errors.DeadlineExceededError,
     tf.errors.InternalError,
 )
+_BLOCK = 2**17  # integers that workers exchange at a time: a mebibyte
 
 
 def check_agreement(
@@ -53,6 +54,32 @@ def check_agreement(
         )
 
 
+def check_same_images(strategy: tf.distribute.Strategy, digest: int | None) -> None:
+    """Raises if the workers have loaded different images; they must call it together.
+
+    Args:
+        strategy: The run's strategy, of several workers.
+        digest: Of what this worker has loaded, at least 0; `None` if it could not.
+
+    Raises:
+        InputError: If they differ, or another worker could not load them.
+        RunFailure: If another worker is lost.
+    """
+    try:
+        (digests,) = _gathered(strategy, [-1 if digest is None else digest]).T.tolist()
+    except _LOST as error:
+        raise lost_worker_failure("before the first step", error) from error
+    if digest is None:
+        return  # the caller knows why
+    if -1 in digests:
+        raise InputError("Another worker could not load its images, and says why.")
+    if len(set(digests)) > 1:
+        raise InputError(
+            "The workers have different images, by name, size or label. Give each the same files. "
+            f"Received by worker: {[f'{number:014x}' for number in digests]}"
+        )
+
+
 def largest_of_workers(strategy: tf.distribute.Strategy) -> Callable[[list[int]], list[int]]:
     """What finds the largest of each number over all workers; they must call it together.
 
@@ -67,6 +94,31 @@ def largest_of_workers(strategy: tf.distribute.Strategy) -> Callable[[list[int]]
         return list
     gather = functools.cache(lambda length: _gathering(strategy, length))
     return lambda numbers: gather(len(numbers))(numbers).max(axis=0).tolist()
+
+
+def from_chief(strategy: tf.distribute.Strategy, content: bytes) -> bytes:
+    """What the chief passes to the others; they must call it together.
+
+    Args:
+        strategy: The run's strategy, of several workers.
+        content: Of the chief; of the others, nothing.
+
+    Returns:
+        The chief's.
+
+    Raises:
+        RunFailure: If another worker is lost.
+    """
+    step, parts = 8 * _BLOCK, []
+    try:
+        (length,) = largest_of_workers(strategy)([len(content)])
+        gather = _gathering(strategy, _BLOCK)
+        for first in range(0, length, step):
+            block = content[first : first + step].ljust(step, b"\0")
+            parts.append(gather(np.frombuffer(block, np.int64))[0].tobytes())
+    except _LOST as error:
+        raise lost_worker_failure("before the first step", error) from error
+    return b"".join(parts)[:length]
 
 
 def leave_together(strategy: tf.distribute.Strategy, chief: bool) -> None:
@@ -111,7 +163,7 @@ def _gathered(strategy, row: list[int]) -> np.ndarray:
     return _gathering(strategy, len(row))(row)
 
 
-def _gathering(strategy, length: int) -> Callable[[list[int]], np.ndarray]:
+def _gathering(strategy, length: int) -> Callable[[Sequence[int] | np.ndarray], np.ndarray]:
     """What gathers the rows of all workers; traced once."""
     with tf.device("CPU:0"):  # an argument would have no device to be gathered to
         mine = tf.Variable(tf.zeros([1, length], tf.int64), trainable=False)
@@ -121,7 +173,7 @@ def _gathering(strategy, length: int) -> Callable[[list[int]], np.ndarray]:
         context = tf.distribute.get_replica_context()
         return context.all_gather(mine.read_value(), axis=0)
 
-    def gathered(row: list[int]) -> np.ndarray:
+    def gathered(row: Sequence[int] | np.ndarray) -> np.ndarray:
         mine.assign([row])
         return strategy.experimental_local_results(strategy.run(gather))[0].numpy()
 

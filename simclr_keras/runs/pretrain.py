@@ -42,6 +42,7 @@ from .environment import environment
 from .growing_views import GrowingViews
 from .initial_weights import load_initial_weights
 from .length import run_length
+from .load_on_workers import load_on_workers
 from .monitor import first_and_last, run_monitor
 from .monitored_images import views_at
 from .pretrain_config import PretrainConfig
@@ -129,7 +130,7 @@ def _pretrain(
     if chief and directory.is_begun:
         lock.hold()
         remove_unfinished(directory.checkpoints, after=0)  # large, and no other process writes
-    source, held_out = training_parts(config, directory)
+    source, held_out = load_on_workers(strategy, lambda: training_parts(config, directory))
     sizes, began = image_sizes(source), time.time()
     check_images(directory, sizes, config.dataset)
     if config.steps == 0 and not directory.is_begun:

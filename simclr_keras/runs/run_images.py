@@ -1,10 +1,13 @@
 """The images that a run was begun with: what they are, and where they are now."""
 
 import dataclasses
+import hashlib
 import json
 import logging
 import os
 from collections.abc import Sequence
+
+import numpy as np
 
 from ..data.datasets import is_folder, is_same_data
 from ..data.folders import walk
@@ -30,7 +33,22 @@ def image_sizes(source: ImageSource) -> dict[str, int] | None:
         return {os.path.relpath(file, root): sizes[file] for file in files}
     if not isinstance(source, FileSource):
         return None
-    return {path: _size(source, index) for index, path in enumerate(source.names)}
+    return dict(zip(source.names, source.sizes.tolist()))
+
+
+def images_digest(source: ImageSource) -> int:
+    """A number that differs if images differ: in their places or names, sizes or labels."""
+    digest = hashlib.sha256()
+    parts: list = [source.places, source.labels]
+    if isinstance(source, FileSource):
+        parts += [*source.names.buffers, source.sizes]
+    elif isinstance(source, ShardSource):
+        names = "\0".join(map(os.path.basename, source.files))
+        parts += [names.encode("utf-8", "surrogateescape")]
+        parts += [source.shard, source.offset, source.length]
+    for part in parts:
+        digest.update(part.tobytes() if isinstance(part, np.ndarray) else part)
+    return int.from_bytes(digest.digest()[:7], "big")  # fits into an int64
 
 
 def changed_meanwhile(
@@ -63,14 +81,6 @@ def changed_meanwhile(
             path for path in new if _changed_at(os.path.join(source.root, path)) > since
         }
     return _told(kinds)
-
-
-def _size(source: FileSource, index: int) -> int:
-    """The size of a file; -1 if it has vanished."""
-    try:
-        return source.size(index)
-    except FileNotFoundError:
-        return -1
 
 
 def _changed_at(file: str) -> float:

@@ -4,7 +4,7 @@ import os
 import numpy as np
 import pytest
 
-from simclr_keras.data.shard_index import Shard, index_folder, kept_index
+from simclr_keras.data.shard_index import Shard, kept_index
 from simclr_keras.errors import InputError
 
 
@@ -98,15 +98,6 @@ def test_an_index_that_cannot_be_kept(files, tmp_path, monkeypatch, caplog):
     monkeypatch.setenv("SIMCLR_KERAS_CACHE", str(tmp_path / "file"))
     assert len(_index(files)[0].shard) == 6
     assert "The index of made cannot be kept in" in caplog.text
-
-
-def test_where_indexes_are_kept(monkeypatch, tmp_path):
-    monkeypatch.delenv("SIMCLR_KERAS_CACHE")
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert index_folder() == tmp_path / "simclr_keras"
-    monkeypatch.delenv("XDG_CACHE_HOME")
-    monkeypatch.setenv("HOME", str(tmp_path))
-    assert index_folder() == tmp_path / ".cache" / "simclr_keras"
 
 
 def test_damaged_images_are_named_and_skipped(files, caplog):

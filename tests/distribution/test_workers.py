@@ -3,12 +3,15 @@
 import csv
 import os
 import re
+import shutil
 import signal
 import socket
 
 import numpy as np
 import pytest
-from processes import Script, run_script
+from prepared import jpeg
+from processes import ROOT, Script, run_script
+from shards import samples, write_tar
 
 from simclr_keras.runs.directory import RunDirectory
 
@@ -52,15 +55,16 @@ def _alone(run, *arguments):
     return result.returncode, result.stdout + result.stderr
 
 
-def _start(run, *arguments, environments):
+def _start(run, *arguments, environments, folders=(ROOT, ROOT)):
     return [
         Script(
             COMMAND,
             *("pretrain", "--run-dir", str(run), *SETTINGS, *arguments),
+            cwd=folder,
             env={"CUDA_VISIBLE_DEVICES": "", **environment},
             together=True,
         )
-        for environment in environments
+        for environment, folder in zip(environments, folders)
     ]
 
 
@@ -171,8 +175,61 @@ def test_a_signal_to_one_worker_stops_all_with_a_checkpoint(tmp_path, worker_env
 
 @pytest.mark.slow
 def test_workers_with_other_settings_are_stopped(tmp_path, worker_environments):
-    environments = worker_environments()
-    workers = _start(tmp_path / "run", "--steps", "2", environments=environments[:1])
-    workers += _start(tmp_path / "run", "--steps", "3", environments=environments[1:])
-    for code, text in _finish(workers):
+    """And only the first of them has looked into the shards: the other gets its index."""
+    write_tar(tmp_path / "data" / "a.tar", samples([jpeg(k) for k in range(40)], [0, 1] * 20))
+    environments = [
+        {**environment, "SIMCLR_KERAS_CACHE": str(tmp_path / f"cache {number}")}
+        for number, environment in enumerate(worker_environments())
+    ]
+    data = "--dataset", str(tmp_path / "data")
+    workers = _start(tmp_path / "run", *data, "--steps", "2", environments=environments[:1])
+    workers += _start(tmp_path / "run", *data, "--steps", "3", environments=environments[1:])
+    results = _finish(workers)
+    for code, text in results:
         assert code == 2 and "The workers have different numbers of steps" in text, text[-3000:]
+    assert ["Indexing the 1 shard(s)" in text for _, text in results] == [True, False]
+    first, second = (list((tmp_path / f"cache {number}").iterdir()) for number in range(2))
+    assert [file.name for file in first] == [file.name for file in second]
+    assert not (tmp_path / "run").exists()
+
+
+def _folders(tmp_path, image_folder):
+    """Folders to call two workers in, each with `images`; in the second a file has another name."""
+    for name in ("first", "second"):
+        shutil.copytree(image_folder, tmp_path / name / "images")
+    file = tmp_path / "second" / "images" / "cats" / "00.png"
+    file.rename(file.with_stem("000"))
+    return tmp_path / "first", tmp_path / "second"
+
+
+OWN_IMAGES = ("--dataset", "./images", "--batch-size", "4", "--steps", "2")
+
+
+def test_workers_that_see_other_images_are_stopped(tmp_path, image_folder, worker_environments):
+    folders = _folders(tmp_path, image_folder)
+    workers = _start(
+        tmp_path / "run", *OWN_IMAGES, environments=worker_environments(), folders=folders
+    )
+    for code, text in _finish(workers):
+        assert code == 2 and "The workers have different images" in text, text[-3000:]
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("broken", [0, 1])
+def test_a_worker_that_cannot_load_images(tmp_path, image_folder, worker_environments, broken):
+    folders = _folders(tmp_path, image_folder)
+    shutil.rmtree(folders[broken] / "images")
+    workers = _start(
+        tmp_path / "run", *OWN_IMAGES, environments=worker_environments(), folders=folders
+    )
+    results = _finish(workers)
+    code, text = results[broken]
+    assert code == 2 and "simclr-keras: There is no folder ./images" in text, text[-3000:]
+    code, text = results[1 - broken]
+    said = (
+        "The first worker could not load the images: There is no folder ./images",
+        "Another worker could not load its images, and says why.",
+    )
+    assert code == 2 and said[broken] in text, text[-3000:]
+    assert not (tmp_path / "run").exists()

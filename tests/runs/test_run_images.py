@@ -5,10 +5,14 @@ import json
 import logging
 import shutil
 
+import numpy as np
 import pytest
 from conftest import SMALL_NETWORK
 
+import simclr_keras as sk
 from simclr_keras import PretrainConfig, pretrain
+from simclr_keras.data.shard_source import ShardSource
+from simclr_keras.data.sources import EncodedSource, FileSource
 from simclr_keras.errors import InputError
 from simclr_keras.runs.classifier_config import DistillConfig, FineTuneConfig
 from simclr_keras.runs.config import EvaluateConfig, ReportConfig
@@ -17,7 +21,12 @@ from simclr_keras.runs.distill import distill_run
 from simclr_keras.runs.evaluate import evaluate
 from simclr_keras.runs.fine_tune import fine_tune_run
 from simclr_keras.runs.report import report
-from simclr_keras.runs.run_images import check_images, image_sizes, locate_images
+from simclr_keras.runs.run_images import (
+    check_images,
+    image_sizes,
+    images_digest,
+    locate_images,
+)
 from simclr_keras.runs.run_source import training_parts
 
 pytestmark = pytest.mark.usefixtures("short_resnet")
@@ -174,3 +183,28 @@ def test_data_by_name_has_no_files(tmp_path):
     assert locate_images(directory) == locate_images(directory, "digits") == (config, None)
     assert locate_images(directory, "cifar10") == (config, "cifar10")
     directory.check(dataclasses.replace(config))
+
+
+def test_a_digest_tells_images_apart(image_folder, tmp_path):
+    def files(names=("a", "b"), sizes=(1, 2), labels=(0, 1)):
+        return FileSource(names, labels, ("x", "y"), sizes=np.array(sizes))
+
+    def shards(names=("/d/a", "/d/b"), shard=(0, 1), offset=(5, 6), length=(7, 8)):
+        return ShardSource(names, shard, offset, length)
+
+    def in_memory(labels=(0, 1)):
+        return EncodedSource([b"1", b"2"], labels)
+
+    sources = [
+        *(files(), files(("a", "c")), files(("ab", "")), files(sizes=(1, 3))),
+        *(files(labels=(0, 0)), files(("a", "b", "c"), (1, 2, 3), (0, 1, 0)).subset([0, 2])),
+        *(shards(), shards(("/d/a", "/d/c")), shards(shard=(0, 0)), shards(offset=(5, 7))),
+        *(shards(length=(7, 9)), in_memory(), in_memory((0, 0))),
+    ]
+    digests = [images_digest(source) for source in sources]
+    assert len(set(digests)) == len(digests) and all(0 <= d < 2**63 for d in digests)
+    # Workers may reach the same files by another path.
+    assert images_digest(shards(("/e/a", "/e/b"))) == images_digest(shards())
+    whole = sk.load_source(str(image_folder), "all")
+    again = sk.load_source(str(image_folder.parent / "images" / ".." / "images"), "all")
+    assert images_digest(whole) == images_digest(again)
