@@ -1,6 +1,7 @@
 """The parts of data that has no test part of its own: what is held out, and the list of it."""
 
 import csv
+import itertools
 import os
 from collections.abc import Callable, Iterable
 
@@ -96,7 +97,7 @@ def write_held_out(path: str | os.PathLike, held_out: ImageSource) -> None:
         # File names need not be text.
         open(unfinished, "w", newline="", encoding="utf-8", errors="surrogateescape") as file,
     ):
-        csv.writer(file).writerows([[key], *([name] for name in names)])
+        csv.writer(file).writerows([name] for name in itertools.chain([key], names))
 
 
 def find_held_out(path: str | os.PathLike, source: ImageSource) -> tuple[np.ndarray, list[str]]:

@@ -16,6 +16,7 @@ from ..local_copies import folder_here
 from ..networks.projection_head import ProjectionHead
 from ..networks.saved_encoder import load_encoder, load_projection_head, save_encoder
 from ..training.run_rows import read_history
+from .file_sizes import FileSizes
 from .pretrain_config import PretrainConfig
 from .run_lock import LOCK_FILE
 from .setting_sources import parse_settings, read_settings
@@ -127,7 +128,7 @@ class RunDirectory:
     def begin(
         self,
         config: PretrainConfig,
-        image_sizes: dict[str, int] | None = None,
+        image_sizes: FileSizes | None = None,
         held_out: ImageSource | None = None,
         **chosen: int | str | None,
     ) -> None:
@@ -155,7 +156,7 @@ class RunDirectory:
             place = {"dataset_folder": real_folder(config.dataset)}
         write_json(self.config_file, {**settings, "keras_generation": _GENERATION, **place})
         if is_new and image_sizes is not None:
-            write_json(self.images_file, image_sizes)
+            image_sizes.write(self.images_file)
 
     def read_total_steps(self, steps_per_epoch: int) -> int | None:
         """The length of the run; `None` if there is no run here yet.

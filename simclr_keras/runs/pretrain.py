@@ -39,6 +39,7 @@ from ..training.run_rows import RunRows, read_history
 from ..training.signals import StopSignals
 from .directory import RunDirectory, deciding_settings
 from .environment import environment
+from .file_sizes import FileSizes
 from .growing_views import GrowingViews
 from .initial_weights import load_initial_weights
 from .length import run_length
@@ -349,7 +350,7 @@ def _keep_weights(
     directory: RunDirectory,
     source: ImageSource,
     held_out: ImageSource | None,
-    sizes: dict[str, int] | None,
+    sizes: FileSizes | None,
 ) -> None:
     """Makes a run of no step, so that the commands on runs can use networks as they are."""
     initial = load_initial_weights(config.weights)

@@ -2,7 +2,6 @@
 
 import dataclasses
 import hashlib
-import json
 import logging
 import os
 from collections.abc import Sequence
@@ -18,22 +17,24 @@ from ..errors import InputError, named
 from ..local_copies import with_local_copies
 from ..stores import is_remote, stamp
 from .directory import RunDirectory
+from .file_sizes import FileSizes, name_keys
 from .pretrain_config import PretrainConfig
 from .run_source import find_listed, run_source
 
 _LOGGER = logging.getLogger("simclr_keras")
 
 
-def image_sizes(source: ImageSource) -> dict[str, int] | None:
+def image_sizes(source: ImageSource) -> FileSizes | None:
     """Path within the folder and size in bytes of each image, or shard; `None` if in memory."""
     if isinstance(source, ShardSource):
         sizes = {file: stamp(file)[0] for file in source.files}
         files = [file for file, size in sizes.items() if size >= 0]  # others are skipped
         root = os.path.commonpath(map(os.path.dirname, files))
-        return {os.path.relpath(file, root): sizes[file] for file in files}
+        paths = [os.path.relpath(file, root) for file in files]
+        return FileSizes(paths, [sizes[file] for file in files])
     if not isinstance(source, FileSource):
         return None
-    return dict(zip(source.names, source.sizes.tolist()))
+    return FileSizes(source.names, source.sizes)
 
 
 def images_digest(source: ImageSource) -> int:
@@ -54,7 +55,7 @@ def images_digest(source: ImageSource) -> int:
 def changed_meanwhile(
     source: ImageSource,
     held_out: ImageSource | None,
-    sizes: dict[str, int] | None,
+    sizes: FileSizes | None,
     since: float,
 ) -> str:
     """How the files of a run have changed while it went on; empty if they have not.
@@ -67,18 +68,20 @@ def changed_meanwhile(
         sizes: What `image_sizes` returned when it began.
         since: When that was, in seconds of `time.time`.
     """
-    if isinstance(source, FileSource) and is_remote(source.root):
+    if not isinstance(source, FileSource):
+        return _told((image_sizes(source) or FileSizes()).differences(sizes or FileSizes()))
+    if is_remote(source.root):
         return ""
-    if isinstance(source, FileSource):
-        now = {path: stamp(source.file(index))[0] for index, path in enumerate(source.names)}
-    else:
-        now = image_sizes(source) or {}
-    kinds = _kinds(sizes or {}, {path: size for path, size in now.items() if size >= 0})
-    if isinstance(source, FileSource) and os.path.isdir(source.root):
-        known = {*source.names, *(held_out.names if isinstance(held_out, FileSource) else ())}
-        new = (path for path in walk(source.root, skip_closed=True).images if path not in known)
+    now = FileSource(source.names, root=source.root)
+    kinds = FileSizes(now.names, now.sizes).existing().differences(sizes or FileSizes())
+    if os.path.isdir(source.root):
+        known = [source.names, *([held_out.names] if isinstance(held_out, FileSource) else [])]
+        found = walk(source.root, skip_closed=True).images
+        is_new = ~np.isin(name_keys(found), np.concatenate([*map(name_keys, known)]))
         kinds["added"] = {
-            path for path in new if _changed_at(os.path.join(source.root, path)) > since
+            path
+            for path in found.take(np.flatnonzero(is_new))
+            if _changed_at(os.path.join(source.root, path)) > since
         }
     return _told(kinds)
 
@@ -91,7 +94,7 @@ def _changed_at(file: str) -> float:
         return 0.0
 
 
-def check_images(directory: RunDirectory, sizes: dict[str, int] | None, name: str) -> None:
+def check_images(directory: RunDirectory, sizes: FileSizes | None, name: str) -> None:
     """Raises an error if images are not those that a run was begun with.
 
     Args:
@@ -161,7 +164,7 @@ def locate_images(
 
 
 def _difference(
-    directory: RunDirectory, sizes: dict[str, int] | None, missing: Sequence[str] = ()
+    directory: RunDirectory, sizes: FileSizes | None, missing: Sequence[str] = ()
 ) -> str:
     """How images differ from those that a run was begun with; empty if they do not.
 
@@ -172,18 +175,9 @@ def _difference(
     """
     if not directory.images_file.exists():
         return ""
-    kinds = _kinds(json.loads(directory.images_file.read_text()), sizes or {})
+    kinds = (sizes or FileSizes()).differences(FileSizes.read(directory.images_file))
     kinds["missing"] |= set(missing)
     return _told(kinds)
-
-
-def _kinds(begun: dict[str, int], found: dict[str, int]) -> dict[str, set[str]]:
-    """The files that differ."""
-    return {
-        "added": found.keys() - begun.keys(),
-        "missing": begun.keys() - found.keys(),
-        "changed": {path for path in begun.keys() & found.keys() if begun[path] != found[path]},
-    }
 
 
 def _told(kinds: dict[str, set[str]]) -> str:
