@@ -37,13 +37,20 @@ class PathList(Sequence[str]):
     @classmethod
     def joined(cls, paths: Iterable[bytes]) -> "PathList":
         """A list of encoded paths."""
-        text, starts, lengths = bytearray(), array.array("q"), array.array("i")
+        blocks, rest, size = [], bytearray(), 0
+        starts, lengths = array.array("q"), array.array("i")
         for path in paths:
-            starts.append(len(text))
+            starts.append(size)
             lengths.append(len(path))
-            text += path
+            size += len(path)
+            rest += path
+            while len(rest) >= _BLOCK:
+                blocks.append(bytes(rest[:_BLOCK]))
+                del rest[:_BLOCK]
         return cls(
-            _Text(text), np.frombuffer(starts, np.int64), np.frombuffer(lengths, np.int32)
+            _Text([*blocks, bytes(rest), b""]),
+            np.frombuffer(starts, np.int64),
+            np.frombuffer(lengths, np.int32),
         )
 
     def __len__(self) -> int:
@@ -56,16 +63,20 @@ class PathList(Sequence[str]):
     def __getitem__(self, index):
         if isinstance(index, slice):
             return self.take(np.arange(len(self))[index])
-        start = int(self._starts[index])
-        return os.fsdecode(bytes(self._text.content[start : start + int(self._lengths[index])]))
+        block, start = divmod(int(self._starts[index]), _BLOCK)
+        length = int(self._lengths[index])
+        path = self._text.blocks[block][start : start + length]
+        if len(path) < length:  # it goes on in the next block
+            path += self._text.blocks[block + 1][: length - len(path)]
+        return os.fsdecode(path)
 
     def __iter__(self) -> Iterator[str]:
         return map(self.__getitem__, range(len(self)))
 
-    @property
-    def buffers(self) -> tuple[bytearray, np.ndarray, np.ndarray]:
-        """The characters, starts and lengths."""
-        return self._text.content, self._starts, self._lengths
+    def buffers(self) -> Iterator[bytes | np.ndarray]:
+        """All that tells the list from another."""
+        yield from self._text.blocks
+        yield from (self._starts, self._lengths)
 
     def take(self, indices: np.ndarray) -> "PathList":
         """The paths at some indices, in this order."""
@@ -78,22 +89,28 @@ class PathList(Sequence[str]):
             # Datasets capture an eager tensor; an array would be copied into their graphs.
             with tf.init_scope(), tf.device("CPU"):
                 self._places = tf.constant(self._starts), tf.constant(self._lengths)
+            # The same memory from now on.
+            self._starts, self._lengths = (
+                np.asarray(memoryview(places)) for places in self._places
+            )
         start, length = (tf.gather(places, index) for places in self._places)
         # Most paths lie in one block; the others are completed by the next.
-        block = tf.strings.reduce_join(tf.gather(self._text.blocks, start // _BLOCK + [0, 1]))
+        block = tf.strings.reduce_join(tf.gather(self._text.tensor, start // _BLOCK + [0, 1]))
         return tf.strings.substr(block, start % _BLOCK, tf.cast(length, tf.int64))
 
 
 class _Text:
-    """The characters of paths, also as a tensor once that is needed."""
+    """The characters of paths, also as a tensor once that is needed.
 
-    def __init__(self, content: bytearray):
-        self.content = content
+    Args:
+        blocks: The characters in blocks of one size, the last one shorter, and an empty block.
+    """
+
+    def __init__(self, blocks: list[bytes]):
+        self.blocks = blocks
 
     @functools.cached_property
-    def blocks(self) -> tf.Tensor:
-        """The characters in blocks, and one empty block."""
-        count = len(self.content) // _BLOCK + 2
-        blocks = [bytes(self.content[k * _BLOCK : (k + 1) * _BLOCK]) for k in range(count)]
+    def tensor(self) -> tf.Tensor:
+        """The blocks."""
         with tf.init_scope(), tf.device("CPU"):
-            return tf.constant(blocks)
+            return tf.constant(self.blocks)

@@ -42,7 +42,7 @@ def images_digest(source: ImageSource) -> int:
     digest = hashlib.sha256()
     parts: list = [source.places, source.labels]
     if isinstance(source, FileSource):
-        parts += [*source.names.buffers, source.sizes]
+        parts += [*source.names.buffers(), source.sizes]
     elif isinstance(source, ShardSource):
         names = "\0".join(map(os.path.basename, source.files))
         parts += [names.encode("utf-8", "surrogateescape")]
