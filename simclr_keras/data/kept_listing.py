@@ -9,9 +9,8 @@ from collections.abc import Mapping
 import numpy as np
 
 from .. import stores
-from ..files import whole_file
 from .decoding import DECODES_WEBP
-from .kept_files import kept_file
+from .kept_files import kept_file, write_arrays
 from .listing import Folder, Listing
 
 _LOGGER = logging.getLogger("simclr_keras")
@@ -38,14 +37,13 @@ def keep_listing(listing: Listing, before: Mapping[str, Folder]) -> None:
         for prefix, f in listing.folders.items()
     ]
     try:
-        with whole_file(path) as unfinished:
-            np.savez(
-                unfinished,
-                folders=np.frombuffer(json.dumps(described).encode(), np.uint8),
-                images=np.frombuffer(b"".join(f.images for f in folders), np.uint8),
-                sizes=np.concatenate([f.sizes for f in folders]),
-                is_good=np.concatenate([f.is_good for f in folders]),
-            )
+        write_arrays(
+            path,
+            folders=np.frombuffer(json.dumps(described).encode(), np.uint8),
+            images=np.frombuffer(b"".join(f.images for f in folders), np.uint8),
+            sizes=np.concatenate([f.sizes for f in folders]),
+            is_good=np.concatenate([f.is_good for f in folders]),
+        )
     except OSError as error:
         _LOGGER.warning(
             "What is in %s cannot be kept in %s: %s.", listing.root, path.parent, error

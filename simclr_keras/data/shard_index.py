@@ -12,16 +12,15 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 
-from ..files import whole_file
 from ..progress import counted
 from ..stores import absolute, stamp
-from .kept_files import kept_file
+from .kept_files import kept_file, write_arrays
 from .shard_source import Reader, ShardSource, file_reader
 from .sources import ImageSource
 from .unreadable import refuse_or_skip
 
 _LOGGER = logging.getLogger("simclr_keras")
-_FORMAT = 1  # of the files; another number when they change
+_FORMAT = 2  # of the files; another number when they change
 
 
 @dataclasses.dataclass(frozen=True)
@@ -170,16 +169,15 @@ def _joined(shards: Iterable[Shard], files: Sequence[str], order, show) -> Shard
 
 
 def _write(path: pathlib.Path, index: ShardIndex, stamps: list[tuple[int, int]]) -> None:
-    with whole_file(path) as unfinished:
-        np.savez(
-            unfinished,
-            stamps=np.array(stamps, np.int64),
-            shard=index.shard,
-            offset=index.offset,
-            length=index.length,
-            label=index.label,
-            damage=np.array(json.dumps(index.damage)),
-        )
+    write_arrays(
+        path,
+        stamps=np.array(stamps, np.int64),
+        shard=index.shard,
+        offset=index.offset,
+        length=index.length,
+        label=index.label,
+        damage=np.frombuffer(json.dumps(index.damage).encode(), np.uint8),
+    )
 
 
 def _read(path: pathlib.Path, stamps: list[tuple[int, int]]) -> tuple[ShardIndex | None, bool]:
@@ -188,7 +186,7 @@ def _read(path: pathlib.Path, stamps: list[tuple[int, int]]) -> tuple[ShardIndex
         with np.load(path) as file:
             if file["stamps"].tolist() != [list(stamp) for stamp in stamps]:
                 return None, True
-            damage = tuple(json.loads(str(file["damage"])))
+            damage = tuple(json.loads(file["damage"].tobytes()))
             return (
                 ShardIndex(
                     shard=file["shard"],

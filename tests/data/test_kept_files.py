@@ -1,9 +1,12 @@
+import numpy as np
+
 from simclr_keras.data.kept_files import (
     index_folder,
     kept_file,
     noted_files,
     packed_files,
     unpack_files,
+    write_arrays,
 )
 
 
@@ -45,3 +48,18 @@ def test_what_others_found_cannot_be_kept(monkeypatch, tmp_path, caplog):
     monkeypatch.setenv("SIMCLR_KERAS_CACHE", str(file))
     unpack_files(packed_files(files))
     assert "What the first worker found cannot be kept here" in caplog.text
+
+
+def test_arrays_are_written_as_numpy_reads_them(tmp_path):
+    arrays = {
+        "long": np.arange(70_000, dtype=np.int32),
+        "pairs": np.arange(6).reshape(3, 2),
+        "none": np.empty(0, bool),
+        "every_second": np.arange(9)[::2],
+    }
+    write_arrays(tmp_path / "a.npz", **arrays)
+    with np.load(tmp_path / "a.npz") as file:
+        assert file.files == list(arrays)
+        for name, array in arrays.items():
+            assert file[name].dtype == array.dtype
+            np.testing.assert_array_equal(file[name], array)
