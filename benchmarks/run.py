@@ -24,6 +24,8 @@ HERE = pathlib.Path(__file__).parent
 RUNS = {
     "views": ("views.py",),
     "decoding": ("decoding.py",),
+    "shards": ("shards.py",),
+    "imagenet": ("imagenet.py",),
     "loss": ("nt_xent.py",),
     "loss-growth": ("nt_xent.py", "--growth"),
     "growth": ("growth.py",),
