@@ -5,7 +5,6 @@ The rest of the package uses what both have: layers, models, `tf` ops.
 
 import contextlib
 import sys
-import types
 
 import keras
 import tensorflow as tf
@@ -119,28 +118,18 @@ def build_optimizer(optimizer, variables) -> None:
     else:  # legacy optimizers (Addons) have no public way to do it
         optimizer._create_all_weights(variables)
     if KERAS_3:
-        _sum_gradients_first(optimizer)
+        _sum_no_gradients(optimizer)
 
 
-def _sum_gradients_first(optimizer) -> None:
-    """Makes a Keras 3 optimizer sum the gradients over replicas before anything else.
+def _sum_no_gradients(optimizer) -> None:
+    """Leaves summing the gradients over replicas to `apply_gradients`, for a Keras 3 optimizer.
 
     By default it sums them last: each replica clips its own gradient, and float16 loss scaling
     checks only the first replica's gradient for infinities. Keras 2.15 sums first.
     """
-    optimizer.apply = types.MethodType(_apply_summed, optimizer)
     while hasattr(optimizer, "inner_optimizer"):  # inside a loss-scale optimizer
         optimizer = optimizer.inner_optimizer
     optimizer._all_reduce_sum_gradients = list
-
-
-def _apply_summed(optimizer, gradients, variables=None):
-    context = tf.distribute.get_replica_context()
-    if context is not None and context.num_replicas_in_sync > 1:
-        given = [g for g in gradients if g is not None]
-        summed = iter(context.all_reduce(tf.distribute.ReduceOp.SUM, given))
-        gradients = [g if g is None else next(summed) for g in gradients]
-    type(optimizer).apply(optimizer, gradients, variables)
 
 
 class VersionedOptimizer(keras.optimizers.Optimizer):
@@ -359,11 +348,30 @@ def scaled(optimizer, loss: tf.Tensor) -> tf.Tensor:
     return optimizer.get_scaled_loss(loss) if hasattr(optimizer, "get_scaled_loss") else loss
 
 
-def apply_gradients(optimizer, gradients, variables) -> None:
-    """One optimizer step, which sums the gradients over replicas and undoes loss scaling."""
+def apply_gradients(optimizer, gradients, variables) -> tf.Tensor:
+    """One optimizer step, which sums the gradients over replicas and undoes loss scaling.
+
+    Args:
+        optimizer: One that `build_optimizer` has built.
+        gradients: This replica's; `None` where there is none.
+        variables: The variables to train, in the same order.
+
+    Returns:
+        The norm of the sum, over all variables and without loss scaling, float32 scalar.
+    """
     if not KERAS_3 and hasattr(optimizer, "get_unscaled_gradients"):
         gradients = optimizer.get_unscaled_gradients(gradients)
-    optimizer.apply_gradients(zip(gradients, variables))
+    context = tf.distribute.get_replica_context()
+    if context.num_replicas_in_sync > 1:
+        given = [g for g in gradients if g is not None]
+        summed = iter(context.all_reduce(tf.distribute.ReduceOp.SUM, given))
+        gradients = [g if g is None else next(summed) for g in gradients]
+    norm = tf.cast(tf.linalg.global_norm([g for g in gradients if g is not None]), tf.float32)
+    if KERAS_3 and hasattr(optimizer, "dynamic_scale"):  # before the step changes it
+        norm /= tf.convert_to_tensor(optimizer.dynamic_scale)
+    options = {} if KERAS_3 else {"experimental_aggregate_gradients": False}
+    optimizer.apply_gradients(zip(gradients, variables), **options)
+    return norm
 
 
 def loss_scale(optimizer) -> float | None:

@@ -128,14 +128,7 @@ def train_classifier(
     model.compile_with(plan.optimizer, schedule, settings.weight_decay)
     record = TrainingRecord()
     logits_of = traced(trained, image_size)
-    own_callbacks: list[keras.callbacks.Callback] = [
-        StopOnNonFiniteLoss(
-            f"Lower `learning_rate`. Received: {_plan_text(plan)}.", learning_rate=schedule
-        ),
-        RecordProgress(record, schedule, logits_of, validation),
-        *callbacks,
-    ]
-    until_stopped: contextlib.AbstractContextManager = contextlib.nullcontext()
+    checkpoints, signals = None, StopSignals()
     if checkpoints_in is not None:
         training = {
             **dataclasses.asdict(dataclasses.replace(settings, max_bad_fraction=None)),
@@ -150,8 +143,16 @@ def train_classifier(
         checkpoints = Checkpoints(model, checkpoints_in, record=record)
         if checkpoints.restore():
             _LOGGER.info("Continuing at step %d.", model.steps_made)
-        signals = StopSignals()
-        until_stopped = signals.noted()
+    own_callbacks: list[keras.callbacks.Callback] = [
+        StopOnNonFiniteLoss(
+            f"Lower `learning_rate`. Received: {_plan_text(plan)}.",
+            learning_rate=schedule,
+            checkpoints=checkpoints,
+        ),
+        RecordProgress(record, schedule, logits_of, validation),
+        *callbacks,
+    ]
+    if checkpoints is not None:
         own_callbacks.append(SaveCheckpoints(checkpoints, signals))
     bad_images = BadImages(len(source), settings.most_bad)
     images = TrainingImages(
@@ -164,7 +165,7 @@ def train_classifier(
         bad_images,
     )
     if not record.is_over:
-        with until_stopped:
+        with signals.noted() if checkpoints else contextlib.nullcontext():
             fit_in_intervals(
                 model,
                 source,

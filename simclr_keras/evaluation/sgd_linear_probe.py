@@ -129,7 +129,8 @@ class SGDLinearProbe:
             inputs_of=lambda view: tf.cast(self.encoder(view, training=False), tf.float32),
             seed=self.seed,
         )
-        model.compile_with("sgd", WarmupCosine(rate, steps))
+        schedule = WarmupCosine(rate, steps)
+        model.compile_with("sgd", schedule)
         names = [str(label) for label in self.classes_]
         columns = source.with_labels(np.searchsorted(self.classes_, source.labels), names)
         advice = (
@@ -154,7 +155,7 @@ class SGDLinearProbe:
             Length(steps),
             steps_per_epoch * max(1, self.epochs // _REPORTS),
             [
-                StopOnNonFiniteLoss(advice, "The loss of linear evaluation by SGD"),
+                StopOnNonFiniteLoss(advice, "The loss of linear evaluation by SGD", schedule),
             ],
             "Linear evaluation by SGD",
             recover=images.recover,

@@ -21,13 +21,14 @@ _MINUTES_BETWEEN_CHECKPOINTS = 5
 class StopOnNonFiniteLoss(keras.callbacks.Callback):
     """Stops the run at the first NaN or infinite loss and says what was going on.
 
+    That is the precision, the learning rate, how large the gradients were, and the last checkpoint.
     Under float16, it also says at the end of an interval how many steps were skipped.
 
     Args:
         advice: What to do then.
         name: What to call the loss.
-        learning_rate: Learning rate as a function of the step, to be named.
-        checkpoints: Of the run; the last one is named.
+        learning_rate: Learning rate as a function of the step.
+        checkpoints: Of the run, if it has any.
 
     Raises:
         RunFailure: At that step; the last checkpoint is from before it.
@@ -56,10 +57,13 @@ class StopOnNonFiniteLoss(keras.callbacks.Callback):
         loss = (logs or {}).get("loss", 0.0)
         if not math.isfinite(loss):
             step = self.model.steps_made
-            raise RunFailure(
-                f"{self._name} is {loss} at step {step}{self._circumstances(step)}. "
-                f"{self._advice}{self._last_checkpoint()}"
-            )
+            said = [
+                f"{self._name} is {loss} at step {step}{self._circumstances(step)}.",
+                self.model.gradient_norms.described(step),
+                self._advice,
+                self._checkpoints.last_described() if self._checkpoints else "",
+            ]
+            raise RunFailure(" ".join(each for each in said if each))
 
     def on_epoch_end(self, epoch, logs=None):
         if self._skipped > self._said:
@@ -67,22 +71,16 @@ class StopOnNonFiniteLoss(keras.callbacks.Callback):
             _LOGGER.info("Step %d: %s.", self.model.steps_made, self._skips())
 
     def _circumstances(self, step: int) -> str:
-        said = []
+        said = f", in {self.model.precision}"
         if self._learning_rate is not None:
-            said.append(f"at a learning rate of {float(self._learning_rate(step - 1)):.4g}")
-        if self._scale is not None:
-            said.append(self._skips())
-        return "".join(f", {each}" for each in said)
+            said += f" at a learning rate of {float(self._learning_rate(step - 1)):.4g}"
+        return said if self._scale is None else f"{said}; {self._skips()}"
 
     def _skips(self) -> str:
         return (
             f"float16 has skipped {self._skipped} steps since this command began, whose gradients "
             f"were not finite; the loss is scaled by {self._scale:g}"
         )
-
-    def _last_checkpoint(self) -> str:
-        last = self._checkpoints and self._checkpoints.last_step()
-        return "" if last is None else f" The last checkpoint is that of step {last}."
 
 
 class RunHistory(keras.callbacks.Callback):

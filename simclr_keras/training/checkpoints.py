@@ -66,7 +66,8 @@ class Checkpoints:
         if (name := self._not_finite()) is not None:
             raise RunFailure(
                 f"The weights are not finite after step {step} ({name}), so no checkpoint was "
-                f"written. {self._whole()}Lower `learning_rate`."
+                f"written. {self._model.gradient_norms.described(step)} Lower "
+                f"`learning_rate`. {self.last_described()}"
             )
         try:
             reason = too_little_space(folder, self._size())
@@ -78,7 +79,7 @@ class Checkpoints:
         if reason is not None:
             raise RunFailure(
                 f"The checkpoint of step {step} could not be written to {folder}: {reason}. "
-                f"{self._whole()}Make room and run the same command again."
+                f"{self.last_described()} Make room and run the same command again."
             )
         saved = saved_steps(folder)
         kept = [each for each in saved if each <= step][: self._keep]
@@ -87,14 +88,13 @@ class Checkpoints:
         ):  # later ones were damaged: it began before them
             remove_checkpoint(folder, each)
 
-    def last_step(self) -> int | None:
-        """The step of the newest checkpoint that is whole."""
-        folder = self._write_to
-        return next((s for s in saved_steps(folder) if not why_damaged(folder, s)), None)
-
-    def _whole(self) -> str:
-        last = self.last_step()
-        return "There is none yet. " if last is None else f"That of step {last} is whole. "
+    def last_described(self) -> str:
+        """A sentence that names the newest checkpoint that is whole."""
+        folder = self._directory
+        last = next((s for s in saved_steps(folder) if not why_damaged(folder, s)), None)
+        if last is None:
+            return "There is no checkpoint yet."
+        return f"The last good checkpoint is {prefix_of(folder, last)}."
 
     def _not_finite(self) -> str | None:
         """The name of a weight that is not finite."""

@@ -112,9 +112,11 @@ class ClassifierTraining(StepModel):
             to_minimise = scaled(self.parts[0][0], share)
         gradients = tape.gradient(to_minimise, variables)
         with self.after_reading(data):
+            norms = []
             for optimizer, part in self.parts:
-                apply_gradients(optimizer, gradients[: len(part)], part)
+                norms.append(apply_gradients(optimizer, gradients[: len(part)], part))
                 gradients = gradients[len(part) :]
+            self.gradient_norms.note(self.step, tf.norm(norms))
             self.step.assign_add(1)
             known = tf.cast(labels >= 0, tf.float32)
             hits = tf.cast(tf.argmax(logits, axis=1) == labels, tf.float32) * known

@@ -266,7 +266,8 @@ class SimCLR(StepModel):
         gradients_of = whole_batch_gradients if of_batch else micro_batch_gradients
         gradients, logs = gradients_of(self, images, labels)
         with self.after_reading(data):
-            apply_gradients(self.optimizer, gradients, self.trainable_variables)
+            norm = apply_gradients(self.optimizer, gradients, self.trainable_variables)
+            self.gradient_norms.note(self.step, norm)
             self.step.assign_add(1)
             return self.log(logs)
 

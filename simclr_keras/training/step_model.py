@@ -6,9 +6,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from ..keras_versions import VersionedModel, tensorflow_variables
+from ..keras_versions import VersionedModel, layers_of, tensorflow_variables
 from ..objective import replicas
 from ..seeds import check_seed
+from .gradient_norms import GradientNorms
 from .step import Logged
 
 
@@ -35,6 +36,7 @@ class StepModel(VersionedModel):
         # float32 whatever `keras.config.floatx()` is: the counts of images must be exact.
         self._means = [keras.metrics.Mean(name=name, dtype="float32") for name in logged]
         self._continues_means = False
+        self.gradient_norms = GradientNorms()
         self.built = True
 
     def get_compile_config(self) -> dict:
@@ -62,6 +64,12 @@ class StepModel(VersionedModel):
     def steps_made(self) -> int:
         """Batches seen so far; `int(model.step)` does not work under several replicas."""
         return int(self.step.read_value())
+
+    @property
+    def precision(self) -> str:
+        """The policy that the layers compute by: `mixed_float16` if any of them does."""
+        policies = {layer.dtype_policy.name for layer in layers_of(self)}
+        return min(policies - {"float32"}, default="float32")
 
     @property
     def metrics(self):

@@ -28,6 +28,8 @@ def test_a_loss_that_is_not_finite_is_said_with_what_was_going_on(model, tmp_pat
     model.step.assign(3)
     checkpoints.save()
     model.step.assign(5)
+    for step, norm in ((3, 250.0), (4, np.nan)):  # of the steps before
+        model.gradient_norms.note(tf.constant(step, tf.int64), tf.constant(norm))
     stop = StopOnNonFiniteLoss(
         "Lower it.", learning_rate=lambda at: at / 8, checkpoints=checkpoints
     )
@@ -36,9 +38,17 @@ def test_a_loss_that_is_not_finite_is_said_with_what_was_going_on(model, tmp_pat
     with pytest.raises(RunFailure) as stopped:
         stop.on_train_batch_end(1, {"loss": float("nan")})
     assert str(stopped.value) == (
-        "The loss is nan at step 5, at a learning rate of 0.5. Lower it. The last checkpoint is "
-        "that of step 3."
+        "The loss is nan at step 5, in float32 at a learning rate of 0.5. In the last 2 steps, the "
+        "gradient's norm was at most 250 (step 4; median 250), and not finite at 1 (the first: 5). "
+        f"Lower it. The last good checkpoint is {tmp_path / 'ckpt-3'}."
     )
+
+
+def test_a_loss_that_is_not_finite_before_the_first_checkpoint(model, tmp_path):
+    stop = StopOnNonFiniteLoss("Lower it.", checkpoints=Checkpoints(model, tmp_path))
+    stop.set_model(model)
+    with pytest.raises(RunFailure, match="There is no checkpoint yet.$"):
+        stop.on_train_batch_end(0, {"loss": float("inf")})
 
 
 def test_weights_that_are_not_finite_never_replace_a_checkpoint(model, tmp_path):
@@ -50,7 +60,7 @@ def test_weights_that_are_not_finite_never_replace_a_checkpoint(model, tmp_path)
     kernel = model.encoder.trainable_variables[0]
     kernel.assign(tf.fill(kernel.shape, np.inf))
     with pytest.raises(
-        RunFailure, match="not finite after step 8 .*kernel.* That of step 4 is"
+        RunFailure, match="not finite after step 8 .*kernel.* checkpoint is .*ckpt-4"
     ):
         checkpoints.save()
     assert sorted(path.name for path in tmp_path.iterdir()) == before

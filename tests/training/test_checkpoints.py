@@ -167,7 +167,7 @@ def test_a_full_disk_never_costs_the_last_one(model, save, tmp_path, monkeypatch
         assert "No space left on device" in str(caught.value)
     # What was written whole is as good as listed.
     whole = 8 if at == "while listing" else 4
-    assert f"That of step {whole} is whole" in str(caught.value)
+    assert f"The last good checkpoint is {tmp_path / f'ckpt-{whole}'}." in str(caught.value)
     assert not list(tmp_path.glob(".*"))
     assert _restored(model, tmp_path) == (whole, {float(whole)})
 

@@ -142,12 +142,12 @@ def train(make, shares):
             place = tf.cast(context.replica_id_in_sync_group, tf.int32)
             gradients = [tf.gather(np.stack(parts), place) for parts in zip(*shares)]
             gradients = [scaled(optimizer, g) for g in gradients]
-            apply_gradients(optimizer, gradients, variables)
-        tf.distribute.get_strategy().run(of_replica)
+            return apply_gradients(optimizer, gradients, variables)
+        strategy = tf.distribute.get_strategy()
+        return strategy.experimental_local_results(strategy.run(of_replica))[-1]
 
-    step()
-    step()
-    return [v.numpy().tolist() for v in variables]
+    norms = [float(step()), float(step())]
+    return [*(v.numpy().tolist() for v in variables), norms]
 
 results = {}
 for name, make in optimizers.items():
@@ -170,7 +170,10 @@ def test_gradients_are_summed_before_they_are_clipped(run_python):
         for a, b in zip(one, two):
             np.testing.assert_allclose(b, a, atol=1e-6, err_msg=name)
     # A step whose gradient is not finite on any replica is left out.
-    assert results["loss scale, one that is infinite"][1] == [[1.0, 2.0], 3.0]
+    assert results["loss scale, one that is infinite"][1][:2] == [[1.0, 2.0], 3.0]
+    # The norm is that of the sum, (2, 5, -3), and without loss scaling.
+    for name in ("plain", "loss scale"):
+        np.testing.assert_allclose(results[f"{name}, gradient"][1][2], np.sqrt([38, 38]))
 
 
 VALIDATE = (
