@@ -6,6 +6,7 @@ field into a flag. Messages use the Python name of a setting, `batch_size`; see 
 
 import dataclasses
 import math
+import numbers
 import os
 import pathlib
 import types
@@ -35,6 +36,14 @@ IMAGE_SIZE = Range("in 1 to 16,384", lambda x: 1 <= x <= 16_384)
 WIDTH = Range("in 0.008 to 64", lambda x: 1 / 128 <= x <= 64)  # 1 to 4096 filters in the stem
 SEED = Range("a 64-bit integer", is_seed)
 MAX_BAD_FRACTION = 0.05  # of images that turn out to be unreadable while they are used
+_NAMES = {
+    bool: "True or False",
+    int: "an integer",
+    float: "a number",
+    str: "a text",
+    os.PathLike: "a path",
+    list: "a list of texts",
+}
 _MAY_HAVE_ANY_SCHEME = ("data_dir", "encoder", "student", "licence")  # TFDS, KerasHub, a link
 
 
@@ -78,20 +87,73 @@ WeightsDtype = typing.Literal["float32", "float16", "bfloat16"]
 class Settings:
     """Base class of settings dataclasses.
 
+    Numbers of NumPy and paths become what JSON can hold, where the type of the field is that.
+
     Raises:
-        InputError: If a value is outside the choices or range of its field.
+        InputError: If a value is of another type than its field, or outside its choices or range.
     """
 
     def __post_init__(self):
         hints = typing.get_type_hints(type(self))
         for field in dataclasses.fields(self):
-            value = getattr(self, field.name)
+            if "help" not in field.metadata:
+                continue
+            given = getattr(self, field.name)
+            found = as_kind(field.name, given, kinds_of(hints[field.name]))
+            object.__setattr__(self, field.name, found)
+            value = given if type(given) is int else found  # as it was written, for messages
             check_choice(field.name, value, choices_of(hints[field.name]))
             check_range(field.name, value, field.metadata.get("within"))
             for part in value if isinstance(value, (list, tuple)) else [value]:
                 check_value(field.name, part)
                 if field.name not in _MAY_HAVE_ANY_SCHEME:
                     check_place(field.name, part)
+
+
+def kinds_of(hint) -> tuple[type, ...]:
+    """The types of a hint's values: those of the items for a list, `str` for a `Literal`."""
+    origin, parts = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (typing.Union, types.UnionType):
+        return tuple(kind for part in parts for kind in kinds_of(part))
+    if origin is typing.Literal:
+        return (str,)
+    if origin is list:
+        return (list, *kinds_of(parts[0]))
+    return (origin or hint,)
+
+
+def as_kind(name: str, value, kinds: tuple[type, ...]):
+    """The value of a setting as one of its types; raises an `InputError` if it has another."""
+    if list in kinds and isinstance(value, (list, tuple)):
+        of_items = tuple(kind for kind in kinds if kind not in (list, types.NoneType))
+        return [as_kind(name, part, of_items) for part in value]
+    found = value
+    if isinstance(value, numbers.Real) and not isinstance(value, bool):
+        if float in kinds:
+            found = _as_float(value)
+        elif int in kinds and isinstance(value, numbers.Integral):
+            found = int(value)
+    elif isinstance(value, os.PathLike) and os.PathLike not in kinds and str in kinds:
+        found = os.fspath(value)
+    if isinstance(found, kinds) and (bool in kinds or not isinstance(found, bool)):
+        return found
+    expected = dict.fromkeys(_NAMES[kind] for kind in kinds if kind in _NAMES)
+    raise InputError(
+        f"`{name}` must be {' or '.join(expected)}. Received: {name}={shown(value)}"
+    )
+
+
+def _as_float(value: numbers.Real) -> float:
+    try:
+        return float(value)
+    except OverflowError:  # for `check_value` to refuse
+        return math.inf
+
+
+def shown(value) -> str:
+    """A value in a message: on one line, and not long."""
+    text = " ".join(repr(value).split())
+    return text if len(text) <= 200 else f"{text[:200]}..."
 
 
 def choices_of(hint) -> tuple[str, ...]:
@@ -123,14 +185,15 @@ def check_choice(name: str, value, choices: tuple[str, ...]) -> None:
     """Raises an `InputError` if a value is neither `None` nor one of the choices (if any)."""
     if choices and value is not None and value not in choices:
         raise InputError(
-            f"`{name}` must be one of {', '.join(choices)}. Received: {name}={value!r}"
+            f"`{name}` must be one of {', '.join(choices)}. Received: {name}={shown(value)}"
         )
 
 
 def check_value(name: str, value) -> None:
     """Raises an `InputError` for numbers and texts that no setting can have.
 
-    Integers of more than 64 bits, numbers that are not finite, and texts that are empty or hold a NUL.
+    Integers of more than 64 bits, numbers that are not finite, and texts that are empty, hold a NUL
+    or cannot be the name of a file.
     """
     expected = None
     if isinstance(value, int):
@@ -139,11 +202,19 @@ def check_value(name: str, value) -> None:
         expected = None if math.isfinite(value) else "be finite"
     elif isinstance(value, (str, os.PathLike)):
         text = os.fspath(value)
-        expected = (
-            None if text and "\0" not in text else "be a text that is not empty, without NUL"
-        )
+        expected = "be a text that is not empty, without NUL"
+        if text and "\0" not in text:
+            expected = None if _can_be_written(text) else "be a text that UTF-8 can encode"
     if expected:
-        raise InputError(f"`{name}` must {expected}. Received: {name}={value!r}")
+        raise InputError(f"`{name}` must {expected}. Received: {name}={shown(value)}")
+
+
+def _can_be_written(text: str) -> bool:
+    try:
+        os.fsencode(text)  # bytes that are no UTF-8 in names of files are taken
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def check_place(name: str, value) -> None:
@@ -157,7 +228,7 @@ def check_place(name: str, value) -> None:
     if user.startswith("~") and os.path.expanduser(user) == user:
         raise InputError(
             f"`{name}` begins with the home folder of a user that does not exist. "
-            f"Received: {name}={value!r}"
+            f"Received: {name}={shown(value)}"
         )
 
 
@@ -167,11 +238,11 @@ def check_folder_name(name: str, value: str | None) -> None:
         pathlib.PurePath(value).name != value or value == ".." or len(os.fsencode(value)) > 200
     ):
         raise InputError(
-            f"`{name}` must be the name of a folder, of up to 200 bytes. Received: {name}={value!r}"
+            f"`{name}` must be the name of a folder, of up to 200 bytes. Received: {name}={shown(value)}"
         )
 
 
 def check_range(name: str, value, within: Range | None) -> None:
     """Raises an `InputError` if a number is neither `None` nor in the range (if any)."""
     if within is not None and value is not None and not within.holds(value):
-        raise InputError(f"`{name}` must be {within.text}. Received: {name}={value!r}")
+        raise InputError(f"`{name}` must be {within.text}. Received: {name}={shown(value)}")

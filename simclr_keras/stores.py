@@ -304,7 +304,7 @@ def tried(action: Callable[[], _T]) -> _T:
         try:
             return action()
         except errors() as error:
-            if is_missing(error):
+            if is_missing(error) or _is_wrong(error):
                 raise
             time.sleep(wait)
     return action()
@@ -317,6 +317,14 @@ def is_missing(error: Exception) -> bool:
     return isinstance(error, (FileNotFoundError, tf.errors.NotFoundError))
 
 
+def _is_wrong(error: Exception) -> bool:
+    """Whether an error says that a path names nothing that there can be."""
+    import tensorflow as tf
+
+    wrong = tf.errors.InvalidArgumentError, tf.errors.UnimplementedError, UnicodeDecodeError
+    return isinstance(error, wrong)
+
+
 def reason(error: Exception) -> str:
     """Why a store could not be read or written, on one line."""
     return " ".join((str(error) or type(error).__name__).split())[:200]
@@ -324,7 +332,7 @@ def reason(error: Exception) -> str:
 
 @contextlib.contextmanager
 def explained(what: str) -> Iterator[None]:
-    """Makes a `RunFailure` of the errors of a store.
+    """Makes a `RunFailure` of the errors of a store, and an `InputError` of those of a wrong path.
 
     Args:
         what: What could not be done, for people.
@@ -332,6 +340,8 @@ def explained(what: str) -> Iterator[None]:
     try:
         yield
     except errors() as error:
+        if _is_wrong(error):
+            raise InputError(f"{what}: {reason(error)}.") from error
         raise RunFailure(
             f"{what}: {reason(error)}. Repeat the command when the store answers."
         ) from error
@@ -341,7 +351,7 @@ def errors() -> tuple[type[Exception], ...]:
     """What a store that cannot be read or written raises."""
     import tensorflow as tf
 
-    return OSError, tf.errors.OpError
+    return OSError, tf.errors.OpError, UnicodeDecodeError  # a name that is no UTF-8
 
 
 def _gfile():

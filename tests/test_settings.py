@@ -1,7 +1,10 @@
 import dataclasses
+import json
 import math
+import pathlib
 from typing import Literal
 
+import numpy as np
 import pytest
 
 import simclr_keras as sk
@@ -19,6 +22,13 @@ class Example(Settings):
     name: str = setting("x", "Anything.")
 
 
+def test_numbers_of_numpy_and_paths_become_those_of_json():
+    taken = Example(rate=np.float32(0.5), share=1, seed=np.int64(3), name=pathlib.Path("a/b"))
+    assert json.dumps(dataclasses.asdict(taken)) == json.dumps(
+        {"rate": 0.5, "share": 1.0, "part": 0.5, "seed": 3, "kind": "a", "name": "a/b"}
+    )
+
+
 def test_values_in_their_range_are_taken():
     Example(rate=1e-9, share=1.0, part=0.0, seed=-(2**63), kind="b", name="anything")
     Example(rate=None, kind=None)
@@ -33,6 +43,15 @@ def test_values_in_their_range_are_taken():
         ({"part": 1.0}, "`part` must be in [0, 1). Received: part=1.0"),
         ({"seed": 2**63}, f"`seed` must be a 64-bit integer. Received: seed={2**63}"),
         ({"kind": "c"}, "`kind` must be one of a, b. Received: kind='c'"),
+        ({"share": "1"}, "`share` must be a number. Received: share='1'"),
+        ({"share": None}, "`share` must be a number. Received: share=None"),
+        ({"seed": True}, "`seed` must be an integer. Received: seed=True"),
+        ({"name": b"x"}, "`name` must be a text. Received: name=b'x'"),
+        (
+            {"name": "\ud800"},
+            "`name` must be a text that UTF-8 can encode. Received: name='\\ud800'",
+        ),
+        ({"rate": 2**80}, f"`rate` must have at most 64 bits. Received: rate={2**80}"),
     ],
 )
 def test_others_are_refused(values, message):

@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from .. import stores
-from ..errors import InputError
+from ..errors import InputError, printable
 from .folders import folder_has_test_part, load_folder
 from .images import resize_and_center_crop
 from .order import step_indices
@@ -79,11 +79,14 @@ def load_source(
         load = load_shard_folder if holds_shards(path) else load_folder
         source, is_split = load(path, split, skip_unreadable)
     elif os.path.isfile(os.path.expanduser(name)):
-        raise InputError(f"{name} is a file. Name the folder that the images are in.")
-    elif _looks_like_a_path(name):
         raise InputError(
-            f"There is no folder {name} (looked for {stores.absolute(folder_path(name))}). Name "
-            "digits, a TFDS dataset, or a directory of images."
+            f"{printable(name)} is a file. Name the folder that the images are in."
+        )
+    elif _looks_like_a_path(name):
+        place = printable(stores.absolute(folder_path(name)))
+        raise InputError(
+            f"There is no folder {printable(name)} (looked for {place}). Name digits, a TFDS "
+            "dataset, or a directory of images."
         )
     else:
         source, is_split = load_tfds(name, split, data_dir, skip_unreadable)
@@ -110,15 +113,15 @@ def is_folder(name: str) -> bool:
     """Whether a name for `load_source` refers to a folder that exists."""
     if stores.is_remote(name):
         return stores.has_folder(name)
-    path = pathlib.Path(name).expanduser()
-    return name != "digits" and path.is_dir() and not _is_bare_tfds_name(name)
+    is_dir = os.path.isdir(os.path.expanduser(name))  # no error, whatever the name
+    return name != "digits" and is_dir and not _is_bare_tfds_name(name)
 
 
 def folder_path(name: str) -> str:
     """The path of a folder for which `is_folder`, without what the shell or a person adds."""
     if stores.is_remote(name):
         return stores.without_slash(name)
-    return str(pathlib.Path(name).expanduser())
+    return str(pathlib.Path(os.path.expanduser(name)))
 
 
 def real_folder(name: str) -> str:

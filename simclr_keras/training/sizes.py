@@ -1,8 +1,9 @@
 """`SizeSchedule`: views that grow while a run trains."""
 
 import dataclasses
+import itertools
 
-from ..errors import InputError
+from ..errors import InputError, printable
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,17 +42,18 @@ class SizeSchedule:
         except ValueError:
             starts = ()
         sizes, shares = [size for size, _ in starts], [share for _, share in starts]
-        grow = all(values == sorted(set(values)) for values in (sizes, shares))
+        pairs_of = (itertools.pairwise(sizes), itertools.pairwise(shares))
+        grow = all(a < b for values in pairs_of for a, b in values)
         if not starts or not grow or sizes[0] < 1 or shares[0] != 0 or shares[-1] >= 1:
             raise InputError(
                 "`image_size_schedule` must be SIZE@SHARE,SIZE@SHARE,... with growing sizes, and "
                 "shares of the run that grow from 0 to less than 1, such as 16@0,24@0.4,32@0.8. "
-                f"Received: image_size_schedule={text}"
+                f"Received: image_size_schedule={printable(text)}"
             )
         if starts[-1][0] != image_size:
             raise InputError(
                 "`image_size_schedule` must end with `image_size`, at which the encoder is used. "
-                f"Received: image_size_schedule={text}, image_size={image_size}"
+                f"Received: image_size_schedule={printable(text)}, image_size={image_size}"
             )
         return cls(starts)
 
