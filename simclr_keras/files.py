@@ -81,13 +81,18 @@ def explained_if_full(path: str | os.PathLike) -> Iterator[None]:
     except RunFailure:
         raise
     except Exception as error:
-        if _FULL not in str(error):
+        if not is_full(error):
             raise
         free = shutil.disk_usage(_existing(pathlib.Path(path))).free
         raise RunFailure(
             f"The disk is full: {path} could not be written, and {free / 1e6:,.1f} MB are free. Make "
             "room and run the same command again."
         ) from error
+
+
+def is_full(error: Exception) -> bool:
+    """Whether an error, of any library, says that the disk is full."""
+    return _FULL in str(error)
 
 
 def check_can_be_written(path: str | os.PathLike, name: str, is_folder: bool = False) -> None:

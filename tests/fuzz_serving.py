@@ -98,6 +98,7 @@ def main() -> None:
     features = keras.layers.GlobalAveragePooling2D()(keras.layers.Conv2D(8, 3)(images))
     with tempfile.TemporaryDirectory() as folder:
         served = Served(export_encoder(keras.Model(images, features), folder))
+        at_start = megabytes()
         for number, content in enumerate(mutations(options.count, options.seed)):
             served.take(content)
             if number % 20 == 0:
@@ -110,7 +111,9 @@ def main() -> None:
     print(
         f"{options.count} mutated images: {served.answered} answered, {served.refused} refused"
     )
-    print(f"{megabytes():.0f} MB at the end, at most {peak:.0f} MB")
+    print(
+        f"{at_start:.0f} MB at the start, {megabytes():.0f} MB at the end, at most {peak:.0f} MB"
+    )
 
 
 if __name__ == "__main__":

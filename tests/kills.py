@@ -57,9 +57,15 @@ main()
 _LEFT_OUT = {"date", "created", "signature", "calls"}
 
 
-def start(folder, arguments, moment=None, number=signal.SIGKILL, **environment) -> Script:
-    """A command in a folder, which a signal may meet at a moment; see `moments.py`."""
+def start(
+    folder, arguments, moment=None, number=signal.SIGKILL, first="", **environment
+) -> Script:
+    """A command in a folder, which a signal may meet at a moment; see `moments.py`.
+
+    `first` is what its process does first, as Python text.
+    """
     script = _CHILD.format(tests=str(ROOT / "tests"), moment=moment, number=int(number))
+    script = first + script
     return Script(script, *arguments, cwd=folder, env=environment)
 
 
@@ -177,6 +183,7 @@ class Commands:
         self.expected: dict[str, dict] = {}
         self.writes: dict[str, list[str]] = {}
         self.seconds: dict[str, float] = {}
+        self.bytes: dict[str, int] = {}  # on the disk, that it adds
 
     def arguments(self, command: str) -> list[str]:
         return [self._data if word == "DATA" else word for word in COMMANDS[command]]
@@ -192,6 +199,7 @@ class Commands:
         done.mkdir(parents=True)
         for command in commands:
             self._before[command] = shutil.copytree(done, self._folder / f"before {command}")
+            before = _bytes_in(done)
             log = self._folder / f"writes of {command}"
             began = time.monotonic()
             process = start(done, self.arguments(command), WRITES=str(log))
@@ -199,6 +207,7 @@ class Commands:
             assert result.returncode == 0, result.stderr
             self.seconds[command] = time.monotonic() - began
             self.writes[command] = log.read_text().splitlines()
+            self.bytes[command] = _bytes_in(done) - before
             self.expected[command] = state(done)
 
     def kill(self, command: str, moment: str | None, after: float | None = None):
@@ -229,6 +238,10 @@ class Commands:
         left = [p for p in folder.rglob(".*unfinished-*") if p.name[0] == "."]
         shutil.rmtree(folder)
         return killed, again.returncode, said, largest, names, len(left)
+
+
+def _bytes_in(folder: pathlib.Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*"))
 
 
 def _newest_version_only(found: dict) -> dict:

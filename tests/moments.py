@@ -31,6 +31,16 @@ def install(folder: str, moment: str | None, number: int = signal.SIGKILL) -> No
         _at_write(os.path.realpath(folder), place, int(count), number)
 
 
+def fill_up(filler: str, left: int) -> None:
+    """Has a file take what is free on its disk, except for so many bytes."""
+    disk = os.statvfs(os.path.dirname(filler))
+    descriptor = os.open(filler, os.O_WRONLY | os.O_CREAT)
+    taken = disk.f_bavail * disk.f_frsize - left
+    if taken > 0:
+        os.posix_fallocate(descriptor, 0, taken)
+    os.close(descriptor)
+
+
 def _at_write(folder: str, place: str, count: int, number: int) -> None:
     seen = {"*": 0}
     log = os.environ.get("WRITES")  # a file that lists the moments

@@ -14,6 +14,7 @@ import typer
 
 from .. import __version__
 from ..errors import InputError, Interrupted, RunFailure, printable
+from ..files import is_full
 from ..progress import StandardErrorHandler
 from ..training.signals import do_nothing, second_signal_ends_at_once
 from .classifiers import distill, fine_tune
@@ -127,11 +128,19 @@ def main() -> None:
         code = _fail(str(error), error.exit_code)
     except InputError as error:
         code = _fail(str(error), 2)
-    except (RunFailure, OSError) as error:
+    except RunFailure as error:
         code = _fail(str(error), 1)
     except Exception as error:
-        code = _fail(f"unexpected {type(error).__name__}: {error}", 1)
+        code = _fail(_explained(error), 1)
     sys.exit(code)
+
+
+def _explained(error: Exception) -> str:
+    if is_full(error):
+        return f"The disk is full ({error}). Make room and run the same command again."
+    if isinstance(error, OSError):
+        return str(error)
+    return f"unexpected {type(error).__name__}: {error}"
 
 
 def _terminate(number, frame) -> None:

@@ -57,7 +57,7 @@ from .pretraining import (
     training_batches,
 )
 from .report_page import refresh_page
-from .report_pictures import pictures_at_end
+from .report_pictures import missing_pictures, pictures_at_end
 from .run_images import changed_meanwhile, check_images, image_sizes
 from .run_lock import RunLock
 from .run_source import training_parts
@@ -151,13 +151,14 @@ def _pretrain(
         measurements = [
             Measurement.from_row(row) for row in read_history(directory.monitor_file)
         ]
+        pictures = missing_pictures(config, directory, (source, held_out), total_steps)
         return PretrainResult(
             config.run_dir,
             total_steps,
             total_steps,
             None,
             **first_and_last(measurements),
-            page=refresh_page(directory) if chief else None,
+            page=refresh_page(directory, pictures) if chief else None,
         )
     check_divides(config.batch_size, strategy, config.micro_batch_size)
     largest = largest_of_workers(strategy)

@@ -2,7 +2,7 @@
 read them again."""
 
 import typing
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import keras
 import numpy as np
@@ -19,6 +19,7 @@ from ..plots.histogram import counts_of
 from ..plots.thumbnails import thumbnail_uri
 from ..plots.views import Views, views_of
 from ..seeds import generator
+from .directory import RunDirectory
 from .monitored_images import held_out_part
 from .pretrain_config import PretrainConfig
 from .pretraining import build_augmenter, training_batches
@@ -49,6 +50,21 @@ def pictures_at_end(
     """
     count = _affordable_images(config, steps)
     return draw_pictures(config, parts, first_views(config, parts[0]), encoder, count)
+
+
+def missing_pictures(
+    config: PretrainConfig,
+    directory: RunDirectory,
+    parts: tuple[ImageSource, ImageSource | None],
+    steps: int,
+) -> Callable[[], dict[str, typing.Any]] | None:
+    """What draws the pictures of a finished run that has none, as when its disk was full.
+
+    The arguments are those of `pictures_at_end`, and the run's directory.
+    """
+    if directory.pictures_file.exists():
+        return None
+    return lambda: pictures_at_end(config, parts, directory.load_encoder(), steps)
 
 
 def _affordable_images(config: PretrainConfig, steps: int) -> int:

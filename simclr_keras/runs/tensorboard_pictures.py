@@ -7,6 +7,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from ..files import explained_if_full
 from ..training.simclr import SimCLR
 from .monitor import Monitor
 from .projector import MOST_IMAGES, as_pictures, write_projector
@@ -79,9 +80,14 @@ class TensorBoardPictures(keras.callbacks.Callback):
         else:
             rows = slice(min(pairs, MOST_IMAGES))
             columns = {"image": [str(place) for place in range(min(pairs, MOST_IMAGES))]}
-        write_projector(self._folder, features[rows], images.pixels[rows], columns)
+        with explained_if_full(self._folder):
+            write_projector(self._folder, features[rows], images.pixels[rows], columns)
 
     def _show(self, step: int) -> None:
+        with explained_if_full(self._folder):
+            self._write(step)
+
+    def _write(self, step: int) -> None:
         if self._writer is None:
             self._writer = tf.summary.create_file_writer(str(self._folder))
         with self._writer.as_default(step=step):

@@ -22,8 +22,9 @@ class RunRows:
     """
 
     def __init__(self, path: str | pathlib.Path, tensorboard: str | pathlib.Path):
-        self._path = pathlib.Path(path)
-        self._writer = tf.summary.create_file_writer(str(tensorboard))
+        self._path, self._tensorboard = pathlib.Path(path), tensorboard
+        with explained_if_full(tensorboard):
+            self._writer = tf.summary.create_file_writer(str(tensorboard))
 
     def read(self) -> list[dict[str, str]]:
         """The rows written so far."""
@@ -52,10 +53,11 @@ class RunRows:
             _write_rows(self._path, [*rows, row])
         else:
             _write_rows(self._path, [row], append=bool(rows))
-        with self._writer.as_default(step=step):
-            for name, value in numbers.items():
-                tf.summary.scalar(name, value)
-        self._writer.flush()
+        with explained_if_full(self._tensorboard):
+            with self._writer.as_default(step=step):
+                for name, value in numbers.items():
+                    tf.summary.scalar(name, value)
+            self._writer.flush()
 
 
 def read_history(path: str | pathlib.Path) -> list[dict[str, str]]:

@@ -1,5 +1,7 @@
+import errno
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -214,6 +216,37 @@ def test_wrong_use_is_one_line_and_exit_code_2(tmp_path, monkeypatch, capsys, ar
         main()
     assert text in _one_line(stopped.value.code, capsys.readouterr().err, 2)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "error, said",
+    [
+        (
+            RuntimeError("{{node x}} write failed;\nNo space left on device"),
+            "The disk is full ({{node x}} write failed; No space left on device). Make room",
+        ),
+        (
+            OSError(errno.ENOSPC, "No space left on device", "a.npz"),
+            "The disk is full (.*a.npz'",
+        ),
+        (
+            OSError(errno.EACCES, "Permission denied", "a.npz"),
+            "[Errno 13] Permission denied: 'a.npz'",
+        ),
+        (RuntimeError("other"), "unexpected RuntimeError: other"),
+    ],
+)
+def test_errors_of_libraries_are_one_line(monkeypatch, capsys, error, said):
+    def fail(**_):
+        raise error
+
+    monkeypatch.setattr("simclr_keras.cli.main.app", fail)
+    monkeypatch.setattr(sys, "argv", ["simclr-keras", "--debug"])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    (line,) = capsys.readouterr().err.splitlines()
+    said = re.escape(said).replace(r"\.\*", ".*")
+    assert ended.value.code == 1 and re.match(f"simclr-keras: {said}", line), line
 
 
 def test_wrong_use_in_a_process_of_its_own(tmp_path):

@@ -183,8 +183,12 @@ def test_pretraining_ends_with_a_page(tmp_path, image_folder, monkeypatch):
     assert settings["counts"] == {"images": 6, "held_out": 0, "classes": 0}
     (call,) = settings["calls"]
     assert call["first_step"] == 0 and call["command"] is None and call["keras"]
-    result.page.unlink()
+    pictures = run / "report" / "pictures.json"
+    drawn = pictures.read_text()
+    for file in (result.page, pictures):  # as if the disk had been full
+        file.unlink()
     assert pretrain(config).page == result.page and _sections(run) == expected
+    assert pictures.read_text() == drawn
     longer = dataclasses.replace(config, steps=3)
     monkeypatch.setattr("simclr_keras.runs.report_pictures._LEAST_IMAGES", 1)
     pretrain(longer)

@@ -1,4 +1,5 @@
 import pytest
+import tensorflow as tf
 
 from simclr_keras.errors import RunFailure
 from simclr_keras.training.run_rows import RunRows, read_history
@@ -30,6 +31,19 @@ def test_a_row_with_other_numbers_gets_columns_of_its_own(tmp_path):
         ("2", "3.0", "2.0"),
         ("3", "4.0", ""),
     ]
+
+
+def test_a_full_disk_is_said_of_tensorboard_too(tmp_path, monkeypatch):
+    rows = RunRows(tmp_path / "rows.csv", tmp_path / "tensorboard")
+
+    def full(*_):
+        raise tf.errors.ResourceExhaustedError(None, None, "events; No space left on device")
+
+    monkeypatch.setattr(tf.summary, "scalar", full)
+    with pytest.raises(
+        RunFailure, match="The disk is full: .*tensorboard could not be written"
+    ):
+        rows.append(1, {"loss": 1.0})
 
 
 def test_rows_that_were_cut_off_are_left_out(tmp_path):
