@@ -18,7 +18,7 @@ from ..result import Result
 from .checked import read_checked
 from .config import SelectConfig
 from .file import EmbeddingsInfo
-from .typical import choose_typical
+from .representative import choose_representative
 
 _LOGGER = logging.getLogger("simclr_keras")
 _OF_A_DATASET = re.compile(r"(.+)/train/(\d+)")  # how `embed` names images without files
@@ -47,9 +47,9 @@ class SelectResult(Result):
 def select(config: SelectConfig) -> SelectResult:
     """Chooses the images whose labels are most useful, and writes a list to fill in.
 
-    See `typical.choose_typical`: from each of as many clusters as there will be labels, the most
-    typical image, and none from clusters that have a label already. If names begin with the
-    splits `train/` and `test/` or `val/`, only images of `train/` are chosen. The file is
+    See `representative.choose_representative`: from each of as many clusters as there will be
+    labels, the most central image, and none from clusters that have a label already. If names
+    begin with the splits `train/` and `test/` or `val/`, only images of `train/` are chosen. The file is
     written whole or not at all.
 
     Args:
@@ -72,7 +72,7 @@ def select(config: SelectConfig) -> SelectResult:
         path,label 3
 
     Reference:
-        Hacohen, Dekel & Weinshall 2022, https://arxiv.org/abs/2202.02794.
+        Hacohen, Dekel & Weinshall 2022, https://arxiv.org/abs/2202.02794 (the clusters).
     """
     output = file_here(config.output)
     _check_replaceable(output)
@@ -94,7 +94,7 @@ def select(config: SelectConfig) -> SelectResult:
         )
     # On one thread the choice is the same on every machine.
     with threadpool_limits(1, user_api="openmp"):
-        chosen = choose_typical(vectors, config.count, labelled, allowed, config.seed)
+        chosen = choose_representative(vectors, config.count, labelled, allowed, config.seed)
     with (
         whole_file(output) as unfinished,
         open(unfinished, "w", newline="", encoding="utf-8") as file,

@@ -8,8 +8,8 @@ import pytest
 from simclr_keras.classifiers.labels import read_labels
 from simclr_keras.data.datasets import load_source
 from simclr_keras.embeddings.config import SelectConfig
+from simclr_keras.embeddings.representative import choose_representative
 from simclr_keras.embeddings.select import select
-from simclr_keras.embeddings.typical import choose_typical
 from simclr_keras.errors import InputError
 
 
@@ -44,7 +44,7 @@ def _group(name):
     return int(name[:2]) % 4
 
 
-def test_one_typical_image_of_each_group(embeddings):
+def test_one_central_image_of_each_group(embeddings):
     result = _select(embeddings, count=4)
     assert sorted(result.chosen) == ["00.png", "01.png", "02.png", "03.png"]
     assert _rows(result.output) == [["path", "label"], *([name, ""] for name in result.chosen)]
@@ -86,7 +86,7 @@ def test_labels_are_never_overwritten(embeddings, tmp_path):
     first = output.read_text()
     _select(embeddings, count=5)  # a list without labels may be replaced
     assert len(_rows(output)) == 6
-    filled = first.replace("00.png,", "00.png,cat")
+    filled = first.replace(".png,", ".png,cat", 1)
     output.write_text(filled)
     with pytest.raises(InputError, match="holds 1 labels, which would be lost"):
         _select(embeddings, count=3)
@@ -151,8 +151,8 @@ def test_copies_and_crowds_do_not_repeat(rng):
     """A crowd of copies counts once: labels go where there are none."""
     vectors = np.eye(4, dtype="float32")[[0] * 30 + [1] * 8 + [2] * 7 + [3] * 6]
     free = np.ones(51, bool)
-    chosen = choose_typical(vectors, 4, ~free, free)
+    chosen = choose_representative(vectors, 4, ~free, free)
     assert sorted(vectors[chosen].argmax(axis=1)) == [0, 1, 2, 3]
-    assert len(set(choose_typical(vectors, 51, ~free, free).tolist())) == 51
+    assert len(set(choose_representative(vectors, 51, ~free, free).tolist())) == 51
     with pytest.raises(ValueError, match="Received: count=52"):
-        choose_typical(vectors, 52, ~free, free)
+        choose_representative(vectors, 52, ~free, free)
