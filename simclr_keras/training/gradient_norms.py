@@ -45,7 +45,7 @@ class GradientNorms:
             median = float(np.median(list(finite.values())))
             said.append(f"at most {finite[step]:.3g} (step {step}; median {median:.3g})")
         if others:
-            said.append(f"not finite at {len(others)} (the first: {others[0]})")
+            said.append(f"not finite in {len(others)} (first: step {others[0]})")
         if not said:
             return ""
         return f"In the last {len(norms)} steps, the gradient's norm was {', and '.join(said)}."

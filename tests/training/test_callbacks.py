@@ -39,7 +39,7 @@ def test_a_loss_that_is_not_finite_is_said_with_what_was_going_on(model, tmp_pat
         stop.on_train_batch_end(1, {"loss": float("nan")})
     assert str(stopped.value) == (
         "The loss is nan at step 5, in float32 at a learning rate of 0.5. In the last 2 steps, the "
-        "gradient's norm was at most 250 (step 4; median 250), and not finite at 1 (the first: 5). "
+        "gradient's norm was at most 250 (step 4; median 250), and not finite in 1 (first: step 5). "
         f"Lower it. The last good checkpoint is {tmp_path / 'ckpt-3'}."
     )
 

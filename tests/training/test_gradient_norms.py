@@ -26,9 +26,11 @@ def test_what_is_said_of_them():
     norms = {1: 0.5, 2: 1.5, 3: 80_000.0, 4: np.nan, 5: np.inf}
     assert _noted(norms).described(5) == (
         "In the last 5 steps, the gradient's norm was at most 8e+04 (step 3; median 1.5), and not "
-        "finite at 2 (the first: 4)."
+        "finite in 2 (first: step 4)."
     )
-    assert _noted({4: np.nan}).described(4).endswith("norm was not finite at 1 (the first: 4).")
+    assert (
+        _noted({4: np.nan}).described(4).endswith("norm was not finite in 1 (first: step 4).")
+    )
     assert _noted({}).described(4) == ""
 
 
