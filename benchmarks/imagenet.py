@@ -99,7 +99,7 @@ def measure(work: pathlib.Path, options) -> None:
     began, few = time.perf_counter(), min(FEW, options.train // 2)
     write(work / "tfds", options.train, options.validation, tuple(options.shards))
     seconds = time.perf_counter() - began
-    write(work / "few", few, options.validation // 10, tuple(options.shards))
+    write(work / "few", few, options.validation, tuple(options.shards))
     print(
         f"{options.train:,} images in {options.shards[0]:,} shards; written in {seconds:.0f} s\n"
     )
