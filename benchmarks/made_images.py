@@ -1,4 +1,4 @@
-"""Writes the same small images in every layout that the package reads, for `shards.py` and `imagenet.py`.
+"""Writes the same small images in every layout that is read, for `layouts.py` and `imagenet.py`.
 
 Image k of N is JPEG k modulo 251, of class k * classes // N: all layouts give them in this order.
 """

@@ -24,7 +24,7 @@ HERE = pathlib.Path(__file__).parent
 RUNS = {
     "views": ("views.py",),
     "decoding": ("decoding.py",),
-    "shards": ("shards.py",),
+    "layouts": ("layouts.py",),
     "imagenet": ("imagenet.py",),
     "loss": ("nt_xent.py",),
     "loss-growth": ("nt_xent.py", "--growth"),

@@ -57,13 +57,13 @@ def script(monkeypatch, tmp_path):
 
 @pytest.mark.slow
 def test_all_layouts_give_the_same_batches(script, tmp_path, monkeypatch):
-    shards = script("shards")
-    monkeypatch.setattr(shards, "PER_SHARD", 30)
-    monkeypatch.setattr(shards, "PER_CLASS", 40)
+    layouts = script("layouts")
+    monkeypatch.setattr(layouts, "PER_SHARD", 30)
+    monkeypatch.setattr(layouts, "PER_CLASS", 40)
     found = []
-    for layout in shards.LAYOUTS:
-        shards.write(layout, tmp_path / layout, shards.images_of(200))
-        found.append(shards.start(layout, str(tmp_path / layout), check=True))
+    for layout in layouts.LAYOUTS:
+        layouts.write(layout, tmp_path / layout, layouts.images_of(200))
+        found.append(layouts.start(layout, str(tmp_path / layout), check=True))
     assert {row["images"] for row in found} == {200}
     assert len({row["batches"] for row in found}) == 1 and all(row["resumes"] for row in found)
 

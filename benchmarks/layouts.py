@@ -13,8 +13,8 @@ folder of class folders, one layout at a time:
 Then the speed of input, against the same images in memory: rounds are interleaved, ratios are medians.
 Photos of 500 x 375 pixels, where decoding is the bound, and images of 16 x 16, where all else is.
 
-    python benchmarks/shards.py --images 2000000 --folder /disk/for/made/data
-    python benchmarks/shards.py --layouts tfrecord parquet --only scale
+    python benchmarks/layouts.py --images 2000000 --folder /disk/for/made/data
+    python benchmarks/layouts.py --layouts tfrecord parquet --only scale
 """
 
 import argparse
