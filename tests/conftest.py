@@ -26,7 +26,9 @@ import pytest
 import tensorflow as tf
 from processes import python
 from tensorflow.python import pywrap_tfe
+from tensorflow.python.data.ops.iterator_ops import OwnedIterator
 
+from simclr_keras.data.parallel import without_tuning
 from simclr_keras.networks.resnet import BLOCK_GROUPS
 
 # Where networks are trained or used. Optimized graphs are checked in the other folders, by tests
@@ -37,6 +39,13 @@ SMALL_NETWORK = {
     "width_multiplier": 0.125,
     "small_image_stem": True,
 }
+
+# Keras' own pipelines too: each iterator that is left over waits for the thread that tunes it, and
+# the garbage collection that finds them took up to a minute.
+_create_iterator = OwnedIterator._create_iterator
+OwnedIterator._create_iterator = lambda self, dataset: _create_iterator(
+    self, without_tuning(dataset)
+)
 
 # The start of a script that trains on one replica and on two.
 TWO_DEVICES = """
