@@ -57,6 +57,20 @@ def main():
             measure_speed(work, options)
 
 
+def peer_batches(folder: pathlib.Path, size: int, batch: int):
+    """What Keras makes of a folder: the input of the peer."""
+    import keras
+
+    return keras.utils.image_dataset_from_directory(
+        folder,
+        labels=None,
+        shuffle=False,
+        image_size=(size, size),
+        batch_size=batch,
+        crop_to_aspect_ratio=True,
+    )
+
+
 def measure_speed(work, options):
     import keras
     import numpy as np
@@ -96,14 +110,7 @@ def measure_speed(work, options):
 
     def peer():
         model = keras.models.load_model(work / "encoder.keras", compile=False)
-        dataset = keras.utils.image_dataset_from_directory(
-            folder,
-            labels=None,
-            shuffle=False,
-            image_size=(size, size),
-            batch_size=batch,
-            crop_to_aspect_ratio=True,
-        )
+        dataset = peer_batches(folder, size, batch)
         stamps = Stamps()
         vectors = model.predict(dataset.map(lambda x: x / 255.0), callbacks=[stamps], verbose=0)
         np.savez(work / "peer.npz", paths=dataset.file_paths, embeddings=vectors)
@@ -140,7 +147,6 @@ def measure_speed(work, options):
 
 
 def measure_parts(work, options):
-    import keras
     import tensorflow as tf
 
     import simclr_keras as sk
@@ -175,14 +181,7 @@ def measure_parts(work, options):
             lambda path: resize(path, ratio, True)
         ),
         "all of the input of `embed`": lambda: sk.evaluation_dataset(source, size, batch),
-        "all of the input of the peer": lambda: keras.utils.image_dataset_from_directory(
-            folder,
-            labels=None,
-            shuffle=False,
-            image_size=(size, size),
-            batch_size=batch,
-            crop_to_aspect_ratio=True,
-        ),
+        "all of the input of the peer": lambda: peer_batches(folder, size, batch),
         "encoder": lambda: ready.repeat(-(-len(files) // batch)).map(encoder),
     }
     least = dict.fromkeys(kinds, float("inf"))
