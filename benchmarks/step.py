@@ -4,14 +4,15 @@
 
 CIFAR-10 views, a SimCLR ResNet-18 of quarter width with the small-image stem (0.7 M parameters), a
 batch of 256 images of 32 px, AdamW. Each case runs in its own process, in rounds; the table has the
-median over the rounds of images/s, and the ratio to the case named beside it, median over rounds.
+images/s of all steps but the first few and the ratio to the case named beside it, medians over rounds.
 
     bare             views that are ready; encoder, head and NT-Xent, forward and backward, and a plain
                      update of every variable: one `tf.function`, nothing else
     bare with views  the same, and makes the views from uint8 images first
     fit              `SimCLR.fit` on an array of uint8 images, with AdamW, metrics and progress
     lightly          lightly's head and loss on the same network in PyTorch, channels last, AdamW,
-                     on views that are ready: without its transforms, which run in Pillow
+                     on views that are ready
+    lightly with views  the same, and makes the same kind of views by its transforms, in two processes
 
 For lightly: python -m venv ~/lightly && ~/lightly/bin/pip install lightly torch torchvision
 """
@@ -31,7 +32,13 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 BATCH, SIZE, WARM = 256, 32, 3
 PEER = pathlib.Path(__file__).parent / "peers" / "lightly_step.py"
 # case -> the one that its speed is compared with
-CASES = {"bare": "bare", "bare with views": "bare", "fit": "bare with views", "lightly": "fit"}
+CASES = {
+    "bare": "bare",
+    "bare with views": "bare",
+    "fit": "bare with views",
+    "lightly": "bare",
+    "lightly with views": "fit",
+}
 
 
 def model_of(precision: str):
@@ -102,8 +109,10 @@ def fit(precision: str, steps: int) -> list[float]:
 
 def speed(case: str, precision: str, steps: int, peer: str | None) -> float:
     """Images/s of a case, measured in a process of its own."""
-    if case == "lightly":
+    if case.startswith("lightly"):
         command = [peer, str(PEER), "--precision", precision, "--steps", str(steps)]
+        if case.endswith("with views"):
+            command.append("--make-views")
     else:
         command = [
             sys.executable,
@@ -115,7 +124,7 @@ def speed(case: str, precision: str, steps: int, peer: str | None) -> float:
             precision,
         ]
     output = subprocess.run(command, check=True, text=True, stdout=subprocess.PIPE).stdout
-    return BATCH / statistics.median(json.loads(output.splitlines()[-1]))
+    return BATCH / statistics.mean(json.loads(output.splitlines()[-1]))
 
 
 def main():
@@ -135,7 +144,7 @@ def main():
         )
         print(json.dumps(seconds))
         return
-    cases = [case for case in CASES if case != "lightly" or arguments.peer_python]
+    cases = [case for case in CASES if not case.startswith("lightly") or arguments.peer_python]
     found = {(case, precision): [] for precision in arguments.precisions for case in cases}
     for _ in range(arguments.rounds):
         for case, precision in found:

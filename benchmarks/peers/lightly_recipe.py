@@ -16,40 +16,10 @@ import numpy as np
 import torch
 from lightly.loss import NTXentLoss
 from lightly.models.modules.heads import SimCLRProjectionHead
-from lightly.transforms import SimCLRTransform
-from lightly_step import SIZE, WIDTH, encoder
-from PIL import Image
+from lightly_step import WIDTH, Views, batches, encoder
 
 BATCH, RATE, TIMED = 128, 0.06, 20  # images, peak rate, steps at the full rate
 MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-
-
-class Views(torch.utils.data.Dataset):
-    """Two views of each image."""
-
-    def __init__(self, images: np.ndarray):
-        self.images = images
-        self.transform = SimCLRTransform(input_size=SIZE, cj_strength=0.5, gaussian_blur=0.0)
-
-    def __len__(self) -> int:
-        return len(self.images)
-
-    def __getitem__(self, index: int):
-        return self.transform(Image.fromarray(self.images[index]))
-
-
-def batches(images: np.ndarray, workers: int):
-    """Batches without end."""
-    loader = torch.utils.data.DataLoader(
-        Views(images),
-        BATCH,
-        shuffle=True,
-        drop_last=True,
-        num_workers=workers,
-        persistent_workers=workers > 0,
-    )
-    while True:
-        yield from loader
 
 
 def train(images: np.ndarray, minutes: float, workers: int) -> tuple[torch.nn.Module, int]:
@@ -62,7 +32,7 @@ def train(images: np.ndarray, minutes: float, workers: int) -> tuple[torch.nn.Mo
     optimizer = torch.optim.SGD(parameters, RATE, momentum=0.9, weight_decay=5e-4)
     criterion = NTXentLoss()
     made, began = 0, time.perf_counter()
-    for first, second in batches(images, workers):
+    for first, second in batches(Views(images, min_scale=0.08), BATCH, workers):
         now = time.perf_counter()
         if now >= end:
             break

@@ -1,4 +1,4 @@
-"""A training step of lightly's SimCLR on views that are ready; see ../step.py.
+"""A training step of lightly's SimCLR, on views that are ready or that it makes; see ../step.py.
 
 Runs in an environment with lightly and PyTorch. Prints the seconds of each step as JSON.
 """
@@ -7,9 +7,12 @@ import argparse
 import json
 import time
 
+import numpy as np
 import torch
 from lightly.loss import NTXentLoss
 from lightly.models.modules.heads import SimCLRProjectionHead
+from lightly.transforms import SimCLRTransform
+from PIL import Image
 from torch import nn
 
 BATCH, SIZE, WIDTH, WARM = 256, 32, 16, 3
@@ -49,10 +52,41 @@ def encoder() -> nn.Module:
     return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten())
 
 
+class Views(torch.utils.data.Dataset):
+    """Two views of each image, uint8 `(N, 32, 32, 3)`: no blur, colour at half strength."""
+
+    def __init__(self, images: np.ndarray, min_scale: float):
+        self.images = images
+        self.transform = SimCLRTransform(
+            input_size=SIZE, cj_strength=0.5, gaussian_blur=0.0, min_scale=min_scale
+        )
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, index: int):
+        return self.transform(Image.fromarray(self.images[index]))
+
+
+def batches(views: Views, batch_size: int, workers: int):
+    """Batches of two views without end, made in processes."""
+    loader = torch.utils.data.DataLoader(
+        views,
+        batch_size,
+        shuffle=True,
+        drop_last=True,
+        num_workers=workers,
+        persistent_workers=workers > 0,
+    )
+    while True:
+        yield from loader
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--precision", choices=("float32", "bfloat16"), default="float32")
     parser.add_argument("--steps", type=int, default=30)
+    parser.add_argument("--make-views", action="store_true", help="in two processes")
     arguments = parser.parse_args()
     torch.manual_seed(0)
     features = 8 * WIDTH
@@ -61,9 +95,16 @@ def main():
     criterion = NTXentLoss(temperature=0.2)
     optimizer = torch.optim.AdamW([*network.parameters(), *head.parameters()], lr=4e-3)
     views = torch.rand(2 * BATCH, 3, SIZE, SIZE).to(memory_format=torch.channels_last)
+    made = None
+    if arguments.make_views:
+        shape = (BATCH * (arguments.steps + WARM), SIZE, SIZE, 3)
+        images = np.random.default_rng(0).integers(0, 256, shape, "uint8")
+        made = batches(Views(images, min_scale=0.2), BATCH, workers=2)
     seconds = []
     for _ in range(arguments.steps + WARM):
         began = time.perf_counter()
+        if made:
+            views = torch.cat(next(made)).to(memory_format=torch.channels_last)
         with torch.autocast(
             "cpu", dtype=torch.bfloat16, enabled=arguments.precision == "bfloat16"
         ):
