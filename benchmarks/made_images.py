@@ -87,9 +87,9 @@ def write_tfds(
     infos = []
     for split, (images, shards) in splits.items():
         lengths = shard_lengths(images.count, shards)
-        numbers = np.empty(images.count, np.int64)
-        order = read_order(lengths, in_order=file_format == "array_record")
-        numbers[order] = np.arange(images.count)  # TFDS reads several shards in turn
+        numbers = np.arange(images.count)
+        if file_format != "array_record":  # TFDS reads several shards in turn
+            numbers[read_order(lengths)] = np.arange(images.count)
         jpegs, first = images.jpegs, 0
         for shard, length in enumerate(lengths):
             name = f"{folder.parent.name}-{split}.{file_format}-{shard:05}-of-{shards:05}"

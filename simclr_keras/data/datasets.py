@@ -3,6 +3,7 @@
 import os
 import pathlib
 import typing
+from collections.abc import Callable
 
 import numpy as np
 import tensorflow as tf
@@ -198,10 +199,10 @@ def pretraining_dataset(
     check_batch(batch_size, source)
     rows = batch_size - first_position if rows is None else rows
     positions = tf.range(first_position, first_position + rows, dtype=tf.int64)
-    labels = tf.constant(source.labels) if with_labels else None
+    label_of = _label_of(source) if with_labels else None
 
     def finish(images, index):
-        return (images, tf.gather(labels, index)) if with_labels else images
+        return (images, label_of(index)) if label_of else images
 
     def stored_batch(step, index):
         index = index[first_position : first_position + rows]
@@ -268,11 +269,11 @@ def evaluation_dataset(
     Reference:
         Chen et al. 2020, https://arxiv.org/abs/2002.05709, Appendix B.6: evaluation on centre crops.
     """
-    labels = tf.constant(source.labels)
+    label_of = _label_of(source)
 
     def load(index):
         images = resize_and_center_crop(source.load(index, image_size), image_size)
-        return images, tf.gather(labels, index)
+        return images, label_of(index)
 
     dataset = tf.data.Dataset.range(len(source))
     if source.image_shape is not None:  # a batch at a time
@@ -281,6 +282,13 @@ def evaluation_dataset(
         dataset = map_examples(dataset, load)
         dataset = (dataset.ignore_errors() if skip_unreadable else dataset).batch(batch_size)
     return without_tuning(dataset.prefetch(2))
+
+
+def _label_of(source: ImageSource) -> Callable[[tf.Tensor], tf.Tensor]:
+    """A function of indices, for use in `tf.data`: the int64 label of each."""
+    fits = source.labels.max(initial=-1) < 2**31  # half the memory
+    labels = tf.constant(source.labels, tf.int32 if fits else tf.int64)
+    return lambda index: tf.cast(tf.gather(labels, index), tf.int64)
 
 
 def numbered(source: ImageSource) -> ImageSource:

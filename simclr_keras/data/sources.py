@@ -3,6 +3,7 @@
 import abc
 import concurrent.futures
 import copy
+import functools
 import os
 from collections.abc import Sequence
 
@@ -62,11 +63,15 @@ class ImageSource(abc.ABC):
         self.name = name
         self.labels = labels.astype(np.int64)
         self.class_names = tuple(class_names)
-        self.places = np.arange(count)
         self.skipped: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    @functools.cached_property
+    def places(self) -> np.ndarray:
+        """The index of each image in the original source."""
+        return np.arange(len(self))
 
     @property
     def image_shape(self) -> tuple[int, int, int] | None:

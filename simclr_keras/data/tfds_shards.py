@@ -53,7 +53,7 @@ def load_shards(
         lambda number: index_one(
             files[number], image_key, label_key, info.shard_lengths[number]
         ),
-        order=lambda counts: read_order(counts, in_order),
+        order=None if in_order else read_order,
         settings=[image_key, label_key or ""],
     )
     return index.source(
@@ -66,20 +66,17 @@ def load_shards(
     )
 
 
-def read_order(counts: Sequence[int], in_order: bool = False) -> np.ndarray:
-    """The order in which TFDS reads the examples of a split by default.
+def read_order(counts: Sequence[int]) -> np.ndarray:
+    """The order in which TFDS reads the examples of a split, unless it asks for shard by shard.
 
     Images thus have the same numbers whether they are read from shards or into memory.
 
     Args:
         counts: The number of examples in each shard.
-        in_order: Whether the dataset asks for one shard after the other.
 
     Returns:
         int64 `(N,)`: places in the concatenated shards.
     """
-    if in_order:
-        return np.arange(sum(counts))
     lengths = np.asarray(counts, np.int64)
     shards = tf.data.Dataset.from_tensor_slices((np.cumsum(lengths) - lengths, lengths))
     order = shards.interleave(

@@ -62,8 +62,7 @@ def test_what_is_tested_on_has_labels(data_dir, keep_nothing):
     assert has_test_part(IMAGENET, data_dir)
 
 
-def test_datasets_in_order_are_read_shard_by_shard():
-    assert read_order([3, 1, 2], in_order=True).tolist() == list(range(6))
+def test_read_order_takes_sixteen_examples_of_each_shard_in_turn():
     assert read_order([17, 17]).tolist() == [*range(16), *range(17, 33), 16, 33]
     assert read_order([]).tolist() == []
 
