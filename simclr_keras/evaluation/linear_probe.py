@@ -7,15 +7,18 @@ import numpy as np
 from ..seeds import check_seed, seed_of_32_bits
 
 _DEFAULT_STRENGTH = 1.0
+# Predictions that choose C: a single validation part of few labels leaves it to chance.
+_PREDICTIONS, _MOST_PARTS = 1_000, 10
 
 
 class LinearProbe:
     """Multinomial logistic regression on features, fitted by L-BFGS.
 
     The inverse L2 strength C is chosen on a stratified validation part of the training
-    features, never on test features; the probe is then refitted on all training features. The
-    candidates are tried from the smallest up, until one is worse than the best by more than a
-    standard error.
+    features, never on test features; the probe is then refitted on all training features. If
+    that part is below 1,000, it is drawn again and again, up to ten times, until 1,000
+    predictions have been made, and C is chosen by the mean. The candidates are tried from the
+    smallest up, until one is worse than the best by more than a standard error.
 
     Args:
         strengths: Candidates for C, each positive. A larger C regularises less.
@@ -102,7 +105,7 @@ class LinearProbe:
         return float((self.predict(features) == np.asarray(labels)).mean())
 
     def _choose(self, features, labels) -> tuple[float, str]:
-        from sklearn.model_selection import train_test_split
+        from sklearn.model_selection import StratifiedShuffleSplit, train_test_split
 
         counts = np.unique(labels, return_counts=True)[1]
         held_out = int(self.validation_fraction * len(labels))
@@ -118,20 +121,27 @@ class LinearProbe:
                 random_state=seed_of_32_bits(self.seed),
             )
             features, labels = features[chosen], labels[chosen]
-        x, x_held, y, y_held = train_test_split(
-            features,
-            labels,
+        splits = StratifiedShuffleSplit(
+            n_splits=int(np.ceil(min(_MOST_PARTS, _PREDICTIONS / held_out))),
             test_size=self.validation_fraction,
-            stratify=labels,
             random_state=seed_of_32_bits(self.seed),
         )
+        parts = list(splits.split(features, labels))
+        tested = len(np.unique(np.concatenate([held for _, held in parts])))
         best, strength = 0.0, self.strengths[0]
         # The smallest first: less regularisation takes many more iterations.
         for candidate in sorted(self.strengths):
-            accuracy = self._fitted(x, y, candidate).score(x_held, y_held)
+            accuracy = np.mean(
+                [
+                    self._fitted(features[fitted], labels[fitted], candidate).score(
+                        features[held], labels[held]
+                    )
+                    for fitted, held in parts
+                ]
+            )
             if accuracy > best:
                 best, strength = accuracy, candidate
-            elif accuracy < best - (best * (1 - best) / len(y_held)) ** 0.5:
+            elif accuracy < best - (best * (1 - best) / tested) ** 0.5:
                 break
         return strength, "validation"
 

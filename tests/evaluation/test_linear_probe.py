@@ -36,9 +36,9 @@ def test_probe_chooses_a_strength_that_generalises(rng):
 @pytest.mark.parametrize(
     "accuracies, chosen, last",
     [
-        # 40 are held out: a standard error of 0.6 is 0.08.
-        ({0.01: 0.5, 0.1: 0.6, 1.0: 0.5, 10.0: 0.9}, 0.1, 1.0),
-        ({0.01: 0.5, 0.1: 0.6, 1.0: 0.55, 10.0: 0.9}, 10.0, 10.0),
+        # Some 180 of 200 are held out in one of ten parts: a standard error of 0.6 is 0.04.
+        ({0.01: 0.5, 0.1: 0.6, 1.0: 0.55, 10.0: 0.9}, 0.1, 1.0),
+        ({0.01: 0.5, 0.1: 0.6, 1.0: 0.58, 10.0: 0.9}, 10.0, 10.0),
         ({0.01: 0.6, 0.1: 0.6, 1.0: 0.6, 10.0: 0.6}, 0.01, 10.0),
     ],
     ids=["clearly worse", "worse by chance", "all the same"],
@@ -57,6 +57,28 @@ def test_probe_tries_no_strength_beyond_one_that_is_clearly_worse(
     probe = LinearProbe(strengths=(10.0, 1.0, 0.1, 0.01)).fit(features, labels)
     assert probe.strength_ == chosen and max(tried) == last
     assert tried[-1] == chosen  # the last fit is that of all features
+
+
+@pytest.mark.parametrize("count, parts", [(100, 10), (1500, 4), (5000, 1), (20_000, 1)])
+def test_few_labels_choose_the_strength_in_several_parts(monkeypatch, rng, count, parts):
+    """On the first part the second strength is the best, on average the first is."""
+    held_out = {0.1: [], 1.0: []}
+
+    def fitted(self, features, labels, strength):
+        def score(held, _):
+            held_out[strength].append(held[:, 0])
+            return 0.6 if strength == 0.1 else (0.9 if len(held_out[strength]) == 1 else 0.4)
+
+        return SimpleNamespace(score=score, classes_=None)
+
+    monkeypatch.setattr(LinearProbe, "_fitted", fitted)
+    features, labels = np.arange(count)[:, None], np.arange(count) % 2
+    probe = LinearProbe(strengths=(0.1, 1.0)).fit(features, labels)
+    assert probe.strength_ == (0.1 if parts > 1 else 1.0)
+    for found in held_out.values():
+        assert [len(held) for held in found] == parts * [count // 5]
+    assert all(np.array_equal(a, b) for a, b in zip(*held_out.values()))
+    assert len({tuple(held) for held in held_out[0.1]}) == parts
 
 
 def test_probe_with_one_label_per_class_uses_the_default(rng):
