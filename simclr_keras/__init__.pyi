@@ -8,9 +8,9 @@ from .classifiers.labels import choose_labels as choose_labels
 from .data.datasets import evaluation_dataset as evaluation_dataset
 from .data.datasets import load_source as load_source
 from .data.datasets import pretraining_dataset as pretraining_dataset
+from .data.file_source import FileSource as FileSource
 from .data.sources import ArraySource as ArraySource
 from .data.sources import EncodedSource as EncodedSource
-from .data.sources import FileSource as FileSource
 from .data.sources import ImageSource as ImageSource
 from .distribution.strategy import choose_strategy as choose_strategy
 from .distribution.strategy import distribute_rows as distribute_rows

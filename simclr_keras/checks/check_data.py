@@ -7,9 +7,10 @@ import pathlib
 import typing
 
 from ..data.datasets import folder_path, has_test_part, is_folder, load_source
+from ..data.file_source import FileSource
 from ..data.folders import split_folders, walk
 from ..data.shard_folders import holds_shards
-from ..data.sources import FileSource, ImageSource
+from ..data.sources import ImageSource
 from ..errors import InputError
 from ..local_copies import file_here, with_local_copies
 from ..progress import counted, progress_shown

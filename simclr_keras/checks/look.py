@@ -11,8 +11,9 @@ import numpy as np
 import tensorflow as tf
 
 from ..data.decoding import FORMATS, decode_image
+from ..data.file_source import FileSource
 from ..data.headers import MAX_PIXELS
-from ..data.sources import ArraySource, FileSource, ImageSource
+from ..data.sources import ArraySource, ImageSource
 from ..data.unreadable import read_regular, why_undecodable
 from .declared import Declared, declared, other_format
 from .picture_hash import difference_hash

@@ -9,8 +9,9 @@ from collections.abc import Callable
 
 import numpy as np
 
+from ..data.file_source import FileSource
 from ..data.parts import place_finder
-from ..data.sources import FileSource, ImageSource
+from ..data.sources import ImageSource
 from ..errors import InputError, did_you_mean
 from ..local_copies import file_here
 from ..seeds import generator

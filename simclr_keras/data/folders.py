@@ -10,10 +10,10 @@ import numpy as np
 from .. import stores
 from ..errors import InputError, named
 from .decoding import FORMATS
+from .file_source import FileSource
 from .kept_listing import keep_listing, kept_folders
 from .listing import IMAGE_SUFFIXES, Folder, Listing, is_folder_entry, list_folder
 from .paths import PathList
-from .sources import FileSource
 from .unreadable import refuse_or_skip, why_unreadable
 
 _LOGGER = logging.getLogger("simclr_keras")

@@ -10,7 +10,8 @@ import numpy as np
 from ..errors import InputError
 from ..files import whole_file
 from ..seeds import seed_of_32_bits
-from .sources import FileSource, ImageSource
+from .file_source import FileSource
+from .sources import ImageSource
 
 FIFTH = 0.2
 

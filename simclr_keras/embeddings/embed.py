@@ -12,10 +12,11 @@ import numpy as np
 from .. import stores
 from ..data.datasets import evaluation_dataset, folder_path, load_source, numbered
 from ..data.decoding import FORMATS
+from ..data.file_source import FileSource
 from ..data.folders import find_images
 from ..data.listing import is_special
 from ..data.shard_folders import holds_shards
-from ..data.sources import FileSource, ImageSource
+from ..data.sources import ImageSource
 from ..errors import InputError, nothing_written, printable
 from ..files import check_can_be_written
 from ..local_copies import file_here, with_local_copies

@@ -9,9 +9,10 @@ import numpy as np
 
 from ..data.bad_images import BadImages
 from ..data.datasets import evaluation_dataset
+from ..data.file_source import FileSource
 from ..data.order import step_indices
 from ..data.shard_source import ShardSource
-from ..data.sources import FileSource, ImageSource
+from ..data.sources import ImageSource
 from ..evaluation.features import extract_features
 from ..evaluation.nearest import nearest
 from ..plots.features_map import map_features

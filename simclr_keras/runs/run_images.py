@@ -9,10 +9,11 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..data.datasets import is_folder, is_same_data
+from ..data.file_source import FileSource
 from ..data.folders import walk
 from ..data.parts import take_part
 from ..data.shard_source import ShardSource
-from ..data.sources import FileSource, ImageSource
+from ..data.sources import ImageSource
 from ..errors import InputError, named
 from ..local_copies import with_local_copies
 from ..stores import is_remote, stamp

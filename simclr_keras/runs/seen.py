@@ -10,8 +10,9 @@ from collections.abc import Iterator
 
 from .. import stores
 from ..data.datasets import folder_path, has_test_part, is_folder, is_same_data
+from ..data.file_source import FileSource
 from ..data.folders import training_folder
-from ..data.sources import FileSource, ImageSource
+from ..data.sources import ImageSource
 from .directory import RunDirectory
 from .measured_images import seen_warning
 from .pretrain_config import PretrainConfig

@@ -6,7 +6,7 @@ import tensorflow as tf
 from simclr_keras import ProjectionHead, fine_tune
 from simclr_keras.classifiers.fine_tune import build_classifier
 from simclr_keras.classifiers.record import accuracy
-from simclr_keras.data.sources import FileSource
+from simclr_keras.data.file_source import FileSource
 from simclr_keras.errors import InputError
 
 

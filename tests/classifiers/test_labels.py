@@ -7,7 +7,8 @@ from simclr_keras.classifiers.labels import (
     read_labels,
     write_labels,
 )
-from simclr_keras.data.sources import ArraySource, FileSource
+from simclr_keras.data.file_source import FileSource
+from simclr_keras.data.sources import ArraySource
 from simclr_keras.errors import InputError
 
 FILES = ("cats/a.png", "cats/b.png", "dogs/c, d.png", "dogs/e.png")

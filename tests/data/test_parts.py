@@ -4,13 +4,14 @@ import numpy as np
 import pytest
 
 from simclr_keras.data.datasets import has_test_part, load_source
+from simclr_keras.data.file_source import FileSource
 from simclr_keras.data.parts import (
     choose_held_out,
     find_held_out,
     take_part,
     write_held_out,
 )
-from simclr_keras.data.sources import ArraySource, FileSource
+from simclr_keras.data.sources import ArraySource
 from simclr_keras.errors import InputError
 
 

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from simclr_keras.data.sources import ArraySource, EncodedSource, FileSource, as_source
+from simclr_keras.data.file_source import FileSource
+from simclr_keras.data.sources import ArraySource, EncodedSource, as_source
 from simclr_keras.errors import InputError
 
 NAMES = ("cats", "dogs")

@@ -11,8 +11,9 @@ from conftest import SMALL_NETWORK
 
 import simclr_keras as sk
 from simclr_keras import PretrainConfig, pretrain
+from simclr_keras.data.file_source import FileSource
 from simclr_keras.data.shard_source import ShardSource
-from simclr_keras.data.sources import EncodedSource, FileSource
+from simclr_keras.data.sources import EncodedSource
 from simclr_keras.errors import InputError
 from simclr_keras.runs.classifier_config import DistillConfig, FineTuneConfig
 from simclr_keras.runs.config import EvaluateConfig, ReportConfig

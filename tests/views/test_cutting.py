@@ -7,7 +7,7 @@ from PIL import Image
 
 from simclr_keras import SimCLRAugmenter
 from simclr_keras.data.decoding import decode_image
-from simclr_keras.data.sources import FileSource
+from simclr_keras.data.file_source import FileSource
 from simclr_keras.views.cutting import CropCutter
 
 PLAIN = {"color_jitter_strength": 0, "grayscale_probability": 0, "blur": False}
