@@ -7,7 +7,8 @@
 Recipes are chosen on a validation part, a tenth of the labelled training images (pretraining sees
 all training images, but no labels): kNN (k = 20) and linear evaluation (L-BFGS). `--test` measures on
 the test images instead, once a recipe is chosen. `--peer-python` adds lightly's SimCLR in PyTorch with
-its own recipe for CIFAR-10, on a ResNet-18 of quarter width (peers/lightly_recipe.py).
+its own recipe for CIFAR-10, on a ResNet-18 of quarter width (peers/lightly_recipe.py); `--recipes`
+without a name measures it alone.
 Results, failures too, are in recipes.md.
 """
 
@@ -99,7 +100,7 @@ def measure_lightly(
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--recipes", nargs="+", choices=CHANGES, default=PRESETS)
+    parser.add_argument("--recipes", nargs="*", choices=CHANGES, default=PRESETS)
     parser.add_argument("--minutes", type=float, help="of pretraining")
     parser.add_argument("--steps", type=int, help="instead of minutes")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0])
