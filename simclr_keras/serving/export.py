@@ -149,12 +149,12 @@ def export_classifier(
             f"{len(class_names)} names, {classifier.output_shape[-1]} logits"
         )
 
+    names = [[os.fsencode(name) for name in class_names]]  # those of folders need not be text
+
     def answer(logits):
-        # Names of folders need not be text.
-        names = tf.constant([[os.fsencode(name) for name in class_names]])
         return {
             "probabilities": tf.nn.softmax(logits),
-            "classes": tf.tile(names, [tf.shape(logits)[0], 1]),
+            "classes": tf.tile(tf.constant(names), [tf.shape(logits)[0], 1]),
         }
 
     content = {
