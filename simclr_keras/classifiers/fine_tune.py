@@ -17,6 +17,7 @@ from ..networks.precision import copy_of
 from ..networks.projection_head import ProjectionHead
 from ..seeds import seed_of_32_bits
 from ..settings import PART, check_range
+from .frozen import fit_last_layer
 from .labels import choose_labels
 from .settings import TrainingSettings
 from .training import TrainedClassifier, side_of_views, train_classifier
@@ -36,6 +37,7 @@ def fine_tune(
     validation_fraction: float = 0.1,
     num_classes: int | None = None,
     image_size: int | None = None,
+    frozen: bool = False,
     callbacks: Sequence[keras.callbacks.Callback] = (),
     checkpoints_in: str | os.PathLike | None = None,
     **settings: typing.Any,
@@ -53,6 +55,9 @@ def fine_tune(
     images are kept. If a class has too few images to hold one out, nothing is held out and the
     last weights are kept.
 
+    With `frozen`, only the classifier is fitted, by `LinearProbe` on what is below it; that takes
+    seconds. Of the settings, `seed` and `max_bad_fraction` count.
+
     Called in the scope of a `tf.distribute` strategy, it trains on all replicas.
 
     Args:
@@ -69,6 +74,7 @@ def fine_tune(
         num_classes: C. Defaults to the source's number of classes, or the largest label + 1.
         image_size: Height and width of the views in pixels. Defaults to the encoder's input
             size, or the images' height.
+        frozen: Keep the network as it is. Defaults to `False`.
         callbacks: Further Keras callbacks. What Keras calls an epoch is an interval of training,
             about a twentieth of the steps; its logs are `loss`, `accuracy` and `validation_accuracy`.
         checkpoints_in: Folder for checkpoints, written at each interval: the same call continues
@@ -103,6 +109,8 @@ def fine_tune(
         Chen et al. 2020, https://arxiv.org/abs/2002.05709, Appendix B.5 (SGD).
     """
     training = TrainingSettings(**settings)
+    if frozen:
+        training.check_frozen()
     source = as_source(images, labels)
     labelled = np.flatnonzero(source.labels >= 0)
     count = len(np.unique(source.labels[labelled]))
@@ -123,6 +131,11 @@ def fine_tune(
     classifier = build_classifier(
         encoder, num_classes, projection_head, head_layers, training.seed
     )
+    if frozen:
+        _LOGGER.info(
+            "Fitting a linear classifier on %d labels of %d classes", len(source), num_classes
+        )
+        return fit_last_layer(classifier, source, image_size, training)
     part = _validation_part(source.labels, validation_fraction, training.seed)
     validation = None
     if len(part):

@@ -5,6 +5,7 @@ import math
 import typing
 from typing import Literal
 
+from ..errors import InputError
 from ..settings import (
     AT_LEAST_1,
     AT_LEAST_2,
@@ -27,6 +28,7 @@ _LEAST_LARS_STEPS = 500
 _LEAST_STEPS = 400
 _LARGEST_BATCH = 1024
 _LEAST_BATCH = 16
+FROZEN_SETTINGS = ("seed", "max_bad_fraction")  # what matters on frozen features
 
 
 class TrainingPlan(typing.NamedTuple):
@@ -94,6 +96,24 @@ class TrainingSettings(Settings):
     def __post_init__(self):
         super().__post_init__()
         check_one_length(epochs=self.epochs, steps=self.steps)
+
+    def check_frozen(self, **others: object) -> None:
+        """Raises an `InputError` if something is set that a classifier of frozen features ignores.
+
+        Args:
+            **others: Further settings, and `None` for those at their defaults.
+        """
+        others |= {
+            field.name: getattr(self, field.name)
+            for field in dataclasses.fields(TrainingSettings)
+            if field.name not in FROZEN_SETTINGS and getattr(self, field.name) != field.default
+        }
+        given = [f"{name}={value}" for name, value in others.items() if value is not None]
+        if given:
+            raise InputError(
+                "`frozen` fits only the classifier, on features that stay as they are: leave out what "
+                f"is for training the network. Received: {', '.join(given)}"
+            )
 
     @property
     def most_bad(self) -> float:

@@ -43,20 +43,22 @@ class TrainedClassifier(typing.NamedTuple):
             `accuracy` (on the labelled images of the interval, augmented) and, with a
             validation part, `validation_accuracy`.
         best_step: The step whose weights `classifier` has.
-        plan: The steps, batch size, optimizer and learning rate that were used.
+        plan: The steps, batch size, optimizer and learning rate that were used; `None` on frozen
+            features.
     """
 
     classifier: keras.Model
     history: list[dict]
     best_step: int
-    plan: TrainingPlan
+    plan: TrainingPlan | None
 
     def summary(self) -> dict:
         """The plan, the best step, and its validation accuracy."""
         best = next(row for row in self.history if row["step"] == self.best_step)
         accuracy = best.get("validation_accuracy")
+        plan = self.plan._asdict() if self.plan else dict.fromkeys(TrainingPlan._fields)
         return {
-            **self.plan._asdict(),
+            **plan,
             "best_step": self.best_step,
             "validation_accuracy": accuracy,
         }

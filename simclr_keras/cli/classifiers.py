@@ -12,7 +12,10 @@ def fine_tune(config: FineTuneConfig, as_json: bool):
 
     result = fine_tune_run(config)
     run = config.run_dir or config.run  # `run_dir` is where a trained model has its results
-    _print(run, result, f"{result.labels} labels", as_json)
+    trained_on = f"{result.labels} labels"
+    if result.frozen:
+        trained_on += ", a linear classifier on frozen features"
+    _print(run, result, trained_on, as_json)
 
 
 @command_of(DistillConfig)
@@ -25,10 +28,11 @@ def distill(config: DistillConfig, as_json: bool):
 
 
 def _print(run: str, result: FineTuneResult | DistillResult, trained_on: str, as_json: bool):
-    say(
-        f"{run}/{result.classifier}: {trained_on}, {result.steps} steps of "
-        f"{result.batch_size} ({result.optimizer}), weights of step {result.best_step}"
+    steps = (
+        f", {result.steps} steps of {result.batch_size} ({result.optimizer}), weights of step "
+        f"{result.best_step}"
     )
+    say(f"{run}/{result.classifier}: {trained_on}{steps if result.steps else ''}")
     if result.test is None:
         say("  not measured: there are no labelled test images (name some with --eval-dataset)")
     else:

@@ -104,6 +104,29 @@ class LinearProbe:
         """Share of features `(N, D)` whose label `(N,)` is predicted."""
         return float((self.predict(features) == np.asarray(labels)).mean())
 
+    def loss(self, features: np.ndarray, labels: np.ndarray) -> float:
+        """Mean cross-entropy of features `(N, D)` with labels `(N,)` among `classes_`."""
+        from sklearn.metrics import log_loss
+
+        probabilities = self._classifier.predict_proba(np.asarray(features, np.float32))
+        return float(log_loss(labels, probabilities, labels=self.classes_))
+
+    def dense_weights(self) -> tuple[np.ndarray, np.ndarray]:
+        """The probe as a dense layer on features: softmax of its logits is the probability.
+
+        Returns:
+            A kernel `(D, C)` and a bias `(C,)`, a column for each of `classes_`.
+        """
+        regression = self._classifier[-1]
+        kernel, bias = regression.coef_.T, regression.intercept_
+        if len(self.classes_) == 2:  # scikit-learn has the logit of the second only
+            kernel, bias = (np.concatenate([0 * w, w], axis=-1) for w in (kernel, bias))
+        if self.standardise:
+            scaler = self._classifier[0]
+            kernel = kernel / scaler.scale_[:, None]
+            bias = bias - scaler.mean_ @ kernel
+        return kernel, bias
+
     def _choose(self, features, labels) -> tuple[float, str]:
         from sklearn.model_selection import StratifiedShuffleSplit, train_test_split
 

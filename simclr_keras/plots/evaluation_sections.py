@@ -116,13 +116,20 @@ def classifiers_section(facts: RunFacts) -> str:
             if "labels" in found
             else f"predictions of {found['teacher']}, {found['images']:,} images"
         )
-        begun = (
-            "random weights"
-            if found.get("from_scratch")
-            else found.get("student", "pretrained")
-        )
+        begun = found.get("student", "pretrained")
+        if found.get("from_scratch"):
+            begun = "random weights"
+        elif found.get("frozen"):
+            begun = "pretrained, frozen"
         rows.append(
-            [found["classifier"], trained_on, begun, f"{found['steps']:,}", accuracy, interval]
+            [
+                found["classifier"],
+                trained_on,
+                begun,
+                f"{found['steps'] or 0:,}",
+                accuracy,
+                interval,
+            ]
             + [f"{found['test_images']:,}"]
         )
     head = [

@@ -3,7 +3,7 @@
 import dataclasses
 import pathlib
 
-from ..classifiers.settings import TrainingSettings
+from ..classifiers.settings import FROZEN_SETTINGS, TrainingSettings
 from ..distribution.cluster import LocalStrategyName
 from ..errors import InputError
 from ..settings import (
@@ -84,13 +84,18 @@ class FineTuneConfig(ClassifierConfig):
     )
     head_layers: int | None = setting(
         None,
-        "Layers of the projection head to keep below the classifier; 0: none. Default: 1, or 0 if "
-        "the head was not trained.",
+        "Layers of the projection head to keep below the classifier; 0: none. Default: 1, or 0 with "
+        "`frozen` or if the head was not trained.",
         NOT_NEGATIVE,
         panel="Network",
     )
     from_scratch: bool = setting(
         False, "The same network from random weights: the supervised baseline."
+    )
+    frozen: bool = setting(
+        False,
+        "Keep the network as it is and fit a linear classifier on its features, as linear evaluation "
+        "does.",
     )
     validation_fraction: float = setting(
         0.1,
@@ -109,6 +114,18 @@ class FineTuneConfig(ClassifierConfig):
                 "Choose labels in one way: `label_fraction`, `labels_per_class` or `labels`. "
                 f"Received: {' and '.join(chosen)}"
             )
+        if self.frozen:
+            default = FineTuneConfig.validation_fraction
+            self.check_frozen(
+                from_scratch=self.from_scratch or None,
+                validation_fraction=(
+                    None if self.validation_fraction == default else self.validation_fraction
+                ),
+            )
+
+    def training(self, pretraining) -> dict:
+        values = super().training(pretraining)
+        return {name: values[name] for name in FROZEN_SETTINGS} if self.frozen else values
 
     @property
     def folder(self) -> str:
@@ -120,7 +137,7 @@ class FineTuneConfig(ClassifierConfig):
             choice = f"{self.labels_per_class}-per-class"
         elif self.labels:
             choice = pathlib.PurePath(self.labels).stem
-        start = "scratch-" if self.from_scratch else ""
+        start = "scratch-" if self.from_scratch else "frozen-" if self.frozen else ""
         return f"fine-tuned/{self.name or f'{start}{choice}-seed{self.seed}'}"
 
 

@@ -14,7 +14,7 @@ class TrainingResult(MeasuredImages):
 
     Attributes:
         seed: The seed.
-        steps: Steps of the training.
+        steps: Steps of the training; `None`, like the three that follow, on frozen features.
         batch_size: Images per step.
         optimizer: The optimizer.
         learning_rate: Its peak learning rate.
@@ -26,10 +26,10 @@ class TrainingResult(MeasuredImages):
     """
 
     seed: int
-    steps: int
-    batch_size: int
-    optimizer: str
-    learning_rate: float
+    steps: int | None
+    batch_size: int | None
+    optimizer: str | None
+    learning_rate: float | None
     best_step: int
     validation_accuracy: float | None
     test_accuracy: float | None
@@ -51,6 +51,7 @@ class FineTunedOn(Result):
         labels_per_class: The setting of this name.
         from_scratch: Whether training began with random weights.
         head_layers: Layers of the projection head that the classifier begins with.
+        frozen: Whether only the classifier was fitted.
     """
 
     classifier: str
@@ -62,6 +63,7 @@ class FineTunedOn(Result):
     labels_per_class: int | None
     from_scratch: bool
     head_layers: int
+    frozen: bool = False
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

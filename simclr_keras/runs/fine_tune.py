@@ -78,7 +78,7 @@ def fine_tune_run(
     head_layers = config.head_layers
     if head_layers is None:
         has_head = pretraining.steps != 0 or directory.projection_head_file.exists()
-        head_layers = int(has_head)
+        head_layers = int(has_head and not config.frozen)
     config = dataclasses.replace(config, dataset=dataset, head_layers=head_layers)
     head = directory.load_projection_head() if head_layers else None
     saved = SavedClassifier(directory.path / config.folder)
@@ -103,6 +103,7 @@ def fine_tune_run(
             image_size=pretraining.image_size,
             callbacks=callbacks,
             checkpoints_in=saved.checkpoints,
+            frozen=config.frozen,
             **config.training(pretraining),
         )
     data = data_sets(config, pretraining)
@@ -117,6 +118,7 @@ def fine_tune_run(
         labels_per_class=config.labels_per_class,
         from_scratch=config.from_scratch,
         head_layers=head_layers,
+        frozen=config.frozen,
         seed=config.seed,
         **tuned.summary(),
         **measure(tuned.classifier, test, pretraining.image_size),

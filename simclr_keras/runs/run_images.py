@@ -49,7 +49,7 @@ def images_digest(source: ImageSource) -> int:
         parts += [names.encode("utf-8", "surrogateescape")]
         parts += [source.shard, source.offset, source.length]
     for part in parts:
-        digest.update(np.ascontiguousarray(part) if isinstance(part, np.ndarray) else part)
+        digest.update(np.ascontiguousarray(part).data if isinstance(part, np.ndarray) else part)
     return int.from_bytes(digest.digest()[:7], "big")  # fits into an int64
 
 

@@ -103,3 +103,20 @@ def test_scores_have_a_column_for_each_class(rng, classes):
     np.testing.assert_array_equal(
         probe.classes_[scores.argmax(axis=1)], probe.predict(features)
     )
+
+
+@pytest.mark.parametrize("standardise", [True, False])
+@pytest.mark.parametrize("classes", [2, 3])
+def test_as_a_dense_layer_it_has_the_same_probabilities(rng, classes, standardise):
+    features, labels = _blobs(rng, 20, spread=1.5)
+    features, labels = 5 + 3 * features, 2 * (labels % classes)  # labels need not be 0, 1, 2
+    probe = LinearProbe(strengths=(0.5,), standardise=standardise).fit(features, labels)
+    kernel, bias = probe.dense_weights()
+    assert kernel.shape == (3, classes) and bias.shape == (classes,)
+    logits = features @ kernel + bias
+    exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
+    probabilities = exponentials / exponentials.sum(axis=1, keepdims=True)
+    expected = probe._classifier.predict_proba(features)
+    np.testing.assert_allclose(probabilities, expected, atol=1e-5)
+    of_label = probabilities[np.arange(60), np.searchsorted(probe.classes_, labels)]
+    assert probe.loss(features, labels) == pytest.approx(-np.log(of_label).mean(), rel=1e-4)

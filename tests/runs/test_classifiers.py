@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+import simclr_keras as sk
 from simclr_keras import PretrainConfig
 from simclr_keras.data.datasets import load_source
 from simclr_keras.data.sources import ArraySource
@@ -224,6 +225,41 @@ def test_from_scratch_begins_with_random_weights_of_the_seed(run, monkeypatch):
     assert _config(run, label_fraction=0.1, from_scratch=True).folder == (
         "fine-tuned/scratch-10pct-seed0"
     )
+
+
+def test_a_classifier_of_frozen_features(run, tuned, tmp_path, caplog, capfd):
+    config = FineTuneConfig(run=str(run), labels_per_class=5, frozen=True)
+    result = fine_tune_run(config)
+    assert result.classifier == "fine-tuned/frozen-5-per-class-seed0"
+    assert (result.frozen, result.head_layers, result.steps, result.optimizer) == (
+        True, 0, None, None,
+    )  # fmt: skip
+    # What linear evaluation of these labels gives.
+    train, test = (load_source("digits", part) for part in ("train", "test"))
+    rows = csv.DictReader((run / result.classifier / "labels.csv").open())
+    chosen = sorted(int(row["index"]) for row in rows)
+    encoder, image_size = sk.load_encoder(run), RunDirectory(run).read_config().image_size
+    features = [
+        sk.extract_features(encoder, sk.evaluation_dataset(part, image_size, 256))
+        for part in (train.subset(chosen), test)
+    ]
+    expected = sk.LinearProbe().fit(*features[0]).accuracy(*features[1])
+    assert result.test_accuracy == pytest.approx(expected, abs=1 / 360)
+    assert fine_tune_run(config) == result  # finished: nothing to do
+    assert len(_entries(run, result.classifier)) == 1
+    assert "pretrained, frozen" in (run / "report" / "index.html").read_text()
+    with pytest.raises(InputError, match="leave out.*from_scratch=True, steps=3$"):
+        FineTuneConfig(run="r", frozen=True, from_scratch=True, steps=3)
+    with pytest.raises(InputError, match="leave out.*validation_fraction=0.2$"):
+        FineTuneConfig(run="r", frozen=True, validation_fraction=0.2)
+    # It teaches and is exported like any other.
+    student = distill_run(
+        DistillConfig(run=str(run), teacher="frozen-5-per-class-seed0", steps=1, batch_size=8)
+    )
+    assert student.classifier == "distilled/frozen-5-per-class-seed0"
+    export(ExportConfig(str(run), output=str(tmp_path / "it"), classifier=result.classifier))
+    assert (tmp_path / "it" / "1" / "saved_model.pb").exists()
+    assert "AutoGraph" not in capfd.readouterr().err + caplog.text  # it warned of `os.fsencode`
 
 
 @pytest.mark.slow

@@ -50,7 +50,7 @@ DEFAULTS = {
     TrainingSettings: TRAINING,
     FineTuneConfig: dict(
         **CLASSIFIER, label_fraction=None, labels_per_class=None, labels=None, head_layers=None,
-        from_scratch=False, validation_fraction=0.1, run_dir=None,
+        from_scratch=False, frozen=False, validation_fraction=0.1, run_dir=None,
     ),
     DistillConfig: dict(
         **CLASSIFIER, teacher=None, student="pretrained", student_width=1.0, temperature=None,
