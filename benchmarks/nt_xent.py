@@ -1,7 +1,7 @@
 """Time and memory of NT-Xent, loss and gradient, against two other implementations.
 
     python benchmarks/nt_xent.py            # N = 4096 with the peers
-    python benchmarks/nt_xent.py --growth   # ours alone, up to N = 32,768
+    python benchmarks/nt_xent.py --growth   # ours alone, N = 64 to 32,768
 
 `simclr_keras` computes similarities in tiles; `keras_cv.losses.SimCLRLoss` and the four-matrix
 form of the original release (`objective.py` of google-research/simclr) hold all of them. Memory
@@ -118,12 +118,12 @@ def main():
     parser.add_argument("--pairs", type=int, default=4096, help="N")
     parser.add_argument("--width", type=int, default=128, help="K")
     parser.add_argument("--repeats", type=int, default=7)
-    parser.add_argument("--growth", action="store_true", help="ours alone, N up to 32,768")
+    parser.add_argument("--growth", action="store_true", help="ours alone, N = 64 to 32,768")
     parser.add_argument("--memory-of", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.memory_of:
         return print_memory(arguments.memory_of, arguments.pairs, arguments.width)
-    sizes = [2**k for k in range(10, 16)] if arguments.growth else [arguments.pairs]
+    sizes = [64, 256, *(2**k for k in range(10, 16))] if arguments.growth else [arguments.pairs]
     names = NAMES[:1] if arguments.growth else NAMES
     print(
         f"{'N':>6}  {'loss and gradient of':<16}{'seconds':>9}{'ratio':>7}{'MB':>8}{'loss':>9}"
@@ -141,7 +141,7 @@ def main():
             used, loss = memory(name, count, arguments.width)
             ratio = medians[name] / medians[names[0]]
             print(
-                f"{count:>6}  {name:<16}{medians[name]:>9.3f}{ratio:>7.2f}{used:>8.0f}{loss:>9.4f}",
+                f"{count:>6}  {name:<16}{medians[name]:>9.3g}{ratio:>7.2f}{used:>8.0f}{loss:>9.4f}",
                 flush=True,
             )
 

@@ -6,16 +6,12 @@ Compares, on a finished run and its labelled data: the same network trained from
 linear classifier on frozen features, the fine-tuned network, and a student trained on the
 fine-tuned network's predictions for all training images. All methods get the same label draws;
 every network, students included, trains for the same number of steps at the same batch size.
-Finished networks are not trained again, so you can stop and restart the script at any time. A
-cell takes about as long as its training steps. Results of networks are also written to
-RUN/results.json.
+Finished classifiers are not trained again, so you can stop and restart the script at any time. A
+cell takes about as long as its training steps. Results are also written to RUN/results.json.
 """
 
 import argparse
-import functools
-import json
 import logging
-import pathlib
 
 import numpy as np
 
@@ -46,10 +42,8 @@ parser.add_argument("--validation-fraction", type=float, default=0.1)
 arguments = parser.parse_args()
 logging.basicConfig(level=logging.WARNING, format="%(message)s")
 
+data = dict(run=arguments.run, dataset=arguments.dataset, data_dir=arguments.data_dir)
 training = dict(
-    run=arguments.run,
-    dataset=arguments.dataset,
-    data_dir=arguments.data_dir,
     steps=arguments.steps,
     batch_size=arguments.batch_size,
     optimizer=arguments.optimizer,
@@ -60,47 +54,28 @@ else:
     choices = {f"{100 * f:g} %": {"label_fraction": f} for f in arguments.fractions}
 
 
-def fine_tune_config(choice: dict, seed: int, from_scratch: bool) -> sk.FineTuneConfig:
+def fine_tune_config(method: str, choice: dict, seed: int) -> sk.FineTuneConfig:
+    if method == "linear on frozen":
+        return sk.FineTuneConfig(**data, **choice, seed=seed, frozen=True)
     return sk.FineTuneConfig(
+        **data,
         **training,
         **choice,
         seed=seed,
-        from_scratch=from_scratch,
+        from_scratch=method == "supervised from scratch",
         learning_rate=arguments.learning_rate,
         validation_fraction=arguments.validation_fraction,
     )
-
-
-@functools.cache
-def frozen_features() -> list[tuple[np.ndarray, np.ndarray]]:
-    """Features and labels of the training part and the test part, extracted once."""
-    run = json.loads(pathlib.Path(arguments.run, "config.json").read_text())
-    encoder = sk.load_encoder(arguments.run)
-    found = []
-    for part in ("train", "test"):
-        source = sk.load_run_source(arguments.run, part, arguments.dataset, arguments.data_dir)
-        batches = sk.evaluation_dataset(source, run["image_size"], 256)
-        found.append(sk.extract_features(encoder, batches))
-    return found
-
-
-def linear(choice: dict, seed: int) -> float:
-    """Accuracy of L-BFGS on frozen features; its strength is chosen on part of the labels."""
-    (features, labels), test = frozen_features()
-    chosen = sk.choose_labels(labels, **choice, seed=seed)
-    probe = sk.LinearProbe(seed=seed).fit(features[chosen], labels[chosen])
-    return probe.accuracy(*test)
 
 
 warnings = set()
 
 
 def measure(method: str, choice: dict, seed: int) -> float:
-    if method == "linear on frozen":
-        return linear(choice, seed)
-    config = fine_tune_config(choice, seed, method == "supervised from scratch")
+    config = fine_tune_config(method, choice, seed)
     if method == "fine-tuned + distilled":
         config = sk.DistillConfig(
+            **data,
             **training,
             teacher=config.folder.split("/")[1],
             student=arguments.student,
