@@ -8,7 +8,9 @@ from ..seeds import check_seed, seed_of_32_bits
 
 _DEFAULT_STRENGTH = 1.0
 # Predictions that choose C: a single validation part of few labels leaves it to chance.
-_PREDICTIONS, _MOST_PARTS = 1_000, 10
+_PREDICTIONS, _MOST_PARTS = 1_000, 5
+# Below so many labels, one thread: several wait for each other in loops, on busy cores for seconds.
+_MANY = 10_000
 
 
 class LinearProbe:
@@ -16,7 +18,7 @@ class LinearProbe:
 
     The inverse L2 strength C is chosen on a stratified validation part of the training
     features, never on test features; the probe is then refitted on all training features. If
-    that part is below 1,000, it is drawn again and again, up to ten times, until 1,000
+    that part is below 1,000, it is drawn again and again, up to five times, until 1,000
     predictions have been made, and C is chosen by the mean. The candidates are tried from the
     smallest up, until one is worse than the best by more than a standard error.
 
@@ -84,10 +86,13 @@ class LinearProbe:
         Raises:
             ValueError: If a label is missing or there is only one class.
         """
+        from threadpoolctl import threadpool_limits
+
         features, labels = np.asarray(features, np.float32), np.asarray(labels)
         check_labels(labels)
-        self.strength_, self.strength_source = self._choose(features, labels)
-        self._classifier = self._fitted(features, labels, self.strength_)
+        with threadpool_limits(1 if len(labels) < _MANY else None):
+            self.strength_, self.strength_source = self._choose(features, labels)
+            self._classifier = self._fitted(features, labels, self.strength_)
         self.classes_ = self._classifier.classes_
         return self
 

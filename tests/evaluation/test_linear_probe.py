@@ -36,7 +36,7 @@ def test_probe_chooses_a_strength_that_generalises(rng):
 @pytest.mark.parametrize(
     "accuracies, chosen, last",
     [
-        # Some 180 of 200 are held out in one of ten parts: a standard error of 0.6 is 0.04.
+        # Some 134 of 200 are held out in one of five parts: a standard error of 0.6 is 0.04.
         ({0.01: 0.5, 0.1: 0.6, 1.0: 0.55, 10.0: 0.9}, 0.1, 1.0),
         ({0.01: 0.5, 0.1: 0.6, 1.0: 0.58, 10.0: 0.9}, 10.0, 10.0),
         ({0.01: 0.6, 0.1: 0.6, 1.0: 0.6, 10.0: 0.6}, 0.01, 10.0),
@@ -59,7 +59,25 @@ def test_probe_tries_no_strength_beyond_one_that_is_clearly_worse(
     assert tried[-1] == chosen  # the last fit is that of all features
 
 
-@pytest.mark.parametrize("count, parts", [(100, 10), (1500, 4), (5000, 1), (20_000, 1)])
+@pytest.mark.parametrize("count, threads", [(60, {1}), (10_002, None)])
+def test_few_labels_take_one_thread(monkeypatch, rng, count, threads):
+    from threadpoolctl import threadpool_info
+
+    found = []
+    monkeypatch.setattr(
+        LinearProbe,
+        "_fitted",
+        lambda *_: (
+            found.append({pool["num_threads"] for pool in threadpool_info()})
+            or SimpleNamespace(classes_=None)
+        ),
+    )
+    usual = {pool["num_threads"] for pool in threadpool_info()}
+    LinearProbe(strengths=(1.0,)).fit(*_blobs(rng, count // 3))
+    assert found == [threads or usual]
+
+
+@pytest.mark.parametrize("count, parts", [(100, 5), (1500, 4), (5000, 1), (20_000, 1)])
 def test_few_labels_choose_the_strength_in_several_parts(monkeypatch, rng, count, parts):
     """On the first part the second strength is the best, on average the first is."""
     held_out = {0.1: [], 1.0: []}
