@@ -17,6 +17,7 @@ from ..settings import (
     check_folder_name,
     setting,
 )
+from .pretrain_config import PretrainConfig
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -42,7 +43,7 @@ class ClassifierConfig(TrainingSettings):
         super().__post_init__()
         check_folder_name("name", self.name)
 
-    def training(self, pretraining) -> dict:
+    def training(self, pretraining: PretrainConfig) -> dict:
         """The fields of `TrainingSettings`; crops and flip default to those of pretraining."""
         values = {f.name: getattr(self, f.name) for f in dataclasses.fields(TrainingSettings)}
         for name in ("crop_area_min", "flip", "max_bad_fraction"):
@@ -123,7 +124,7 @@ class FineTuneConfig(ClassifierConfig):
                 ),
             )
 
-    def training(self, pretraining) -> dict:
+    def training(self, pretraining: PretrainConfig) -> dict:
         values = super().training(pretraining)
         return {name: values[name] for name in FROZEN_SETTINGS} if self.frozen else values
 
