@@ -4,14 +4,14 @@ import keras
 import numpy as np
 
 from ..data.bad_images import BadImages
-from ..data.datasets import evaluation_dataset, numbered
 from ..data.sources import ImageSource
 from ..errors import InputError
-from ..evaluation.features import extract_features
+from ..evaluation.features import readable_features
 from ..evaluation.linear_probe import LinearProbe
 from .settings import TrainingSettings
 from .training import TrainedClassifier
 
+_BATCH = 256
 _NEVER = -1e6  # the logit of a class without labels
 
 
@@ -35,12 +35,9 @@ def fit_last_layer(
         RunFailure: If too many images cannot be read.
     """
     features_of = keras.Model(classifier.input, classifier.layers[-1].input)
-    batches = evaluation_dataset(numbered(source), image_size, 256, skip_unreadable=True)
-    try:
-        features, read = extract_features(features_of, batches)
-    except ValueError:  # no image at all
-        features, read = np.zeros((0, 1), np.float32), np.zeros(0, np.int64)
-    labels = BadImages(len(source), settings.most_bad).left_out(source, read).labels
+    bad = BadImages(len(source), settings.most_bad)
+    features, readable = readable_features(features_of, source, image_size, _BATCH, bad)
+    labels = readable.labels
     if len(np.unique(labels)) < 2:
         raise InputError(
             "A classifier needs images of at least two classes that can be read. Received: "

@@ -97,18 +97,19 @@ class TrainingSettings(Settings):
         super().__post_init__()
         check_one_length(epochs=self.epochs, steps=self.steps)
 
-    def check_frozen(self, **others: object) -> None:
+    def check_frozen(self, *others: str) -> None:
         """Raises an `InputError` if something is set that a classifier of frozen features ignores.
 
         Args:
-            **others: Further settings, and `None` for those at their defaults.
+            *others: Names of further settings of a subclass that it ignores.
         """
-        others |= {
-            field.name: getattr(self, field.name)
-            for field in dataclasses.fields(TrainingSettings)
-            if field.name not in FROZEN_SETTINGS and getattr(self, field.name) != field.default
-        }
-        given = [f"{name}={value}" for name, value in others.items() if value is not None]
+        defaults = {field.name: field.default for field in dataclasses.fields(self)}
+        trained = (field.name for field in dataclasses.fields(TrainingSettings))
+        given = [
+            f"{name}={getattr(self, name)}"
+            for name in (*others, *trained)
+            if name not in FROZEN_SETTINGS and getattr(self, name) != defaults[name]
+        ]
         if given:
             raise InputError(
                 "`frozen` fits only the classifier, on features that stay as they are: leave out what "

@@ -4,8 +4,11 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from ..data.bad_images import BadImages
+from ..data.datasets import evaluation_dataset, numbered
 from ..data.images import UNIT_RANGE, to_unit_range
 from ..data.parallel import without_tuning
+from ..data.sources import ImageSource
 from ..progress import counted
 
 
@@ -67,3 +70,30 @@ def extract_features(
     if not features:
         raise ValueError("`dataset` has no images. Received: an empty dataset")
     return np.concatenate(features), np.concatenate(labels)
+
+
+def readable_features(
+    encoder: keras.Model, source: ImageSource, image_size: int, batch_size: int, bad: BadImages
+) -> tuple[np.ndarray, ImageSource]:
+    """The features of the images that can be read, and the source of these.
+
+    Args:
+        encoder: Model from images in [0, 1] to `(N, D)`.
+        source: The images.
+        image_size: Height and width of what the encoder gets, in pixels.
+        batch_size: Images per forward pass.
+        bad: Counts those that cannot be read.
+
+    Returns:
+        float32 `(n, D)`, and a source of n images.
+
+    Raises:
+        RunFailure: If too many cannot be read.
+    """
+    batches = evaluation_dataset(numbered(source), image_size, batch_size, skip_unreadable=True)
+    try:
+        features, index = extract_features(encoder, batches)
+    except ValueError:  # no image at all
+        bad.left_out(source, np.array([], np.int64))
+        raise
+    return features, bad.left_out(source, index)

@@ -129,8 +129,8 @@ def classifiers_section(facts: RunFacts) -> str:
                 f"{found['steps'] or 0:,}",
                 accuracy,
                 interval,
+                f"{found['test_images']:,}",
             ]
-            + [f"{found['test_images']:,}"]
         )
     head = [
         "classifier",

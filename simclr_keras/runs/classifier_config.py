@@ -116,13 +116,7 @@ class FineTuneConfig(ClassifierConfig):
                 f"Received: {' and '.join(chosen)}"
             )
         if self.frozen:
-            default = FineTuneConfig.validation_fraction
-            self.check_frozen(
-                from_scratch=self.from_scratch or None,
-                validation_fraction=(
-                    None if self.validation_fraction == default else self.validation_fraction
-                ),
-            )
+            self.check_frozen("from_scratch", "validation_fraction")
 
     def training(self, pretraining: PretrainConfig) -> dict:
         values = super().training(pretraining)

@@ -6,9 +6,8 @@ import keras
 import numpy as np
 
 from ..data.bad_images import BadImages
-from ..data.datasets import evaluation_dataset, numbered
 from ..data.sources import ImageSource
-from ..evaluation.features import extract_features
+from ..evaluation.features import readable_features
 from ..evaluation.knn import accuracies_of, knn_hits
 from ..evaluation.learning_curve import learning_curve
 from ..evaluation.linear_probe import LinearProbe
@@ -62,7 +61,7 @@ def measure_encoder(
         config: How.
     """
     (train_features, train), (test_features, test) = (
-        _readable_features(encoder, source, image_size, config.batch_size, data.bad)
+        readable_features(encoder, source, image_size, config.batch_size, data.bad)
         for source in (data.train, data.test)
     )
     run, train_labels, test_labels = data.run, train.labels, data.numbers[test.labels]
@@ -108,19 +107,6 @@ def measure_encoder(
         results["learning_curve"] = learning_curve(*features, seed=run.seed)
     readable = data._replace(train=train, test=test)
     return MeasuredEncoder(EncoderAccuracy(**results), hits, features, readable)
-
-
-def _readable_features(
-    encoder: keras.Model, source: ImageSource, image_size: int, batch_size: int, bad: BadImages
-) -> tuple[np.ndarray, ImageSource]:
-    """The features of the images that can be read, and the source of these."""
-    batches = evaluation_dataset(numbered(source), image_size, batch_size, skip_unreadable=True)
-    try:
-        features, index = extract_features(encoder, batches)
-    except ValueError:  # no image at all
-        bad.left_out(source, np.array([], np.int64))
-        raise
-    return features, bad.left_out(source, index)
 
 
 def _knn(features, class_names) -> tuple[dict, np.ndarray]:
